@@ -1,0 +1,74 @@
+"""``discrete-gan sample``: draw from a trained run."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from torch import nn
+
+from discrete_gan.cli.recipes import find_recipe, load_recipe
+from discrete_gan.errors import InputError
+from discrete_gan.report import save_grid
+from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.sampling import generate
+
+
+@dataclass(frozen=True)
+class SampleArgs:
+    """Draw from the generator of a run into a picture or an array."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run directory."""
+    out: Path
+    """File to write: .png for a grid of images, .npy for an array of bits, uint8, shape (num, height, width)."""
+    num: int = 64
+    """Number of samples."""
+    seed: int = 0
+    """Of latents and samples."""
+    device: str = "cpu"
+    """Where to draw: cpu, cuda or mps."""
+
+
+def sample(arguments: list[str]) -> None:
+    """Draw and write.
+
+    Raises:
+        InputError: If the run, the file type or the number is not usable.
+    """
+    args = tyro.cli(SampleArgs, args=arguments, prog="discrete-gan sample")
+    if args.out.suffix not in (".png", ".npy"):
+        raise InputError(f"--out {args.out}: expected a file name ending in .png or .npy")
+    if args.num < 1:
+        raise InputError(f"--num: expected at least 1, got {args.num}")
+    directory = RunDirectory(args.run)
+    image_shape = tuple(directory.read_config()["data"]["image_shape"])
+    samples = generate(load_generator(directory).to(args.device), args.num, seed=args.seed)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.out.suffix == ".png":
+        save_grid(args.out, samples, image_shape)
+    else:
+        channels, height, width = image_shape
+        shape = (args.num, height, width) if channels == 1 else (args.num, channels, height, width)
+        np.save(args.out, samples.cpu().numpy().astype(np.uint8).reshape(shape))
+    print(f"{args.out}: {args.num} samples of {args.run}")
+
+
+def load_generator(directory: RunDirectory) -> nn.Module:
+    """The run's generator, on the CPU, as its last checkpoint saved it.
+
+    Raises:
+        InputError: If the run has saved none yet.
+    """
+    config = directory.read_config()
+    folder = directory.path / "generator"
+    if "models" not in config or not (folder / "model.safetensors").is_file():
+        raise InputError(f"{directory.path}: no generator there yet, expected a run with a checkpoint")
+    module_name, _, class_name = config["models"]["generator"].partition(":")
+    if module_name.startswith("discrete_gan."):
+        module = importlib.import_module(module_name)
+    else:  # a class of the recipe's own
+        module = load_recipe(find_recipe(config["recipe_file"]))
+    return getattr(module, class_name).from_pretrained(folder)

@@ -1,0 +1,50 @@
+"""``discrete-gan train``: run a recipe."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tyro
+
+from discrete_gan.cli.recipes import find_recipe, load_recipe, recipe_files
+from discrete_gan.errors import InputError
+from discrete_gan.training.directory import RunDirectory
+
+
+def train(arguments: list[str]) -> None:
+    """Parse the recipe's arguments and run its ``main``.
+
+    Raises:
+        InputError: If the recipe is unknown or refuses its arguments.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: discrete-gan train RECIPE [options]; --help after the recipe explains its options\n")
+        print("recipes: " + ", ".join(recipe_files()) + ", or the path of a recipe file")
+        if not arguments:
+            raise InputError("train: expected a recipe")
+        return
+    name, *options = arguments
+    recipe = load_recipe(find_recipe(name))
+    default = _saved(recipe.Args, options, Path(name).stem)
+    args = tyro.cli(recipe.Args, args=options, default=default, prog=f"discrete-gan train {name}")
+    recipe.main(args)
+
+
+def _saved(kind: type, options: list[str], recipe: str) -> Any:
+    """The arguments of the run that ``--resume`` names, as defaults for this one; None without it."""
+    folder = next((after for option, after in zip(options, options[1:], strict=False) if option == "--resume"), None)
+    folder = folder or next((option[9:] for option in options if option.startswith("--resume=")), None)
+    if folder is None:
+        return None
+    config = RunDirectory(Path(folder)).read_config()
+    if config["recipe"] != recipe:
+        raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe}")
+    hints = get_type_hints(kind)
+    saved = {field.name: config["args"][field.name] for field in dataclasses.fields(kind) if field.name in config["args"]}
+    saved = {key: Path(value) if value is not None and Path in _members(hints[key]) else value for key, value in saved.items()}
+    # A run that was itself an overwriting one must not be overwritten by its own continuation.
+    return kind(**{**saved, "overwrite": False})
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return getattr(hint, "__args__", (hint,))

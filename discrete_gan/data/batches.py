@@ -1,0 +1,74 @@
+"""Which items make up the batch of a step: a pure function of the step, so resuming needs no state."""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+
+class Batches:
+    """Random batches without replacement within an epoch, the same on any number of processes.
+
+    Each epoch is a permutation drawn from (seed, epoch) alone. A step takes the next items of it,
+    ``batch_size * world_size``, and each rank a contiguous slice of those: N processes together see exactly
+    the batches of one process with the whole batch. What is left at the end of an epoch is dropped.
+
+    Args:
+        num_items: Size of the data set.
+        batch_size: Items per process and step.
+        seed: Any whole number. Global random states are neither read nor changed.
+        rank: This process, from 0.
+        world_size: Number of processes.
+
+    Raises:
+        InputError: If one step takes more than the data set holds, or no item.
+        ValueError: If the rank is not below the world size.
+    """
+
+    def __init__(
+        self, num_items: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"expected rank from 0 to world_size - 1 = {world_size - 1}, got {rank}")
+        if batch_size < 1:
+            raise InputError(f"expected a batch size of at least 1, got {batch_size}")
+        whole = batch_size * world_size
+        if whole > num_items:
+            raise InputError(
+                f"a batch of {batch_size} on each of {world_size} process(es) takes {whole} items a step, "
+                f"but the data set holds {num_items}: use a smaller batch size"
+            )
+        self.num_items = num_items
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self._cached: tuple[int, Tensor] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return self.num_items // (self.batch_size * self.world_size)
+
+    def indices(self, step: int, *, device: torch.device | str = "cpu") -> Tensor:
+        """Items of one step, int64, shape (batch_size,); steps count from 0 over all epochs."""
+        if step < 0:
+            raise ValueError(f"expected a step from 0, got {step}")
+        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
+        start = (step_in_epoch * self.world_size + self.rank) * self.batch_size
+        # clone: a caller who writes into the answer would otherwise change the epoch.
+        return self._permutation(epoch)[start : start + self.batch_size].clone().to(device)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if self._cached is None or self._cached[0] != epoch:
+            generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
+            self._cached = epoch, torch.randperm(self.num_items, generator=generator)
+        return self._cached[1]
+
+
+def _mix(seed: int, epoch: int) -> int:
+    # A hash, not a sum: epoch 1 of seed 0 is not epoch 0 of seed 1.
+    digest = hashlib.sha256(repr(("batches", seed, epoch)).encode()).digest()
+    return int.from_bytes(digest[:7], "big")

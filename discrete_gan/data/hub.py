@@ -1,0 +1,131 @@
+"""Public data sets by name, and local folders, through Hugging Face's ``datasets`` library."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .extras import one_line, require
+from .image_data import ImageData, assemble
+from .pixels import Array, channels_first
+
+_GREY_MODES = ("1", "L", "LA")
+_ARRAY_FEATURES = ("Array2D", "Array3D", "List", "LargeList", "Sequence")
+
+
+def load_hub(source: str, *, seed: int) -> ImageData:
+    """Reads the splits ``train`` and ``test``; without ``test``, holds out a tenth of the images.
+
+    Images are in the one column of type Image, else of two- or three-dimensional arrays; of several, in the
+    one called ``image`` or ``img``. Labels are in ``label`` or ``labels``, else in the first column of type
+    ClassLabel.
+
+    Args:
+        source: NAME or NAME:CONFIG as on the Hub, or a local folder that the library can read.
+        seed: Chooses the images held out.
+
+    Raises:
+        InputError: If it cannot be loaded or has no such column.
+    """
+    datasets = require("datasets", "datasets", f"hub:{source}")
+    name, splits = _load(datasets, source)
+    if "train" not in splits:
+        raise InputError(f"hub:{source}: expected a split named train, found {', '.join(splits) or 'none'}")
+    train, train_labels = _read_split(splits["train"], f"{name}, split train")
+    test, test_labels = None, None
+    if "test" in splits:
+        test, test_labels = _read_split(splits["test"], f"{name}, split test")
+    return assemble(name, train, train_labels, test, test_labels, seed=seed)
+
+
+def _load(datasets: Any, source: str) -> tuple[str, Any]:
+    name, _, config = source.partition(":")
+    folder = Path(source).expanduser()
+    if not name:
+        raise InputError(f"hub:{source}: expected hub:NAME, hub:NAME:CONFIG or hub:FOLDER")
+    if not folder.is_dir() and name.startswith(("/", ".", "~")):
+        raise InputError(f"hub:{source}: no such folder")
+    try:
+        if not folder.is_dir():
+            return name, datasets.load_dataset(name, config or None)
+        if (folder / "dataset_dict.json").is_file():  # Written by save_to_disk, which load_dataset refuses.
+            return folder.resolve().name, datasets.load_from_disk(str(folder))
+        return folder.resolve().name, datasets.load_dataset(str(folder))
+    except Exception as error:  # Network, cache, format and name errors share no base class.
+        raise InputError(f"hub:{source}: cannot be loaded: {one_line(error)}") from error
+
+
+def _read_split(split: Any, where: str) -> tuple[Array, Array | None]:
+    if len(split) == 0:
+        raise InputError(f"{where}: the data set is empty")
+    column, is_pictures = _image_column(split, where)
+    images = split.select_columns([column])
+    rows = (row[column] for row in images)
+    pixels = _decode(rows, where) if is_pictures else channels_first(_stack(rows, where), where)
+    label = _label_column(split.features)
+    # Missing labels are None, which makes an object array: refused by its type later on.
+    return pixels, None if label is None else np.asarray(split[label][:])
+
+
+def _image_column(split: Any, where: str) -> tuple[str, bool]:
+    pictures = [name for name, feature in split.features.items() if type(feature).__name__ == "Image"]
+    found = pictures or [name for name in split.features if _is_image_array(split, name)]
+    if len(found) > 1:
+        found = [name for name in found if name in ("image", "img")]
+    if len(found) != 1:
+        raise InputError(
+            f"{where}: expected one column of images, or one named image or img, found columns "
+            + ", ".join(f"{name} ({type(feature).__name__})" for name, feature in split.features.items())
+        )
+    return found[0], bool(pictures)
+
+
+def _is_image_array(split: Any, name: str) -> bool:
+    if type(split.features[name]).__name__ not in _ARRAY_FEATURES:
+        return False
+    try:
+        array = np.asarray(split.select_columns([name])[0][name])
+    except ValueError:  # Rows of different lengths: no picture.
+        return False
+    return array.ndim in (2, 3) and array.dtype.kind in "buif"
+
+
+def _label_column(features: Any) -> str | None:
+    named = [name for name in ("label", "labels") if name in features]
+    typed = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    return next(iter(named + typed), None)
+
+
+def _decode(pictures: Iterable[Any], where: str) -> Array:
+    """PIL images as shape (N, C, H, W): three channels if any is in color, booleans if all are 1-bit."""
+    modes: set[str] = set()
+    grey_or_color = []
+    for index, picture in enumerate(pictures):
+        if picture is None:
+            raise InputError(f"{where}: row {index} has no image")
+        if picture.mode.startswith(("I", "F")):  # Pillow clips these instead of scaling them.
+            raise InputError(f"{where}: row {index} has more than 8 bits a pixel (mode {picture.mode})")
+        modes.add(picture.mode)
+        grey_or_color.append(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"))
+    color = not modes.issubset(_GREY_MODES)
+    stack = _stack((picture.convert("RGB") if color else picture for picture in grey_or_color), where)
+    if color:
+        return stack.transpose(0, 3, 1, 2)
+    return (stack > 0 if modes == {"1"} else stack)[:, None]
+
+
+def _stack(images: Iterable[Any], where: str) -> Array:
+    arrays: list[Array] = []
+    for index, image in enumerate(images):
+        try:
+            arrays.append(np.asarray(image))
+        except ValueError as error:
+            raise InputError(f"{where}: row {index} is no image: its rows differ in length") from error
+        if arrays[-1].shape != arrays[0].shape:
+            raise InputError(
+                f"{where}: images of different sizes: {arrays[0].shape} in row 0, "
+                f"{arrays[-1].shape} in row {index}"
+            )
+    return np.stack(arrays)

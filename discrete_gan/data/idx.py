@@ -1,0 +1,111 @@
+"""Folders of MNIST's idx files, gzipped or not.
+
+An idx file is two zero bytes, a type (8 for unsigned bytes), the number of dimensions, every dimension as a
+big-endian 32-bit number, and the values.
+
+References:
+    The MNIST database of handwritten digits (Y. LeCun, C. Cortes, C. Burges), http://yann.lecun.com/exdb/mnist
+"""
+
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .image_data import ImageData, assemble
+from .pixels import Array
+
+PARTS = ("train", "t10k")
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+_UNSIGNED_BYTE = 8
+
+
+def has_idx(folder: Path) -> bool:
+    """Whether the folder holds any of the four files."""
+    return any(_find(folder, part, kind) for part in PARTS for kind in (IMAGES, LABELS))
+
+
+def load_idx_folder(folder: Path, name: str) -> ImageData:
+    """Reads ``train-images-idx3-ubyte``, ``t10k-images-idx3-ubyte`` and, where there, both files of labels.
+
+    Raises:
+        InputError: If one of them is missing, is damaged, or counts of images and labels differ.
+    """
+    (train, train_labels), (test, test_labels) = (_read_part(folder, part) for part in PARTS)
+    return assemble(name, train[:, None], train_labels, test[:, None], test_labels)
+
+
+def read_idx(path: Path, ndim: int) -> Array:
+    """The values of one idx file of unsigned bytes.
+
+    Args:
+        path: The file; a name that ends in ``.gz`` is unpacked.
+        ndim: The expected number of dimensions.
+
+    Raises:
+        InputError: If it cannot be read, is of another type, or its length is not what its header says.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    cut = ""
+    if path.suffix == ".gz":
+        content, whole = _unpack(content, path)
+        cut = "" if whole else " before the gzip stream breaks off"
+    header = 4 * (1 + ndim)
+    if len(content) < header:
+        raise InputError(f"{path}: expected at least {header} bytes (the header), found {len(content)}{cut}")
+    magic, *shape = struct.unpack(f">{1 + ndim}I", content[:header])
+    expected_magic = _UNSIGNED_BYTE << 8 | ndim
+    if magic != expected_magic:
+        raise InputError(
+            f"{path}: expected an idx file of unsigned bytes in {ndim} dimensions "
+            f"(magic 0x{expected_magic:08x}), found magic 0x{magic:08x}"
+        )
+    expected = header + math.prod(shape)
+    if len(content) != expected or cut:
+        sizes = " x ".join(map(str, shape))
+        raise InputError(f"{path}: expected {expected} bytes ({header} + {sizes}), found {len(content)}{cut}")
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _unpack(content: bytes, path: Path) -> tuple[bytes, bool]:
+    # zlib rather than gzip: of a truncated file it gives what is there, which the error message counts.
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        return unpacker.decompress(content), unpacker.eof
+    except zlib.error as error:
+        raise InputError(f"{path}: damaged gzip file: {error}") from error
+
+
+def _read_part(folder: Path, part: str) -> tuple[Array, Array | None]:
+    image_path = _require(folder, part, IMAGES)
+    images = read_idx(image_path, ndim=3)
+    if not any(_find(folder, other, LABELS) for other in PARTS):
+        return images, None
+    label_path = _require(folder, part, LABELS)
+    labels = read_idx(label_path, ndim=1)
+    if len(labels) != len(images):
+        raise InputError(
+            f"{label_path}: expected {len(images)} labels, as many as images in {image_path.name}, "
+            f"found {len(labels)}"
+        )
+    return images, labels
+
+
+def _find(folder: Path, part: str, kind: str) -> Path | None:
+    # Copies of MNIST are about as often named "train-images.idx3-ubyte".
+    stems = (f"{part}-{kind}", f"{part}-{kind.replace('-', '.', 1)}")
+    paths = (folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _require(folder: Path, part: str, kind: str) -> Path:
+    path = _find(folder, part, kind)
+    if path is None:
+        raise InputError(f"{folder}: {part}-{kind} or {part}-{kind}.gz is missing beside the other idx files")
+    return path

@@ -1,0 +1,153 @@
+"""What every image loader returns, and the checks that all of them share."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .pixels import Array, to_bytes
+
+
+@dataclass(frozen=True, eq=False)  # Comparing tensors has no single truth value; compare fingerprints.
+class ImageData:
+    """An image data set, whole, as tensors. D = C * H * W, channel first, then row by row.
+
+    Attributes:
+        name: What to call it in titles and file names.
+        image_shape: (C, H, W).
+        train_images: Pixels, uint8, shape (N, D), from 0 to ``maximum``.
+        train_labels: Classes from 0, int64, shape (N,), or None where the data has none.
+        test_images: As ``train_images``.
+        test_labels: As ``train_labels``; both are there or neither.
+        maximum: The pixel value of full intensity: 1 for 0/1 data, 16 for scikit-learn's digits, else 255.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    train_images: Tensor
+    train_labels: Tensor | None
+    test_images: Tensor
+    test_labels: Tensor | None
+    maximum: int
+
+    @property
+    def num_classes(self) -> int | None:
+        """One more than the highest label in either part; None without labels."""
+        if self.train_labels is None or self.test_labels is None:
+            return None
+        return 1 + max(int(self.train_labels.max()), int(self.test_labels.max()))
+
+    def summary(self) -> dict[str, object]:
+        """What a run's config.json says of its data."""
+        sizes = {"num_train": len(self.train_images), "num_test": len(self.test_images)}
+        return {"name": self.name, "image_shape": self.image_shape, **sizes, "fingerprint": self.fingerprint()}
+
+    def to(self, device: torch.device | str) -> "ImageData":
+        """A copy whose tensors are on the device."""
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return dataclasses.replace(self, **tensors)
+
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any pixel, label or shape, and not with the name or the device."""
+        digest = hashlib.blake2b(repr((self.image_shape, self.maximum)).encode(), digest_size=8)
+        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(b"none" if part is None else repr(tuple(part.shape)).encode())
+            if part is not None:
+                digest.update(part.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def assemble(
+    name: str,
+    train: Array,
+    train_labels: Array | None,
+    test: Array | None,
+    test_labels: Array | None,
+    *,
+    seed: int = 0,
+    maximum: int | None = None,
+) -> ImageData:
+    """Checks the arrays a loader has read and makes tensors of them.
+
+    Args:
+        name: Of the data set; also the subject of error messages.
+        train: Boolean, whole numbers up to 255 or floats in [0, 1], shape (N, C, H, W).
+        train_labels: Whole numbers, shape (N,).
+        test: As ``train``; None holds out a tenth of ``train``, at least one image.
+        test_labels: As ``train_labels``.
+        seed: Chooses the images held out.
+        maximum: The value of full intensity, where it does not follow from the pixels as in ``to_bytes``.
+
+    Raises:
+        InputError: If the data set is empty, has fewer than 2 training images or only equal ones, if pixels
+            or labels are out of range, or if shapes or counts do not match.
+    """
+    if train.size == 0:
+        raise InputError(f"{name}: the data set is empty (training images of shape {train.shape})")
+    if len(train) < 2:
+        raise InputError(f"{name}: training needs at least 2 images, found {len(train)}")
+    if test is not None and test.size == 0:
+        raise InputError(f"{name}: the test part is empty (shape {test.shape})")
+    if test is not None and test.shape[1:] != train.shape[1:]:
+        sizes = f"{train.shape[1:]} in train, {test.shape[1:]} in test"
+        raise InputError(f"{name}: images of different sizes: {sizes}")
+    if test is not None and (train_labels is None) != (test_labels is None):
+        raise InputError(f"{name}: labels for one of train and test only: expected both or neither")
+    _check_labels(name, "training", train, train_labels)
+    _check_labels(name, "test", test, test_labels)
+    if (train == train[:1]).all():
+        raise InputError(f"{name}: the data has no variation: all {len(train)} training images are equal")
+
+    if test is None:
+        kept, held_out = _hold_out(len(train), seed)
+        train, test = train[kept], train[held_out]
+        if train_labels is not None:
+            train_labels, test_labels = train_labels[kept], train_labels[held_out]
+    if maximum is None:
+        (train, test), maximum = to_bytes(train, test, name)
+    _, channels, height, width = train.shape
+    return ImageData(
+        name=name,
+        image_shape=(channels, height, width),
+        train_images=_flat_tensor(train),
+        train_labels=_label_tensor(train_labels),
+        test_images=_flat_tensor(test),
+        test_labels=_label_tensor(test_labels),
+        maximum=maximum,
+    )
+
+
+def _check_labels(name: str, part: str, images: Array | None, labels: Array | None) -> None:
+    if labels is None:
+        return
+    if images is None:
+        raise InputError(f"{name}: {part} labels without {part} images")
+    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        raise InputError(
+            f"{name}: expected {part} labels as whole numbers of shape (N,), "
+            f"found {labels.dtype} of shape {labels.shape}"
+        )
+    if len(labels) != len(images):
+        raise InputError(f"{name}: {len(images)} {part} images but {len(labels)} labels")
+    if labels.min() < 0:
+        raise InputError(f"{name}: expected {part} labels from 0, found {labels.min()}")
+
+
+def _hold_out(num_images: int, seed: int) -> tuple[Array, Array]:
+    # RandomState: its stream is frozen across NumPy releases, so a test set stays the same one.
+    words = np.frombuffer(hashlib.sha256(repr(("hold-out", seed)).encode()).digest(), dtype="<u4")
+    order = np.random.RandomState(words).permutation(num_images)
+    count = max(1, num_images // 10)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _flat_tensor(images: Array) -> Tensor:
+    return torch.tensor(np.ascontiguousarray(images).reshape(len(images), -1), dtype=torch.uint8)
+
+
+def _label_tensor(labels: Array | None) -> Tensor | None:
+    return None if labels is None else torch.tensor(labels.astype(np.int64))

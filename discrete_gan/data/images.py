@@ -1,0 +1,110 @@
+"""Reading image data sets from what the user names, and making their pixels binary."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError, unknown_name
+from .arrays import SUFFIXES, load_array_file
+from .digits import load_digits
+from .hub import load_hub
+from .idx import IMAGES, has_idx, load_idx_folder
+from .image_data import ImageData
+from .mat import PATTERNS, has_mat, load_mat_folder
+
+EXPECTED = "expected digits, hub:NAME, a folder of idx, .mat or .amat files, or a .npy or .npz file"
+
+
+def load_images(spec: str | os.PathLike[str], *, seed: int = 0) -> ImageData:
+    """Reads an image data set.
+
+    Args:
+        spec: ``digits`` (scikit-learn's, no file needed), ``hub:NAME[:CONFIG]`` or ``hub:FOLDER`` (through
+            the datasets library), a folder of MNIST's idx files or of fixed-binarised ``.mat`` or ``.amat``
+            files, or a ``.npy`` or ``.npz`` file.
+        seed: Chooses the images held out for testing where the data has no test part. Global random states
+            are neither read nor changed.
+
+    Raises:
+        InputError: If nothing is there, or it cannot be used; the message says what was expected and found.
+    """
+    spec = os.fspath(spec)
+    if spec == "digits":
+        return load_digits()
+    if spec.startswith("hub:"):
+        return load_hub(spec.removeprefix("hub:"), seed=seed)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return _load_folder(path)
+    if not path.exists():
+        raise InputError(f"no data at {spec!r}: {_nearest(path)}{EXPECTED}")
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: files of type {path.suffix or 'no suffix'!r} are not read: {EXPECTED}")
+    return load_array_file(path, seed=seed)
+
+
+def binarize(
+    images: Tensor,
+    how: Literal["threshold", "stochastic", "none"],
+    maximum: int,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Pixels as 0 or 1.
+
+    Args:
+        images: Pixels from 0 to ``maximum``, any shape.
+        how: ``threshold`` sets pixels above ``maximum / 2``; ``stochastic`` sets each with probability
+            ``pixel / maximum``, drawn anew at each call; ``none`` takes data that is 0/1 already.
+        maximum: The pixel value of full intensity.
+        generator: Source of ``stochastic`` draws; one on the CPU gives the same draws on any device.
+
+    Returns:
+        float32, the shape and device of ``images``.
+
+    Raises:
+        InputError: If ``how`` is unknown, or ``none`` and the data is not 0/1.
+    """
+    if how == "threshold":
+        return (images > maximum / 2).float()
+    if how == "stochastic":
+        device = images.device if generator is None else generator.device
+        uniform = torch.rand(images.shape, generator=generator, device=device)
+        return (uniform.to(images.device) < images / maximum).float()
+    if how == "none":
+        if maximum != 1:
+            raise InputError(
+                f"binarization 'none' needs 0/1 data, but here pixels go up to {maximum}: "
+                "use 'threshold' or 'stochastic'"
+            )
+        return images.float()
+    raise unknown_name("binarization", how, ("threshold", "stochastic", "none"))
+
+
+def _load_folder(folder: Path) -> ImageData:
+    name = folder.resolve().name
+    if has_idx(folder):
+        return load_idx_folder(folder, name)
+    if has_mat(folder):
+        return load_mat_folder(folder, name)
+    looked_for = ", ".join((f"train-{IMAGES}", f"train-{IMAGES}.gz", *PATTERNS))
+    raise InputError(f"{folder}: none of the known files is in this folder; looked for {looked_for}")
+
+
+def _nearest(path: Path) -> str:
+    """A hint that names what lies beside the first part of the path that does not exist."""
+    missing = path.absolute()
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        names = [entry.name for entry in missing.parent.iterdir()] if missing.parent.is_dir() else []
+    except OSError:  # A folder that may not be listed gives no hint.
+        names = []
+    near = difflib.get_close_matches(missing.name, [*names, "digits"], n=1)
+    if not near:
+        return ""
+    return f"did you mean {near[0] if near[0] == 'digits' else str(missing.parent / near[0])!r}? "

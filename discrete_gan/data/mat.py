@@ -1,0 +1,94 @@
+"""Folders of fixed-binarised images: MATLAB v5 ``.mat`` files, or the ``.amat`` text H. Larochelle published.
+
+References:
+    On the Quantitative Analysis of Deep Belief Networks (R. Salakhutdinov, I. Murray, 2008)
+    The Neural Autoregressive Distribution Estimator (H. Larochelle, I. Murray, 2011)
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .extras import one_line, require
+from .image_data import ImageData, assemble
+from .pixels import Array
+
+PATTERNS = ("*train*.mat", "*train*.amat", "*test*.mat", "*test*.amat")
+_VARIABLE = "X"
+
+
+def has_mat(folder: Path) -> bool:
+    """Whether the folder holds a file for training or testing."""
+    return any(_find(folder, part) for part in ("train", "test"))
+
+
+def load_mat_folder(folder: Path, name: str) -> ImageData:
+    """Reads ``*train*.mat`` and ``*test*.mat`` (or ``.amat``); a validation part is left alone.
+
+    Raises:
+        InputError: If a part is missing or there twice, is damaged, or its rows are not square images.
+    """
+    paths = [_require(folder, part) for part in ("train", "test")]
+    train, test = (_square(read_rows(path), path) for path in paths)
+    return assemble(name, train, None, test, None)
+
+
+def read_rows(path: Path) -> Array:
+    """One flattened image a row: variable X of a MATLAB file, or a text file's zeros and ones, shape (N, D).
+
+    The content decides, not the name: MATLAB files called ``.amat`` are about.
+    """
+    try:
+        with path.open("rb") as file:
+            is_matlab = file.read(6) == b"MATLAB"
+        return _read_matlab(path) if is_matlab or path.suffix == ".mat" else _read_text(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def _read_matlab(path: Path) -> Array:
+    io = require("scipy.io", "scipy", f"{path}: reading MATLAB files")
+    try:
+        variables = io.loadmat(path)
+    except Exception as error:  # A damaged file raises anything from TypeError to zlib.error.
+        raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {one_line(error)}") from error
+    if _VARIABLE not in variables:
+        found = ", ".join(key for key in variables if not key.startswith("__")) or "none"
+        raise InputError(f"{path}: expected a variable {_VARIABLE} of shape (N, D), found variables: {found}")
+    return variables[_VARIABLE]
+
+
+def _read_text(path: Path) -> Array:
+    # Splitting 40 million numbers costs gigabytes; with one character a number, dropping the blanks will do.
+    lines = path.read_bytes().split(b"\n")
+    rows = [row for row in (line.translate(None, b" \t\r") for line in lines) if row]
+    if len({len(row) for row in rows}) > 1:
+        raise InputError(f"{path}: images of different sizes: expected every line to hold as many numbers")
+    values = np.frombuffer(b"".join(rows), dtype=np.uint8) - ord("0")
+    if (values > 1).any():
+        raise InputError(f"{path}: expected a text file of 0 and 1 only")
+    return values.reshape(len(rows), len(rows[0]) if rows else 0)
+
+
+def _square(rows: Array, path: Path) -> Array:
+    side = math.isqrt(rows.shape[1]) if rows.ndim == 2 else 0
+    if rows.ndim != 2 or side * side != rows.shape[1]:
+        raise InputError(
+            f"{path}: expected rows of square images, shape (N, side * side), found {rows.shape}"
+        )
+    return np.ascontiguousarray(rows).reshape(len(rows), 1, side, side)
+
+
+def _find(folder: Path, part: str) -> list[Path]:
+    paths = (path for pattern in PATTERNS if part in pattern for path in folder.glob(pattern))
+    return sorted(path for path in paths if path.is_file())
+
+
+def _require(folder: Path, part: str) -> Path:
+    found = _find(folder, part)
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{folder}: expected one *{part}*.mat or *{part}*.amat file, found {names}")
+    return found[0]

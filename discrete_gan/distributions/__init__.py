@@ -1,0 +1,6 @@
+"""What a generator returns: distributions of x given z, as :class:`torch.distributions.Distribution`."""
+
+from discrete_gan.distributions.bernoulli import FactorizedBernoulli
+from discrete_gan.distributions.categorical import FactorizedCategorical
+
+__all__ = ["FactorizedBernoulli", "FactorizedCategorical"]

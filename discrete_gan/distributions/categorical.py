@@ -1,0 +1,149 @@
+"""Independent categorical positions."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from discrete_gan._arguments import check_positive
+
+
+class FactorizedCategorical(Distribution):
+    r"""D independent categorical variables of K categories, as one-hot floats of shape (D, K).
+
+    The same law as ``Independent(OneHotCategorical(logits=logits), 1)``.
+
+    Args:
+        logits: Unnormalized log-probabilities in nats, shape (B, D, K). Minus infinity rules a category out.
+            Carries gradient.
+
+    Attributes:
+        logits: Normalized log-probabilities, shape (B, D, K), at least float32.
+    """
+
+    arg_constraints = {"logits": constraints.independent(constraints.real_vector, 1)}
+    support = constraints.independent(constraints.one_hot, 1)
+    has_enumerate_support = False
+
+    def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
+        if logits.dim() < 2:
+            raise ValueError(f"logits: expected shape (B, D, K), got {tuple(logits.shape)}")
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        self.logits = torch.log_softmax(logits, dim=-1, dtype=dtype)
+        # Checking values would read them back from the device; torch's default is to check.
+        super().__init__(logits.shape[:-2], logits.shape[-2:], validate_args=bool(validate_args))
+
+    def expand(self, batch_shape: torch.Size | tuple[int, ...], _instance: None = None) -> "FactorizedCategorical":
+        """The same distribution with a broadcast batch shape."""
+        return FactorizedCategorical(self.logits.expand(*batch_shape, *self.event_shape))
+
+    @property
+    def probs(self) -> Tensor:
+        """Probabilities, shape (B, D, K). Carries gradient."""
+        return self.logits.exp()
+
+    @property
+    def mean(self) -> Tensor:
+        """Same as :attr:`probs`: the mean of the one-hot vectors."""
+        return self.probs
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of each one-hot component, shape (B, D, K). Carries gradient."""
+        probs = self.probs
+        return probs * (1 - probs)
+
+    @staticmethod
+    def to_indices(value: Tensor) -> Tensor:
+        """One-hot (or relaxed) values of shape (..., D, K) to category indices of shape (..., D), int64."""
+        return value.argmax(dim=-1)
+
+    def from_indices(self, indices: Tensor) -> Tensor:
+        """Category indices of shape (..., D) to one-hot values of shape (..., D, K), of the logits' type."""
+        one_hot = torch.zeros(*indices.shape, self.event_shape[-1], dtype=self.logits.dtype, device=indices.device)
+        return one_hot.scatter_(-1, indices.unsqueeze(-1), 1)
+
+    def sample_indices(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        r"""Draws category indices by the inverse distribution function.
+
+        One softmax and cumulative sum a position serve all draws, and a draw costs one uniform number and a
+        binary search, instead of K random numbers. The sum runs in float64: in float32 the last of 50,000
+        categories would round away. The first category whose cumulative sum exceeds :math:`u S` is taken,
+        with S the total and :math:`u \in [0, 1)`: so no category of probability zero is drawn, and
+        :math:`u S < S` in float64 for every u, so that none is lost at the upper end either.
+
+        Args:
+            sample_shape: Usually (M,).
+
+        Returns:
+            int64 of shape ``sample_shape`` + (B, D). No gradient.
+        """
+        with torch.no_grad():
+            sample_shape = torch.Size(sample_shape)
+            cumulative = self.probs.cumsum(dim=-1, dtype=torch.float64)
+            draws_last = (*self.logits.shape[:-1], sample_shape.numel())
+            uniform = torch.rand(draws_last, dtype=torch.float64, device=self.logits.device)
+            indices = torch.searchsorted(cumulative, uniform.mul_(cumulative[..., -1:]), right=True)
+            return indices.movedim(-1, 0).reshape(*sample_shape, *self.logits.shape[:-1])
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws one-hot values.
+
+        Args:
+            sample_shape: Usually (M,).
+
+        Returns:
+            Shape ``sample_shape`` + (B, D, K), of the logits' type. No gradient.
+        """
+        return self.from_indices(self.sample_indices(sample_shape))
+
+    def rsample(
+        self, sample_shape: torch.Size | tuple[int, ...] = (), *, temperature: float = 0.5, hard: bool = False
+    ) -> Tensor:
+        r"""Relaxed draws from the Gumbel-softmax (Concrete) distribution, softmax((l + G) / tau).
+
+        Args:
+            sample_shape: Usually (M,).
+            temperature: :math:`\tau > 0`; the smaller, the closer to one-hot and the larger the gradients.
+            hard: One-hot forward, keep the relaxed gradient backward (straight-through).
+
+        Returns:
+            Points of the simplex, shape ``sample_shape`` + (B, D, K). Gradients reach the logits.
+
+        Raises:
+            ValueError: If the temperature is not above 0.
+
+        References:
+            Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017), https://arxiv.org/abs/1611.01144
+        """
+        check_positive("temperature", temperature)
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return F.gumbel_softmax(self.logits.expand(shape), tau=temperature, hard=hard, dim=-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability in nats, one matrix product with the normalized logits.
+
+        Args:
+            value: One-hot, shape (M, B, D, K) or any shape that ends in (B, D, K).
+
+        Returns:
+            Shape of ``value`` without (D, K). Gradients reach the logits. An impossible value gets the most
+            negative finite number where it may be minus infinity: 0 * inf would be NaN for the possible ones.
+
+        Raises:
+            ValueError: If ``value`` does not end in the shape of the logits.
+        """
+        if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
+            raise ValueError(
+                f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}"
+            )
+        logits = self.logits.clamp(min=torch.finfo(self.logits.dtype).min).flatten(-2)
+        value = value.to(logits.dtype).flatten(-2)
+        if logits.dim() != 2:
+            return (value * logits).sum(dim=-1)
+        return torch.einsum("...bd,bd->...b", value, logits)
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats, shape (B,). Carries gradient."""
+        # The finite bound keeps 0 * log 0 at zero, in value and gradient.
+        return -(self.probs * self.logits.clamp(min=torch.finfo(self.logits.dtype).min)).sum(dim=(-2, -1))

@@ -1,0 +1,19 @@
+"""Mistakes in what the user gave, reported as one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A user's mistake: the message names what was wrong and what was expected, on one line.
+
+    The command line prints the message and exits with status 2; in a library call it is a ``ValueError``.
+    """
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
+    """The error for a misspelt name: says the nearest choice and lists them all."""
+    choices = sorted(choices)
+    nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return InputError(f"unknown {kind} {name!r}: {hint}expected one of {', '.join(choices)}")

@@ -1,0 +1,147 @@
+r"""Boundary-seeking gradient: the generator descends the importance-weighted log-likelihood of its samples.
+
+References:
+    Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
+    Maximum-Likelihood Augmented Discrete Generative Adversarial Networks (Che et al., 2017),
+    https://arxiv.org/abs/1702.07983
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
+from discrete_gan.distributed import gather, process_rank
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.weights import Over, normalized_weights
+
+_ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
+
+
+def boundary_seeking_loss(
+    log_w: Tensor, log_prob: Tensor, *, over: Over = "samples", zero_sum: bool = True
+) -> Tensor:
+    r"""Surrogate whose gradient, not its value, is the boundary-seeking update.
+
+    .. math:: \ell_b = -\sum_{m=1}^{M} (\tilde w_{m,b} - \tfrac{1}{M}) \log g_\theta(x_{m,b} \mid z_b)
+
+    Descends :math:`KL(\tilde p_z \| g(\cdot \mid z))`, where :math:`\tilde p_z \propto g(x \mid z)\, w(x)` is held
+    fixed. Self-normalized, so biased at rate 1/M; with M = 1 there is no signal at all. Subtracting 1/M changes
+    no expectation and lowers the variance.
+
+    Args:
+        log_w: log p_data(x_m) / p_g(x_m) in nats, the discriminator's raw output, shape (M, B). Not differentiated.
+        log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
+        over: ``"samples"`` normalizes the weights over the M samples of each latent (equations 8 to 10),
+            ``"batch"`` over all M * B samples (equation 7), those of every process of a distributed run among
+            them; the loss is then scaled by B, so that its mean over latents is the paper's sum.
+        zero_sum: Subtract the mean weight.
+
+    Returns:
+        One loss per latent, shape (B,). Gradients reach ``log_prob`` only.
+
+    Raises:
+        ValueError: If the shapes differ or M is 1.
+    """
+    check_samples("log_w", log_w)
+    check_same_shape("log_prob", log_prob, "log_w", log_w)
+    check_at_least("log_w: number of samples M", log_w.shape[0], 2, _ONE_SAMPLE)
+    if over == "samples":
+        weights = normalized_weights(log_w.detach(), over=over, zero_sum=zero_sum)
+    else:
+        everyone = gather(log_w)
+        num_latents = log_w.shape[1]
+        weights = everyone.shape[1] * normalized_weights(everyone, over=over, zero_sum=zero_sum)
+        weights = weights.narrow(1, process_rank() * num_latents, num_latents)
+    return -(weights * log_prob).sum(dim=0)
+
+
+@dataclass(frozen=True)
+class BoundarySeeking:
+    """Boundary-seeking estimator: see :func:`boundary_seeking_loss`.
+
+    Works with any discriminator whose raw output is the log-ratio, whichever divergence trained it. One call
+    costs ``num_samples`` discriminator evaluations a latent, all without a backward pass.
+
+    Attributes:
+        num_samples: M, samples drawn for each latent.
+        over: Normalize the weights over the ``"samples"`` of each latent or over the ``"batch"``.
+        zero_sum: Subtract the mean weight.
+        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow
+            with M. For factorized distributions only, whose log-probability is affine in the sample.
+
+    Raises:
+        ValueError: If M is below 2, ``over`` is unknown or ``chunk_size`` is below 1.
+    """
+
+    num_samples: int = 20
+    over: Over = "samples"
+    zero_sum: bool = True
+    chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least("num_samples", self.num_samples, 2, _ONE_SAMPLE)
+        check_choice("over", self.over, ("samples", "batch"))
+        if self.chunk_size is not None:
+            check_at_least("chunk_size", self.chunk_size, 1)
+
+    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        """One loss per latent, shape (B,). Gradients reach the generator only.
+
+        Raises:
+            TypeError: If ``chunk_size`` is set and the generator's distribution is not factorized.
+        """
+        g = generator(z)
+        if self.chunk_size is not None:
+            return self._in_chunks(g, discriminator)
+        x = g.sample((self.num_samples,))
+        with torch.no_grad():
+            log_w = discriminator(x)
+        return boundary_seeking_loss(log_w, g.log_prob(x), over=self.over, zero_sum=self.zero_sum)
+
+    def _in_chunks(self, g: Distribution, discriminator: nn.Module) -> Tensor:
+        r"""The same loss from two means over samples, kept up to date chunk by chunk.
+
+        log g(x | z) is affine in x, so the weighted sum of log-probabilities over samples is the
+        log-probability of the weighted mean sample. That mean is a ratio of two sums whose common factor
+        exp(-running maximum of log w) changes as larger weights come in.
+        """
+        if not isinstance(g, FactorizedBernoulli | FactorizedCategorical):
+            raise TypeError(
+                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, "
+                f"got {type(g).__name__}"
+            )
+        with torch.no_grad():
+            log_total = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
+            weighted_mean = plain_mean = torch.zeros((), device=g.logits.device)
+            done = 0
+            while done < self.num_samples:
+                x = g.sample((min(self.chunk_size or 1, self.num_samples - done),))
+                log_w = discriminator(x).float()
+                bounds = torch.finfo(log_w.dtype)
+                log_chunk = log_w.clamp(bounds.min, bounds.max).logsumexp(dim=0)
+                log_sum = torch.logaddexp(log_total, log_chunk)
+                old_share, new_share = (log_total - log_sum).exp(), (log_chunk - log_sum).exp()
+                chunk_mean = _mean_sample(normalized_weights(log_w), x)
+                weighted_mean = _per_latent(old_share, x) * weighted_mean + _per_latent(new_share, x) * chunk_mean
+                log_total = log_sum
+                done += len(x)
+                plain_mean = plain_mean + (x.mean(dim=0) - plain_mean) * (len(x) / done)
+            scale = torch.ones_like(log_total)
+            if self.over == "batch":
+                everyone = gather(log_total)
+                scale = everyone.numel() * (log_total - everyone.logsumexp(dim=0)).exp()
+        loss = -scale * g.log_prob(weighted_mean)
+        return loss + g.log_prob(plain_mean) if self.zero_sum else loss
+
+
+def _per_latent(value: Tensor, x: Tensor) -> Tensor:
+    """(B,) shaped to multiply samples of shape (M, B, *event) or their means."""
+    return value.view(-1, *[1] * (x.dim() - 2))
+
+
+def _mean_sample(weights: Tensor, x: Tensor) -> Tensor:
+    """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
+    return torch.einsum("mb,mb...->b...", weights, x)

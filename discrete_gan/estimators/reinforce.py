@@ -1,0 +1,120 @@
+r"""REINFORCE, the score-function estimator, with the log-ratio as its reward.
+
+References:
+    Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning (Williams, 1992),
+    https://doi.org/10.1007/BF00992696
+    Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool et al., 2019), https://openreview.net/forum?id=r1lgTGL5DE
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
+from discrete_gan.distributed import mean_over_processes
+
+Baseline = Literal["none", "moving-average", "leave-one-out"]
+
+
+def reinforce_loss(reward: Tensor, log_prob: Tensor, *, baseline: Tensor | float = 0.0) -> Tensor:
+    r"""Surrogate whose gradient is minus the score-function estimate of the reward's gradient.
+
+    .. math:: \ell_b = -\frac{1}{M} \sum_m (R_{m,b} - c) \log g_\theta(x_{m,b} \mid z_b)
+
+    Unbiased for any baseline that does not depend on the samples. With R = log w held fixed it descends the
+    reverse KL, :math:`KL(p_g \| p_{data})`.
+
+    Args:
+        reward: R(x_m), to be made large, shape (M, B). Not differentiated.
+        log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
+        baseline: c, a number or a tensor that broadcasts to (M, B). Not differentiated.
+
+    Returns:
+        One loss per latent, shape (B,). Gradients reach ``log_prob`` only.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    check_samples("reward", reward)
+    check_same_shape("log_prob", log_prob, "reward", reward)
+    baseline = baseline.detach() if isinstance(baseline, Tensor) else baseline
+    return -((reward.detach() - baseline) * log_prob).mean(dim=0)
+
+
+def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
+    r"""REINFORCE in which the other samples of a latent are the baseline of each.
+
+    .. math:: \ell_b = -\frac{1}{M-1} \sum_m (R_{m,b} - \bar R_b) \log g_\theta(x_{m,b} \mid z_b)
+
+    Unbiased: subtracting the mean of all M and dividing by M - 1 is subtracting the mean of the other M - 1.
+
+    Args:
+        reward: R(x_m), to be made large, shape (M, B). Not differentiated.
+        log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
+
+    Returns:
+        One loss per latent, shape (B,). Gradients reach ``log_prob`` only.
+
+    Raises:
+        ValueError: If the shapes differ or M is 1.
+    """
+    check_samples("reward", reward)
+    check_at_least("reward: number of samples M", reward.shape[0], 2, "leave-one-out needs another sample")
+    num_samples = reward.shape[0]
+    return reinforce_loss(reward, log_prob, baseline=reward.mean(dim=0)) * (num_samples / (num_samples - 1))
+
+
+class Reinforce(nn.Module):
+    """REINFORCE estimator of the reverse-KL gradient: the reward is log w, the discriminator's raw output.
+
+    Unbiased for that reward. Costs ``num_samples`` discriminator evaluations a latent, without a backward
+    pass. A module because the moving average is state, saved and resumed with a run.
+
+    Args:
+        num_samples: M, samples drawn for each latent.
+        baseline: ``"none"``; ``"moving-average"``, an exponential moving average of the mean reward of the
+            steps before; or ``"leave-one-out"``, the mean reward of the other samples of the same latent.
+        decay: Of the moving average.
+
+    Attributes:
+        average: Moving average of the reward in nats, shape ().
+
+    Raises:
+        ValueError: If M is below 1, or below 2 with leave-one-out, or the baseline or decay is unknown.
+    """
+
+    average: Tensor
+
+    def __init__(self, num_samples: int = 20, baseline: Baseline = "leave-one-out", decay: float = 0.95) -> None:
+        super().__init__()
+        check_choice("baseline", baseline, ("none", "moving-average", "leave-one-out"))
+        if baseline == "leave-one-out":
+            check_at_least("num_samples", num_samples, 2, "leave-one-out needs another sample")
+        check_at_least("num_samples", num_samples, 1)
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay: expected a number from 0 to below 1, got {decay}")
+        self.num_samples = num_samples
+        self.baseline = baseline
+        self.decay = decay
+        self.register_buffer("average", torch.zeros(()))
+
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        return f"Reinforce(num_samples={self.num_samples}, baseline={self.baseline!r}, decay={self.decay})"
+
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        """One loss per latent, shape (B,). Gradients reach the generator only."""
+        g = generator(z)
+        x = g.sample((self.num_samples,))
+        with torch.no_grad():
+            reward = discriminator(x)
+        log_prob = g.log_prob(x)
+        if self.baseline == "leave-one-out":
+            return leave_one_out_loss(reward, log_prob)
+        if self.baseline == "none":
+            return reinforce_loss(reward, log_prob)
+        # The baseline must not know this step's samples, so it is updated after use.
+        loss = reinforce_loss(reward, log_prob, baseline=self.average.clone())
+        self.average.lerp_(mean_over_processes(reward.mean()).to(self.average), 1 - self.decay)
+        return loss

@@ -1,0 +1,163 @@
+r"""Frechet distance between two sets of features, each taken as a Gaussian.
+
+References:
+    The Frechet distance between multivariate normal distributions (Dowson and Landau, 1982),
+        https://doi.org/10.1016/0047-259X(82)90077-X
+    GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium (Heusel et al., 2017),
+        https://arxiv.org/abs/1706.08500
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class GaussianStatistics(NamedTuple):
+    """Mean, shape (F,), and unbiased covariance, shape (F, F), both float64."""
+
+    mean: Tensor
+    cov: Tensor
+
+
+def gaussian_statistics(features: Tensor) -> GaussianStatistics:
+    """Mean and unbiased covariance of a set of features.
+
+    Args:
+        features: One row per sample, shape (N, F), any real type.
+
+    Returns:
+        Mean and covariance in float64.
+
+    Raises:
+        ValueError: If the shape is not (N, F) or N is below 2.
+    """
+    _check_features(features)
+    if len(features) < 2:
+        raise ValueError(f"features: a covariance needs at least 2 samples, got {len(features)}")
+    features = features.double()
+    mean = features.mean(0)
+    centered = features - mean
+    return GaussianStatistics(mean, centered.T @ centered / (len(features) - 1))
+
+
+def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
+    r"""Squared 2-Wasserstein distance of two Gaussians.
+
+    .. math:: d^2 = \|\mu_a - \mu_b\|^2
+              + \operatorname{tr}\left(\Sigma_a + \Sigma_b - 2 (\Sigma_a \Sigma_b)^{1/2}\right)
+
+    The trace of the root is the sum of the singular values of :math:`\Sigma_a^{1/2} \Sigma_b^{1/2}`, which
+    needs no root of a non-symmetric matrix and no jitter: singular covariances are fine. Estimated from N
+    samples it is biased upwards at rate 1/N, so only distances at equal N compare.
+
+    Args:
+        mean_a: Mean of the first Gaussian, shape (F,).
+        cov_a: Its covariance, symmetric positive semi-definite, shape (F, F).
+        mean_b: Mean of the second, shape (F,).
+        cov_b: Covariance of the second, shape (F, F).
+
+    Returns:
+        A float64 scalar, in squared units of the features; NaN if an input is not finite. No gradient.
+
+    Raises:
+        ValueError: If the shapes do not fit together.
+    """
+    size = mean_a.shape[-1] if mean_a.ndim == 1 else -1
+    expected = {"mean_a": (size,), "cov_a": (size, size), "mean_b": (size,), "cov_b": (size, size)}
+    for (name, shape), given in zip(expected.items(), (mean_a, cov_a, mean_b, cov_b), strict=True):
+        if given.shape != shape:
+            wanted = shape if size >= 0 else "(F,)"
+            raise ValueError(f"{name}: expected shape {wanted}, got {tuple(given.shape)}")
+    mean_a, cov_a, mean_b, cov_b = (given.detach().double() for given in (mean_a, cov_a, mean_b, cov_b))
+    distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace()
+    # A generator that has diverged gives a NaN in the log; eigh would end the run.
+    if not all(given.isfinite().all() for given in (mean_a, cov_a, mean_b, cov_b)):
+        return distance * torch.nan
+    root_trace = torch.linalg.svdvals(_half_factor(cov_a).T @ _half_factor(cov_b)).sum()
+    return (distance - 2 * root_trace).clamp(min=0)  # equal Gaussians may round to -1e-15
+
+
+def _half_factor(cov: Tensor) -> Tensor:
+    """A matrix L with L L^T = cov; eigenvalues that are rounding noise count as zero."""
+    eigenvalues, vectors = torch.linalg.eigh(cov)
+    # Left in, noise of size eps would enter the trace as its root: 1e-8 for each null direction.
+    noise = eigenvalues[-1:].clamp(min=0) * len(cov) * torch.finfo(cov.dtype).eps
+    return vectors * torch.where(eigenvalues > noise, eigenvalues, 0).sqrt()
+
+
+def _check_features(features: Tensor) -> None:
+    if features.ndim != 2:
+        raise ValueError(f"features: expected shape (N, F), got {tuple(features.shape)}")
+
+
+class FrechetDistance(Metric):
+    """Frechet distance of features that arrive in batches, on one process or several.
+
+    Holds running moments in float64, so its memory does not grow with the samples and the value does not
+    depend on how they were split. Call ``update`` rather than the metric itself: one batch is one side only.
+
+    Args:
+        num_features: F, the length of a feature vector.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    real_count: Tensor
+    real_sum: Tensor
+    real_outer: Tensor
+    fake_count: Tensor
+    fake_sum: Tensor
+    fake_outer: Tensor
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+        total = torch.zeros(num_features, dtype=torch.float64)
+        for side in ("real", "fake"):
+            self.add_state(f"{side}_count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+            self.add_state(f"{side}_sum", total.clone(), dist_reduce_fx="sum")
+            self.add_state(f"{side}_outer", torch.outer(total, total), dist_reduce_fx="sum")
+
+    def update(self, features: Tensor, real: bool) -> None:
+        """Add samples of one side.
+
+        Args:
+            features: Shape (N, F).
+            real: Whether they come from data (True) or from the generator (False).
+
+        Raises:
+            ValueError: If the shape is not (N, F).
+        """
+        _check_features(features)
+        if features.shape[1] != self.num_features:
+            raise ValueError(f"features: expected {self.num_features} a row, got {features.shape[1]}")
+        features = features.detach().double()
+        if real:
+            self.real_count += len(features)
+            self.real_sum += features.sum(0)
+            self.real_outer += features.T @ features
+        else:
+            self.fake_count += len(features)
+            self.fake_sum += features.sum(0)
+            self.fake_outer += features.T @ features
+
+    def compute(self) -> Tensor:
+        """The distance, a float64 scalar.
+
+        Raises:
+            ValueError: If a side has fewer than 2 samples.
+        """
+        real = self._statistics("real", self.real_count, self.real_sum, self.real_outer)
+        fake = self._statistics("fake", self.fake_count, self.fake_sum, self.fake_outer)
+        return frechet_distance(*real, *fake)
+
+    @staticmethod
+    def _statistics(side: str, count: Tensor, total: Tensor, outer: Tensor) -> GaussianStatistics:
+        if count < 2:
+            raise ValueError(f"FrechetDistance: needs at least 2 {side} samples, got {int(count)}")
+        mean = total / count
+        return GaussianStatistics(mean, (outer - count * torch.outer(mean, mean)) / (count - 1))

@@ -1,0 +1,176 @@
+"""Frechet distance, class coverage and Inception Score of binary samples, with what real images get."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .classifier import ImageClassifier, Predictions, predict
+from .coverage import class_coverage, num_classes_covered
+from .frechet import frechet_distance, gaussian_statistics
+from .inception_score import inception_score
+
+COVERAGE_THRESHOLD = 0.03
+
+
+class ImageScores(NamedTuple):
+    """Scores of a set of samples, and the protocol that they belong to.
+
+    Attributes:
+        frechet: Distance of the samples to the test images, in squared units of the classifier's features.
+        frechet_floor: Distance of as many training images to the test images: what perfect samples would get.
+            The classifier has seen the training images, so it holds that small gap too.
+        class_fractions: Fraction of the samples in each class, shape (K,).
+        classes_covered: Classes with more than 3 % of the samples.
+        inception_score: Of the samples.
+        inception_score_real: Of the test images.
+        num_samples: Samples scored.
+        num_test: Test images compared with.
+        num_floor: Training images behind the floor: ``num_samples`` unless the data has fewer.
+        classifier_fingerprint: Of the feature network; distances under another one do not compare.
+        classifier_accuracy: Of the feature network on the test images, None if not given.
+    """
+
+    frechet: float
+    frechet_floor: float
+    class_fractions: Tensor
+    classes_covered: int
+    inception_score: float
+    inception_score_real: float
+    num_samples: int
+    num_test: int
+    num_floor: int
+    classifier_fingerprint: str
+    classifier_accuracy: float | None
+
+    def lines(self) -> list[str]:
+        """A few plain lines for the terminal."""
+        num_classes = len(self.class_fractions)
+        percents = " ".join(f"{100 * fraction:.1f}" for fraction in self.class_fractions.tolist())
+        accuracy = self.classifier_accuracy
+        classifier = self.classifier_fingerprint + (
+            "" if accuracy is None else f", {100 * accuracy:.1f} % accurate"
+        )
+        return [
+            f"Frechet distance  {self.frechet:.3f} squared feature units "
+            f"({self.num_floor:,} training images: {self.frechet_floor:.3f})",
+            f"classes covered   {self.classes_covered} of {num_classes} "
+            f"above {100 * COVERAGE_THRESHOLD:.0f} %: {percents} %",
+            f"Inception Score   {self.inception_score:.2f} of at most {num_classes} "
+            f"(test images: {self.inception_score_real:.2f})",
+            f"protocol          {self.num_samples:,} samples against {self.num_test:,} test images, "
+            f"features of classifier {classifier}",
+        ]
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything as plain numbers, lists and strings, ready for JSON."""
+        scores = self._asdict()
+        protocol = {
+            "feature_network": f"ImageClassifier {scores.pop('classifier_fingerprint')}",
+            "feature_network_accuracy": scores.pop("classifier_accuracy"),
+            "num_samples": scores.pop("num_samples"),
+            "num_test": scores.pop("num_test"),
+            "num_floor": scores.pop("num_floor"),
+            "coverage_threshold": COVERAGE_THRESHOLD,
+        }
+        return {**scores, "class_fractions": self.class_fractions.tolist(), "protocol": protocol}
+
+
+class ImageScorer:
+    """Scores samples again and again against the same real images, whose features are computed once.
+
+    Args:
+        classifier: The feature network, on the device to compute on.
+        train_images: Flat images in {0, 1}, shape (N, D), binarized as the samples are.
+        test_images: Flat images in {0, 1}, shape (N', D).
+        accuracy: The classifier's accuracy on the test images, to be reported with the scores.
+        seed: Chooses the training images of the floor.
+
+    Raises:
+        ValueError: If either set has fewer than 2 images.
+    """
+
+    def __init__(
+        self,
+        classifier: ImageClassifier,
+        train_images: Tensor,
+        test_images: Tensor,
+        *,
+        accuracy: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        for name, images in (("train_images", train_images), ("test_images", test_images)):
+            _check_images(name, images)
+        self.classifier = classifier
+        self.accuracy = accuracy
+        self._fingerprint = classifier.fingerprint()
+        self._train_images = train_images
+        self._train_order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(seed))
+        self._floors: dict[int, float] = {}
+        real = predict(classifier, test_images)
+        self._num_test = len(test_images)
+        self._test_statistics = gaussian_statistics(real.features)
+        self._inception_score_real = inception_score(real.probabilities).score.item()
+
+    def __call__(self, samples: Tensor) -> ImageScores:
+        """Scores of generated images.
+
+        Args:
+            samples: Flat images in {0, 1}, shape (N, D), any device.
+
+        Raises:
+            ValueError: If the shape is not (N, D) or N is below 2.
+        """
+        _check_images("samples", samples)
+        predictions = predict(self.classifier, samples)
+        fractions = class_coverage(predictions.probabilities, self.classifier.num_classes)
+        num_floor = min(len(samples), len(self._train_images))
+        return ImageScores(
+            frechet=self._distance(predictions),
+            frechet_floor=self._floor(num_floor),
+            class_fractions=fractions,
+            classes_covered=num_classes_covered(fractions, threshold=COVERAGE_THRESHOLD),
+            inception_score=inception_score(predictions.probabilities).score.item(),
+            inception_score_real=self._inception_score_real,
+            num_samples=len(samples),
+            num_test=self._num_test,
+            num_floor=num_floor,
+            classifier_fingerprint=self._fingerprint,
+            classifier_accuracy=self.accuracy,
+        )
+
+    def _distance(self, predictions: Predictions) -> float:
+        return frechet_distance(*gaussian_statistics(predictions.features), *self._test_statistics).item()
+
+    def _floor(self, count: int) -> float:
+        if count not in self._floors:
+            chosen = self._train_order[:count].to(self._train_images.device)
+            self._floors[count] = self._distance(predict(self.classifier, self._train_images[chosen]))
+        return self._floors[count]
+
+
+def image_scores(
+    samples: Tensor,
+    test_images: Tensor,
+    train_images: Tensor,
+    classifier: ImageClassifier,
+    *,
+    accuracy: float | None = None,
+    seed: int = 0,
+) -> ImageScores:
+    """Scores of one set of samples; ``ImageScorer`` where there are more to come.
+
+    Args:
+        samples: Flat images in {0, 1}, shape (N, D).
+        test_images: Flat images in {0, 1}, shape (N', D).
+        train_images: Flat images in {0, 1}, for the floor.
+        classifier: The feature network.
+        accuracy: Its accuracy on the test images, to be reported with the scores.
+        seed: Chooses the training images of the floor.
+    """
+    return ImageScorer(classifier, train_images, test_images, accuracy=accuracy, seed=seed)(samples)
+
+
+def _check_images(name: str, images: Tensor) -> None:
+    if images.ndim != 2 or len(images) < 2:
+        raise ValueError(f"{name}: expected shape (N, D) with at least 2 images, got {tuple(images.shape)}")

@@ -1,0 +1,6 @@
+"""Generators and discriminators for binary and categorical data."""
+
+from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator
+from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator
+
+__all__ = ["ConvDiscriminator", "ConvGenerator", "MLPDiscriminator", "MLPGenerator"]

@@ -1,0 +1,133 @@
+"""Convolutional generator and discriminator of the boundary-seeking GAN's image experiments.
+
+References:
+    Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
+    Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford et al.,
+    2016), https://arxiv.org/abs/1511.06434
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.models.hub import HubModel
+
+
+def _quarter(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    _, height, width = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(f"image_shape: expected height and width divisible by 4, got {height} x {width}")
+    return height // 4, width // 4
+
+
+class ConvGenerator(HubModel):
+    """g(x | z): two linear layers, then two transposed convolutions of stride 2, batch norm and ReLU between.
+
+    Args:
+        latent_dim: Size of z.
+        image_shape: (channels, height, width); height and width divisible by 4.
+        num_categories: K for categorical pixels, None for binary ones.
+        width: Channels at half resolution; twice as many at quarter resolution. The paper has 64.
+        hidden: Width of the first linear layer. The paper has 1024.
+
+    Raises:
+        ValueError: If the image cannot be halved twice.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 64,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        num_categories: int | None = None,
+        width: int = 64,
+        hidden: int = 1024,
+    ) -> None:
+        super().__init__()
+        height, breadth = _quarter(image_shape)
+        self.latent_dim = latent_dim
+        self.num_categories = num_categories
+        self.channels = image_shape[0]
+        self.layers = nn.Sequential(
+            nn.Linear(latent_dim, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * width * height * breadth, bias=False),
+            nn.BatchNorm1d(2 * width * height * breadth),
+            nn.ReLU(),
+            nn.Unflatten(1, (2 * width, height, breadth)),
+            nn.ConvTranspose2d(2 * width, width, 5, stride=2, padding=2, output_padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(width, self.channels * (num_categories or 1), 5, stride=2, padding=2, output_padding=1),
+        )
+
+    def latents(self, num: int) -> Tensor:
+        """Standard normal z, shape (num, latent_dim), on the generator's device."""
+        return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
+
+    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
+        """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
+        logits = self.layers(z)
+        if self.num_categories is None:
+            return FactorizedBernoulli(logits.flatten(1))
+        logits = logits.unflatten(1, (self.channels, self.num_categories)).movedim(2, -1)
+        return FactorizedCategorical(logits.flatten(1, 3))
+
+
+class ConvDiscriminator(HubModel):
+    """Log-ratio log p_data / p_g of an image: two strided convolutions, a linear layer and one raw output.
+
+    No batch norm: the score of a sample must not depend on the others.
+
+    Args:
+        image_shape: (channels, height, width); height and width divisible by 4.
+        num_categories: K for one-hot pixels, None for binary ones.
+        width: Channels at half resolution; twice as many at quarter resolution. The paper has 64.
+        hidden: Width of the linear layer. The paper has 1024.
+        spectral_normalization: Divide every weight by its largest singular value.
+
+    Raises:
+        ValueError: If the image cannot be halved twice.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        num_categories: int | None = None,
+        width: int = 64,
+        hidden: int = 1024,
+        spectral_normalization: bool = False,
+    ) -> None:
+        super().__init__()
+        height, breadth = _quarter(image_shape)
+        self.image_shape = tuple(image_shape)
+        self.num_categories = num_categories
+        normalize = spectral_norm if spectral_normalization else nn.Identity()
+        self.layers = nn.Sequential(
+            normalize(nn.Conv2d(image_shape[0] * (num_categories or 1), width, 5, stride=2, padding=2)),
+            nn.LeakyReLU(0.2),
+            normalize(nn.Conv2d(width, 2 * width, 5, stride=2, padding=2)),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            normalize(nn.Linear(2 * width * height * breadth, hidden)),
+            nn.LeakyReLU(0.2),
+        )
+        self.output = normalize(nn.Linear(hidden, 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Activations of the last hidden layer, shape (..., hidden), of samples (..., D) or (..., D, K)."""
+        event = 1 if self.num_categories is None else 2
+        leading = x.shape[: x.dim() - event]
+        channels, height, breadth = self.image_shape
+        if self.num_categories is None:
+            images = x.reshape(-1, channels, height, breadth)
+        else:
+            images = x.reshape(-1, channels, height, breadth, self.num_categories).movedim(-1, 2).flatten(1, 2)
+        return self.layers(images).unflatten(0, leading or (1,)) if leading else self.layers(images)[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw outputs in nats, shape (...), of samples (..., D) or (..., D, K), hard or relaxed."""
+        return self.output(self.features(x)).squeeze(-1)

@@ -1,0 +1,84 @@
+"""Fully connected generator and discriminator."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.models.hub import HubModel
+
+
+class MLPGenerator(HubModel):
+    """g(x | z): linear layers with batch norm and leaky ReLU, then one logit a position and category.
+
+    Args:
+        latent_dim: Size of z.
+        num_positions: D.
+        num_categories: K for categorical positions, None for binary ones.
+        hidden: Widths of the hidden layers.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 64,
+        num_positions: int = 784,
+        num_categories: int | None = None,
+        hidden: Sequence[int] = (512, 512),
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.num_categories = num_categories
+        widths = [latent_dim, *hidden]
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(width_in, width_out, bias=False), nn.BatchNorm1d(width_out), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_positions * (num_categories or 1)))
+
+    def latents(self, num: int) -> Tensor:
+        """Standard normal z, shape (num, latent_dim), on the generator's device."""
+        return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
+
+    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
+        """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
+        logits = self.layers(z)
+        if self.num_categories is None:
+            return FactorizedBernoulli(logits)
+        return FactorizedCategorical(logits.unflatten(-1, (-1, self.num_categories)))
+
+
+class MLPDiscriminator(HubModel):
+    """Log-ratio log p_data / p_g of a sample: linear layers with leaky ReLU and one raw output.
+
+    Args:
+        num_positions: D.
+        num_categories: K for one-hot positions, None for binary ones.
+        hidden: Widths of the hidden layers.
+        spectral_normalization: Divide every weight matrix by its largest singular value.
+    """
+
+    def __init__(
+        self,
+        num_positions: int = 784,
+        num_categories: int | None = None,
+        hidden: Sequence[int] = (512, 256),
+        spectral_normalization: bool = False,
+    ) -> None:
+        super().__init__()
+        self.event_dim = 1 if num_categories is None else 2
+        normalize = spectral_norm if spectral_normalization else nn.Identity()
+        widths = [num_positions * (num_categories or 1), *hidden]
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip(widths, widths[1:], strict=False):
+            layers += [normalize(nn.Linear(width_in, width_out)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers)
+        self.output = normalize(nn.Linear(widths[-1], 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Activations of the last hidden layer, shape (..., width), of samples (..., D) or (..., D, K)."""
+        return self.layers(x.flatten(-self.event_dim) if self.event_dim == 2 else x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw outputs in nats, shape (...), of samples (..., D) or (..., D, K), hard or relaxed."""
+        return self.output(self.features(x)).squeeze(-1)

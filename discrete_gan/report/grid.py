@@ -1,0 +1,66 @@
+"""Grids of images."""
+
+import math
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+_GAP = 0.5  # grey between the tiles, apart from black and white
+
+
+def image_grid(images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> NDArray[np.float32]:
+    """Images as tiles of one picture, one pixel of grey between them.
+
+    Args:
+        images: Intensities in [0, 1], shape (N, D); D positions are channels, rows, columns.
+        image_shape: (channels, height, width).
+        columns: Tiles in a row; about the square root of N if not given.
+
+    Returns:
+        Intensities of shape (rows of pixels, columns of pixels, 3).
+    """
+    channels, height, width = image_shape
+    tiles = images.detach().float().cpu().reshape(-1, channels, height, width).movedim(1, -1).numpy()
+    columns = columns or math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    grid = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), _GAP, dtype=np.float32)
+    for index, tile in enumerate(tiles):
+        top, left = 1 + index // columns * (height + 1), 1 + index % columns * (width + 1)
+        grid[top : top + height, left : left + width] = tile
+    return grid
+
+
+def save_grid(path: Path, images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> None:
+    """Write :func:`image_grid` as a PNG of at least about 500 pixels, every pixel of the images kept square."""
+    grid = image_grid(images, image_shape, columns=columns)
+    scale = max(1, round(500 / max(grid.shape[:2])))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    matplotlib.image.imsave(path, grid.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
+def save_comparison(
+    path: Path, panels: dict[str, Tensor], image_shape: tuple[int, int, int], *, title: str, columns: int = 10
+) -> None:
+    """Write grids side by side, each under its name, as a PNG.
+
+    Args:
+        path: File to write.
+        panels: Images of shape (N, D) in [0, 1] under the captions they get.
+        image_shape: (channels, height, width).
+        title: Line above all.
+        columns: Tiles in a row of each panel.
+    """
+    grids = {name: image_grid(images, image_shape, columns=columns) for name, images in panels.items()}
+    tallest = max(grid.shape[0] / grid.shape[1] for grid in grids.values())
+    figure = Figure(figsize=(5 * len(grids), 5 * tallest + 0.9), dpi=120, layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    for axes, (name, grid) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
+        axes.imshow(grid, interpolation="nearest")
+        axes.set_title(name, fontsize=10)
+        axes.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

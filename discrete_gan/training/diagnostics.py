@@ -1,0 +1,35 @@
+"""Figures that tell how training goes, cheap enough to compute at every log line."""
+
+import torch
+from torch import Tensor, nn
+
+from discrete_gan.weights import diagnose
+
+
+@torch.no_grad()
+def diagnostics(
+    generator: nn.Module, discriminator: nn.Module, real: Tensor, z: Tensor, *, num_samples: int = 20
+) -> dict[str, Tensor]:
+    """Discriminator accuracy and importance-weight figures on one batch, whichever estimator trains.
+
+    Args:
+        generator: Its distribution is sampled at ``z``.
+        discriminator: Its raw output is the log-ratio.
+        real: Data, shape (B, *event).
+        z: Latents, shape (B, latent_dim).
+        num_samples: M, samples drawn for each latent.
+
+    Returns:
+        Scalars on the device, none of them read back: ``accuracy`` (mean of both classes, 0.5 when the
+        discriminator cannot tell), ``ess`` (effective sample size of M, mean over latents), ``largest_weight``
+        (mean over latents) and ``log_partition`` (nats, mean over latents, 0 when calibrated).
+    """
+    log_w = discriminator(generator(z).sample((num_samples,)))
+    weights = diagnose(log_w)
+    accuracy = ((discriminator(real) > 0).float().mean() + (log_w <= 0).float().mean()) / 2
+    return {
+        "accuracy": accuracy,
+        "ess": weights.effective_sample_size.mean(),
+        "largest_weight": weights.largest_weight.mean(),
+        "log_partition": weights.log_partition.mean(),
+    }

@@ -1,0 +1,162 @@
+"""The files of a run directory. Nothing here is ever half-written: files are written aside, then renamed."""
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from discrete_gan.errors import InputError
+from discrete_gan.training.options import RunOptions
+
+_CHECKPOINTS_KEPT = 2
+_PACKAGES = ("discrete-gan", "torch", "numpy", "lightning-fabric")
+
+
+class RunDirectory:
+    """config.json, metrics.jsonl, results.json, samples/, checkpoints/ and one folder a saved model.
+
+    Args:
+        path: The directory; made by :meth:`create`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, options: RunOptions, recipe: str) -> "RunDirectory":
+        """The directory that the options name, checked but not yet made.
+
+        Raises:
+            InputError: If it already holds a run that is neither resumed nor overwritten, or if there is no
+                run to resume.
+        """
+        if options.resume is not None:
+            directory = cls(options.resume)
+            if directory.last_checkpoint() is None:
+                raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
+            return directory
+        directory = cls(options.out or Path("runs") / recipe)
+        if directory.path.exists() and any(directory.path.iterdir() if directory.path.is_dir() else [1]):
+            if not directory.holds_run():
+                raise InputError(f"--out {directory.path}: not empty and not a run directory, expected a new path")
+            if not options.overwrite:
+                raise InputError(
+                    f"{directory.path} already holds a run: give another --out, --resume {directory.path} to "
+                    "continue it, or --overwrite to replace it"
+                )
+        return directory
+
+    def holds_run(self) -> bool:
+        """Whether a run was started here."""
+        return (self.path / "config.json").is_file()
+
+    def create(self, options: RunOptions, recipe_file: Path, data: dict[str, Any]) -> None:
+        """Make the directory anew, with its config.json: recipe, every argument, data, versions, commit, command."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        (self.path / "samples").mkdir(parents=True)
+        (self.path / "checkpoints").mkdir()
+        config = {
+            "recipe": recipe_file.stem,
+            "recipe_file": recipe_file,
+            "args": dataclasses.asdict(options),
+            "data": data,
+            "command": " ".join(sys.argv),
+            "commit": _commit(),
+            "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        }
+        self.write_json("config.json", config)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a small file of its own."""
+        text = json.dumps(content, indent=2, default=str) + "\n"
+        aside = self.path / f".{name}.tmp"
+        aside.write_text(text)
+        os.replace(aside, self.path / name)
+
+    def read_config(self) -> dict[str, Any]:
+        """What :meth:`create` wrote.
+
+        Raises:
+            InputError: If there is none.
+        """
+        try:
+            return json.loads((self.path / "config.json").read_text())
+        except (OSError, json.JSONDecodeError):
+            raise InputError(f"{self.path}: expected a run directory, found no readable config.json") from None
+
+    def record_models(self, models: dict[str, nn.Module]) -> None:
+        """Add to config.json which class each saved model is of."""
+        classes = {name: f"{type(model).__module__}:{type(model).__qualname__}" for name, model in models.items()}
+        self.write_json("config.json", {**self.read_config(), "models": classes})
+
+    def append_metrics(self, row: dict[str, float]) -> None:
+        """Add a line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def truncate_metrics(self, step: int) -> None:
+        """Drop the lines after a step: a resumed run writes them again."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+            path.write_text("".join(line + "\n" for line in lines))
+
+    def sample_path(self, step: int) -> Path:
+        """Where the sample grid of a step belongs."""
+        return self.path / "samples" / f"step-{step:08d}.png"
+
+    def checkpoints(self) -> list[Path]:
+        """Checkpoint files, oldest first."""
+        return sorted((self.path / "checkpoints").glob("step-*.pt"))
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint, None without one."""
+        return next(reversed(self.checkpoints()), None)
+
+    def save_checkpoint(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint and remove those before the last few."""
+        path = self.path / "checkpoints" / f"step-{step:08d}.pt"
+        aside = path.with_suffix(".tmp")
+        torch.save(state, aside)
+        os.replace(aside, path)
+        for old in self.checkpoints()[:-_CHECKPOINTS_KEPT]:
+            old.unlink()
+
+    def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
+        """The newest checkpoint's state.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        path = self.last_checkpoint()
+        try:
+            return torch.load(path, map_location=device, weights_only=True)  # type: ignore[arg-type]
+        except Exception as error:
+            raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that the package runs from, marked when files differ; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    return result.stdout.strip() or None

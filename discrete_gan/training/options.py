@@ -1,0 +1,31 @@
+"""Options that every recipe has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where a run goes, how often it reports, and what it runs on."""
+
+    out: Path | None = None
+    """Run directory; runs/RECIPE if not given."""
+    resume: Path | None = None
+    """Continue the run of this directory from its last checkpoint, with its settings."""
+    overwrite: bool = False
+    """Replace a run that the run directory already holds."""
+    seed: int = 0
+    """Of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto for the best there is. torchrun starts several processes."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Number format of the networks' matrix products."""
+    log_every: int = 50
+    """Steps between lines of metrics.jsonl."""
+    sample_every: int = 1000
+    """Steps between sample grids; 0 for none but the last."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; 0 for none but the last."""
+    tensorboard: bool = False
+    """Also log to the run directory in TensorBoard's format."""

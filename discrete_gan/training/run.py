@@ -1,0 +1,291 @@
+"""One training run: its device, random streams, progress, logs and checkpoints."""
+
+import inspect
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from discrete_gan.distributed import average_gradients
+from discrete_gan.errors import InputError
+from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.options import RunOptions
+from discrete_gan.training.seeds import derive_seed
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold: modules, optimizers, schedulers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must be saved."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Take up what was saved."""
+        ...
+
+
+class Run:
+    """Everything of a recipe that is not its method.
+
+    A recipe reads like this::
+
+        run = Run(args, steps=args.steps, data=data.summary())
+        ...                                     # build models and optimizers on run.device
+        run.track(export={"generator": ema.module}, generator=generator, optimizer=optimizer, ema=ema)
+        for step in run.steps():
+            run.minimize("generator", loss, optimizer)
+            run.log(loss=loss)
+
+    Every step starts from random streams seeded by (seed, rank, step) and no draw of one step reaches another, so
+    a resumed run equals an unbroken one and what is measured between steps disturbs nothing. Under torchrun each
+    process runs this same code, ``minimize`` averages gradients, and the first process writes.
+
+    Args:
+        options: The recipe's arguments, of a class defined in the recipe's file: that gives the run its name.
+        steps: Steps of the whole run.
+        data: What config.json says of the data; ``image_shape`` lets ``discrete-gan sample`` draw pictures.
+
+    Attributes:
+        device: Where models and data belong.
+        rank: This process; 0 writes.
+        world_size: Number of processes.
+        directory: The run directory.
+        step: Steps begun so far.
+
+    Raises:
+        InputError: If the directory holds a run already, there is none to resume, or the device is not there.
+    """
+
+    def __init__(self, options: RunOptions, *, steps: int, data: dict[str, Any]) -> None:
+        for name, value, least in (
+            ("steps", steps, 1),
+            ("log-every", options.log_every, 1),
+            ("sample-every", options.sample_every, 0),
+            ("checkpoint-every", options.checkpoint_every, 0),
+        ):
+            if value < least:
+                raise InputError(f"--{name}: expected at least {least}, got {value}")
+        recipe_file = Path(inspect.getfile(type(options))).resolve()
+        self.recipe = recipe_file.stem
+        self.directory = RunDirectory.of(options, self.recipe)
+        self.options = options
+        self.total = steps
+        self.step = 0
+        self.fabric = _launch(options)
+        self.device = self.fabric.device
+        self.rank = self.fabric.global_rank
+        self.world_size = self.fabric.world_size
+        if options.resume is None and self.rank == 0:
+            self.directory.create(options, recipe_file, data)
+        self.fabric.barrier()
+        self._writer = self._tensorboard() if options.tensorboard and self.rank == 0 else None
+        self._tracked: dict[str, Stateful] = {}
+        self._export: dict[str, nn.Module] = {}
+        self._row: dict[str, Tensor | float] = {}
+        self._bad_step: dict[str, Tensor] = {}
+        self._seconds = 0.0
+        self._resumed_at = time.perf_counter()
+        # Equal on all ranks, so that every process builds the same weights.
+        torch.manual_seed(derive_seed(options.seed, "weights"))
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds of the whole run, those before a resumption included."""
+        return self._seconds + time.perf_counter() - self._resumed_at
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Context of the forward passes: the run's precision."""
+        return self.fabric.autocast()
+
+    def track(self, *, export: dict[str, nn.Module], **stateful: Stateful) -> None:
+        """Name what checkpoints hold, and take up the last checkpoint if the run is resumed.
+
+        Args:
+            export: Models saved beside each checkpoint as ``NAME/config.json`` and ``NAME/model.safetensors``.
+            stateful: Everything with a state: models, optimizers, schedulers, averages, estimators with state.
+        """
+        self._tracked = stateful
+        self._export = export
+        if self.options.resume is None:
+            if self.rank == 0:
+                self.directory.record_models(export)
+            return
+        checkpoint = self.directory.load_checkpoint(self.device)
+        if checkpoint["states"].keys() != stateful.keys():
+            raise InputError(
+                f"--resume {self.directory.path}: its checkpoint holds {', '.join(checkpoint['states'])}, "
+                f"expected {', '.join(stateful)}"
+            )
+        try:
+            for name, state in checkpoint["states"].items():
+                stateful[name].load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"--resume {self.directory.path}: the checkpoint does not fit the models: resume with the "
+                f"settings of its config.json ({str(error).splitlines()[0]})"
+            ) from None
+        self.step = checkpoint["step"]
+        self._seconds = checkpoint["seconds"]
+        if self.rank == 0:
+            self.directory.truncate_metrics(self.step)
+
+    def steps(self) -> Iterator[int]:
+        """The steps that are left, counted from 0 over the whole run.
+
+        On Ctrl-C the step at hand is finished and saved, and the program ends with status 130.
+
+        Raises:
+            InputError: If a loss is not finite.
+        """
+        first = self.step
+        bar = tqdm(
+            total=self.total, initial=first, desc=self.recipe, unit="step", disable=self.rank != 0, dynamic_ncols=True
+        )
+        self._resumed_at = time.perf_counter()
+        with bar, _interrupts() as interrupts:
+            for step in range(first, self.total):
+                torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
+                self.step = step + 1
+                yield step
+                if self.device.type == "cpu" or self.due(self.options.log_every):
+                    self._check_finite()
+                if self.due(self.options.log_every):
+                    self._write_row(bar)
+                bar.update()
+                if self.due(self.options.checkpoint_every) or interrupts:
+                    self._save()
+                if interrupts:
+                    break
+        if interrupts and self.step < self.total:
+            if self.rank == 0:
+                tqdm.write(f"stopped after step {self.step}; continue with --resume {self.directory.path}")
+            raise SystemExit(130)
+
+    def due(self, every: int) -> bool:
+        """Whether the step at hand is one of every so many, or the last."""
+        return self.step == self.total or (every > 0 and self.step % every == 0)
+
+    @property
+    def logging(self) -> bool:
+        """Whether what is logged in the step at hand is written: costly figures may wait for it."""
+        return self.due(self.options.log_every)
+
+    def minimize(self, name: str, loss: Tensor, optimizer: Optimizer) -> None:
+        """One optimizer step down a loss, with gradients averaged over processes.
+
+        Args:
+            name: The network, for the error message.
+            loss: Scalar.
+            optimizer: Of the network's parameters.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
+        optimizer.step()
+        # Where a loss went bad is kept on the device and read only when a line is due.
+        bad = self._bad_step.get(name, torch.full((), -1, device=self.device))
+        fresh = ~torch.isfinite(loss.detach()) & (bad < 0)
+        self._bad_step[name] = torch.where(fresh, self.step, bad)
+
+    def log(self, **values: Tensor | float) -> None:
+        """Figures of the step at hand: scalars, read back from the device only when a line is due."""
+        self._row.update({name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()})
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Write results.json and close the logs."""
+        if self.rank == 0:
+            self.directory.write_json("results.json", {"steps": self.step, **results})
+        if self._writer is not None:
+            self._writer.close()
+
+    def _check_finite(self) -> None:
+        for name, bad in self._bad_step.items():
+            if (step := int(bad)) >= 0:
+                kept = self.directory.last_checkpoint() or "none was written yet"
+                raise InputError(
+                    f"{name}: its loss is not finite at step {step}; last good checkpoint: {kept}. "
+                    "Try a smaller learning rate or a stronger penalty on the discriminator"
+                )
+
+    def _write_row(self, bar: tqdm) -> None:
+        row = {name: float(value) for name, value in self._row.items()}
+        self._row = {}
+        if self.rank != 0:
+            return
+        self.directory.append_metrics({"step": self.step, "seconds": round(self.seconds, 3), **row})
+        if self._writer is not None:
+            for name, value in row.items():
+                self._writer.add_scalar(name, value, self.step)
+        bar.set_postfix({name: f"{value:.3g}" for name, value in row.items()}, refresh=False)
+
+    def _save(self) -> None:
+        self._check_finite()
+        if self.rank == 0:
+            states = {name: value.state_dict() for name, value in self._tracked.items()}
+            for name, model in self._export.items():
+                model.save_pretrained(self.directory.path / name)  # type: ignore[operator]
+            self.directory.save_checkpoint(
+                self.step, {"step": self.step, "seconds": self.seconds, "states": states}
+            )
+        self.fabric.barrier()
+
+    def _tensorboard(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise InputError("--tensorboard needs: pip install 'discrete-gan[tensorboard]'") from None
+        return SummaryWriter(str(self.directory.path), purge_step=None)
+
+
+def _launch(options: RunOptions) -> Fabric:
+    """Fabric on the device asked for, one process unless torchrun started several."""
+    kind, _, index = options.device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise InputError(f"--device {options.device}: expected auto, cpu, cuda, cuda:INDEX or mps")
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
+        raise InputError(f"--device {options.device}: there is none on this machine, expected another device")
+    fabric = Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index and kind == "cuda" else processes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision=options.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect a first Ctrl-C in a list instead of raising; a second one raises as usual."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        tqdm.write("finishing this step and saving; press Ctrl-C again to stop at once")
+
+    try:
+        previous = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: leave signals alone
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, previous)

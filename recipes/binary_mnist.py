@@ -1,0 +1,158 @@
+"""Reweighted GAN on binary images: MNIST, Fashion-MNIST, binarized MNIST or your own file.
+
+Each step updates the discriminator once, with an R1 penalty, and the generator once, by the gradient estimator.
+Both learning rates fall linearly to zero over the last part of the run, and samples come from an exponential
+moving average of the generator's weights.
+
+Reference:
+    Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import tyro
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from discrete_gan.data import Batches, binarize, load_images
+from discrete_gan.divergences import DIVERGENCES
+from discrete_gan.estimators import parse_estimator
+from discrete_gan.losses.penalties import gradient_penalty
+from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
+from discrete_gan.report import Binarize, ImageReport
+from discrete_gan.training import Run, RunOptions, diagnostics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(RunOptions):
+    """Arguments of the recipe."""
+
+    data: str = "mnist"
+    """A folder of MNIST-style idx files or of .mat files, a .npy or .npz file, hub:NAME, or digits."""
+    binarize: Binarize = "stochastic"
+    """Pixels to bits: stochastic (drawn anew in each batch), threshold at half, or none for 0/1 data."""
+    classifier_data: str | None = None
+    """Labeled data for the scores' classifier, where the training data has no labels."""
+    estimator: str = "boundary-seeking"
+    """boundary-seeking, reinforce, gumbel-softmax or straight-through, with options as NAME:KEY=VALUE,KEY=VALUE (say
+    boundary-seeking:num_samples=10), or your own as FILE.py:FUNCTION."""
+    divergence: Literal["gan", "jsd", "kl", "reverse_kl", "hellinger", "pearson", "neyman", "donsker-varadhan"] = "gan"
+    """What trains the discriminator."""
+    model: Literal["mlp", "conv"] = "mlp"
+    """Kind of both networks."""
+    steps: int = 20000
+    """Updates of discriminator and generator."""
+    batch_size: int = 64
+    """Real images, and latents, a step."""
+    latent_dim: int = 64
+    """Size of z, standard normal."""
+    generator_width: int = 512
+    """Width of the generator's hidden layers (mlp), or of its linear layer (conv)."""
+    discriminator_width: int = 512
+    """Width of the discriminator's first hidden layer (mlp), or of its linear layer (conv)."""
+    channels: int = 32
+    """Channels at half resolution (conv); the paper has 64."""
+    generator_lr: float = 1e-3
+    """Adam's learning rate of the generator."""
+    discriminator_lr: float = 4e-4
+    """Adam's learning rate of the discriminator."""
+    decay_from: float = 0.4
+    """Part of the run after which the learning rates fall linearly to zero."""
+    r1: float = 1.0
+    """Weight of the gradient penalty on real images."""
+    spectral_norm: bool = False
+    """Spectral normalization of the discriminator."""
+    average: float = 0.999
+    """Decay of the moving average of the generator's weights."""
+    num_scored: int = 10_000
+    """Samples to score at the end."""
+
+
+def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator."""
+    if args.model == "conv":
+        return (
+            ConvGenerator(args.latent_dim, image_shape, width=args.channels, hidden=args.generator_width),
+            ConvDiscriminator(
+                image_shape,
+                width=args.channels,
+                hidden=args.discriminator_width,
+                spectral_normalization=args.spectral_norm,
+            ),
+        )
+    num_positions = image_shape[0] * image_shape[1] * image_shape[2]
+    return (
+        MLPGenerator(args.latent_dim, num_positions, hidden=(args.generator_width, args.generator_width)),
+        MLPDiscriminator(
+            num_positions,
+            hidden=(args.discriminator_width, args.discriminator_width // 2),
+            spectral_normalization=args.spectral_norm,
+        ),
+    )
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    estimator = parse_estimator(args.estimator)
+    data = load_images(args.data, seed=args.seed)
+    binarize(data.train_images[:1], args.binarize, data.maximum)  # refuses before anything is written
+    labeled = load_images(args.classifier_data) if args.classifier_data else data
+    run = Run(args, steps=args.steps, data=data.summary())
+    report = ImageReport(data, args.binarize, labeled=labeled, device=run.device)
+
+    images = data.train_images.to(run.device)
+    batches = Batches(len(images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
+    generator, discriminator = (network.to(run.device) for network in build(args, data.image_shape))
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    g_adam = torch.optim.Adam(generator.parameters(), args.generator_lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
+    decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
+    schedules = [LambdaLR(g_adam, decay), LambdaLR(d_adam, decay)]
+    divergence = DIVERGENCES[args.divergence]
+    run.track(
+        export={"generator": average.module, "discriminator": discriminator},
+        generator=generator,
+        discriminator=discriminator,
+        average=average,
+        generator_adam=g_adam,
+        discriminator_adam=d_adam,
+        generator_schedule=schedules[0],
+        discriminator_schedule=schedules[1],
+        **({"estimator": estimator} if isinstance(estimator, nn.Module) else {}),
+    )
+
+    for step in run.steps():
+        real = binarize(images[batches.indices(step, device=run.device)], args.binarize, data.maximum)
+        with run.autocast():
+            with torch.no_grad():
+                fake = generator(generator.latents(args.batch_size)).sample()
+            real.requires_grad_()
+            raw_real, raw_fake = discriminator(real), discriminator(fake)
+            penalty = gradient_penalty(raw_real, real).mean()
+            d_loss = divergence.discriminator_loss(raw_real, raw_fake)
+        run.minimize("discriminator", d_loss + args.r1 * penalty, d_adam)
+
+        z = generator.latents(args.batch_size)
+        with run.autocast():
+            g_loss = estimator(generator, discriminator, z).mean()
+        run.minimize("generator", g_loss, g_adam)
+        average.update_parameters(generator)
+        for schedule in schedules:
+            schedule.step()
+
+        run.log(d_loss=d_loss, g_loss=g_loss, penalty=penalty)
+        if run.logging:
+            run.log(**diagnostics(generator, discriminator, real, z))
+        if run.due(args.sample_every) and run.rank == 0:
+            report.grid(run.directory.sample_path(run.step), average.module)
+
+    if run.rank == 0:
+        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
+        run.finish({"seconds": run.seconds, **results})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

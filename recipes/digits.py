@@ -1,0 +1,93 @@
+"""Reweighted GAN on scikit-learn's handwritten digits, 8x8 and binarized: the smallest whole example, no network."""
+
+from dataclasses import dataclass
+
+import torch
+import tyro
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from discrete_gan.data import Batches, binarize, load_images
+from discrete_gan.divergences import GAN
+from discrete_gan.estimators import parse_estimator
+from discrete_gan.losses.penalties import gradient_penalty
+from discrete_gan.models import MLPDiscriminator, MLPGenerator
+from discrete_gan.report import Binarize, ImageReport
+from discrete_gan.training import Run, RunOptions, diagnostics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(RunOptions):
+    """Arguments of the recipe."""
+
+    data: str = "digits"
+    """digits, or any of what binary_mnist reads."""
+    binarize: Binarize = "threshold"
+    """Pixels to bits: threshold at half, stochastic (drawn anew in each batch), or none for 0/1 data."""
+    estimator: str = "boundary-seeking"
+    """boundary-seeking, reinforce, gumbel-softmax or straight-through, with options as NAME:KEY=VALUE,KEY=VALUE,
+    or your own as FILE.py:FUNCTION."""
+    steps: int = 4000
+    """Updates of discriminator and generator."""
+    batch_size: int = 64
+    """Real images, and latents, a step."""
+    generator_lr: float = 1e-3
+    """Adam's learning rate of the generator."""
+    discriminator_lr: float = 4e-4
+    """Adam's learning rate of the discriminator."""
+    r1: float = 1.0
+    """Weight of the gradient penalty on real images."""
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    estimator = parse_estimator(args.estimator)
+    data = load_images(args.data, seed=args.seed)
+    binarize(data.train_images[:1], args.binarize, data.maximum)  # refuses before anything is written
+    run = Run(args, steps=args.steps, data=data.summary())
+    report = ImageReport(data, args.binarize, labeled=data, device=run.device)
+
+    images = data.train_images.to(run.device)
+    num_positions = images.shape[1]
+    batches = Batches(len(images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
+    generator = MLPGenerator(32, num_positions, hidden=(256, 256)).to(run.device)
+    discriminator = MLPDiscriminator(num_positions, hidden=(256, 128)).to(run.device)
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
+    g_adam = torch.optim.Adam(generator.parameters(), args.generator_lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
+    run.track(
+        export={"generator": average.module, "discriminator": discriminator},
+        generator=generator,
+        discriminator=discriminator,
+        average=average,
+        generator_adam=g_adam,
+        discriminator_adam=d_adam,
+        **({"estimator": estimator} if isinstance(estimator, nn.Module) else {}),
+    )
+
+    for step in run.steps():
+        real = binarize(images[batches.indices(step, device=run.device)], args.binarize, data.maximum)
+        with torch.no_grad():
+            fake = generator(generator.latents(args.batch_size)).sample()
+        real.requires_grad_()  # for the penalty
+        raw_real, raw_fake = discriminator(real), discriminator(fake)
+        d_loss = GAN.discriminator_loss(raw_real, raw_fake)
+        run.minimize("discriminator", d_loss + args.r1 * gradient_penalty(raw_real, real).mean(), d_adam)
+
+        z = generator.latents(args.batch_size)
+        g_loss = estimator(generator, discriminator, z).mean()
+        run.minimize("generator", g_loss, g_adam)
+        average.update_parameters(generator)
+
+        run.log(d_loss=d_loss, g_loss=g_loss)
+        if run.logging:
+            run.log(**diagnostics(generator, discriminator, real, z))
+        if run.due(args.sample_every) and run.rank == 0:
+            report.grid(run.directory.sample_path(run.step), average.module)
+
+    if run.rank == 0:
+        run.finish({"seconds": run.seconds, **report.final(run.directory.path, average.module)})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

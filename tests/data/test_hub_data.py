@@ -1,0 +1,221 @@
+"""Data sets through the datasets library: local folders, and the library's answers imitated for names."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from discrete_gan.data import load_images
+from discrete_gan.errors import InputError
+
+datasets = pytest.importorskip("datasets", reason="needs datasets")
+PIL_Image = pytest.importorskip("PIL.Image", reason="needs Pillow")
+
+GREY = np.random.default_rng(0).integers(0, 256, (10, 4, 5), dtype=np.uint8)
+COLOR = np.random.default_rng(1).integers(0, 256, (10, 4, 5, 3), dtype=np.uint8)
+LABELS = [index % 3 for index in range(10)]
+PICTURES = [PIL_Image.fromarray(image) for image in GREY]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps what the library prepares out of the user's home folder, and its bars off the screen."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+
+
+def dataset(**columns: Any) -> Any:
+    """A data set with an Image feature for columns of pictures and ClassLabel for label."""
+    made = datasets.Dataset.from_dict(
+        {name: values for name, values in columns.items() if values is not None}
+    )
+    if "label" in columns and isinstance(columns["label"][0], int):
+        made = made.cast_column("label", datasets.ClassLabel(num_classes=3))
+    return made
+
+
+def write_folder(folder: Path, **splits: Any) -> str:
+    """Writes a parquet file a split, and says how to name the folder."""
+    folder.mkdir(exist_ok=True)
+    for split, made in splits.items():
+        made.to_parquet(str(folder / f"{split}.parquet"))
+    return f"hub:{folder}"
+
+
+def imitate(monkeypatch: pytest.MonkeyPatch, **splits: Any) -> list[tuple[Any, ...]]:
+    """Makes load_dataset answer with the splits; returns the list of its arguments."""
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args: calls.append(args) or splits)
+    return calls
+
+
+def refusal(spec: str) -> str:
+    """The one line that the name is refused with."""
+    with pytest.raises(InputError) as caught:
+        load_images(spec)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
+    train, test = dataset(image=PICTURES, label=LABELS), dataset(image=PICTURES[:2], label=[2, 0])
+    data = load_images(write_folder(tmp_path / "tiny", train=train, test=test))
+    assert (data.name, data.image_shape, data.maximum, data.num_classes) == ("tiny", (1, 4, 5), 255, 3)
+    assert data.train_images.tolist() == GREY.reshape(10, -1).tolist()
+    assert data.test_images.tolist() == GREY[:2].reshape(2, -1).tolist()
+    assert data.train_labels is not None and data.test_labels is not None
+    assert data.train_labels.dtype == torch.int64
+    assert data.train_labels.tolist() == LABELS
+    assert data.test_labels.tolist() == [2, 0]
+
+
+def test_a_folder_written_by_save_to_disk(tmp_path: Path) -> None:
+    datasets.DatasetDict(train=dataset(image=PICTURES)).save_to_disk(str(tmp_path / "saved"))
+    data = load_images(f"hub:{tmp_path / 'saved'}")
+    assert data.name == "saved"
+    assert data.train_images.shape == (9, 20)
+
+
+def test_without_a_test_split_a_tenth_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, train=dataset(image=PICTURES))
+    prints = set()
+    for seed in range(4):
+        data = load_images("hub:someone/tiny", seed=seed)
+        assert data.train_images.shape == (9, 20)
+        assert data.train_labels is data.test_labels is None
+        prints.add(data.fingerprint())
+    assert len(prints) > 1
+
+
+def test_name_and_configuration_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = imitate(monkeypatch, train=dataset(image=PICTURES))
+    assert load_images("hub:someone/tiny").name == "someone/tiny"
+    load_images("hub:someone/tiny:small")
+    assert calls == [("someone/tiny", None), ("someone/tiny", "small")]
+
+
+def test_color_stays_color_channel_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [PIL_Image.fromarray(image) for image in COLOR]
+    # One grey picture among them, and one with transparency.
+    pictures[3] = PIL_Image.fromarray(GREY[3])
+    pictures[4] = pictures[4].convert("RGBA")
+    imitate(monkeypatch, train=dataset(image=pictures), test=dataset(image=pictures[:1]))
+    data = load_images("hub:tiny")
+    expected = COLOR.transpose(0, 3, 1, 2).copy()
+    expected[3] = GREY[3]
+    assert (data.image_shape, data.maximum) == ((3, 4, 5), 255)
+    assert data.train_images.tolist() == expected.reshape(10, -1).tolist()
+
+
+def test_color_pictures_three_pixels_high_keep_their_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [PIL_Image.fromarray(image[:3].copy()) for image in COLOR]
+    imitate(monkeypatch, train=dataset(image=pictures), test=dataset(image=pictures))
+    data = load_images("hub:tiny")
+    assert data.image_shape == (3, 3, 5)
+    assert data.train_images.tolist() == COLOR[:, :3].transpose(0, 3, 1, 2).reshape(10, -1).tolist()
+
+
+def test_one_bit_pictures_are_binary(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [PIL_Image.fromarray(image > 99) for image in GREY]
+    assert pictures[0].mode == "1"
+    imitate(monkeypatch, train=dataset(image=pictures), test=dataset(image=pictures))
+    data = load_images("hub:tiny")
+    assert data.maximum == 1
+    assert data.train_images.tolist() == (GREY > 99).astype(int).reshape(10, -1).tolist()
+    imitate(monkeypatch, train=dataset(image=[*pictures[:9], PICTURES[9]]), test=dataset(image=PICTURES))
+    data = load_images("hub:tiny")
+    assert data.maximum == 255
+    assert data.train_images[:9].unique().tolist() == [0, 255]
+
+
+def test_array_columns_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = dataset(words=["a"] * 10, vector=np.ones((10, 3)).tolist(), pixels=GREY.tolist(), labels=LABELS)
+    typed = plain.cast_column("pixels", datasets.Array2D((4, 5), "uint8"))
+    for made in (plain, typed):
+        imitate(monkeypatch, train=made, test=made)
+        data = load_images("hub:tiny")
+        assert data.train_images.tolist() == GREY.reshape(10, -1).tolist()
+        assert data.num_classes == 3
+    imitate(
+        monkeypatch, train=dataset(pixels=(COLOR / 255).tolist()), test=dataset(pixels=(COLOR / 255).tolist())
+    )
+    data = load_images("hub:tiny")
+    assert data.image_shape == (3, 4, 5)
+    assert data.train_images.tolist() == COLOR.transpose(0, 3, 1, 2).reshape(10, -1).tolist()
+
+
+def test_of_several_columns_the_plainly_named_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = [picture.rotate(180) for picture in PICTURES]
+    fine = [0] * 10
+    made = dataset(mask=other, image=PICTURES, fine=fine, label=LABELS)
+    made = made.cast_column("fine", datasets.ClassLabel(num_classes=1))
+    imitate(monkeypatch, train=made, test=made)
+    data = load_images("hub:tiny")
+    assert data.train_images.tolist() == GREY.reshape(10, -1).tolist()
+    assert data.num_classes == 3
+    # A class of any name, if none is called label.
+    imitate(monkeypatch, train=made.remove_columns("label"), test=made.remove_columns("label"))
+    assert load_images("hub:tiny").num_classes == 1
+
+
+def test_unusable_columns_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, train=dataset(left=PICTURES, right=PICTURES, label=LABELS))
+    expected = "expected one column of images, or one named image or img, found columns "
+    columns = "left (Image), right (Image), label (ClassLabel)"
+    assert refusal("hub:tiny") == f"tiny, split train: {expected}{columns}"
+    imitate(monkeypatch, train=dataset(text=["a", "b"], ragged=[[[1], [2, 3]], [[1], [2, 3]]]))
+    assert expected in refusal("hub:tiny")
+    imitate(monkeypatch, train=dataset(image=PICTURES, label=["cat"] * 10))
+    assert "training labels as whole numbers" in refusal("hub:tiny")
+    imitate(monkeypatch, train=dataset(image=PICTURES, labels=[None, *LABELS[1:]]))
+    assert "training labels as whole numbers" in refusal("hub:tiny")
+
+
+def test_unusable_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, train=dataset(image=[*PICTURES[:2], PIL_Image.fromarray(GREY[0, :3])]))
+    assert refusal("hub:tiny") == (
+        "tiny, split train: images of different sizes: (4, 5) in row 0, (3, 5) in row 2"
+    )
+    imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), GREY[1, :3].tolist()]))
+    assert "images of different sizes: (4, 5) in row 0, (3, 5) in row 1" in refusal("hub:tiny")
+    imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), [[1], [2, 3]]]))
+    assert "row 1 is no image: its rows differ in length" in refusal("hub:tiny")
+    imitate(monkeypatch, train=dataset(image=[*PICTURES, None]))
+    assert refusal("hub:tiny") == "tiny, split train: row 10 has no image"
+    imitate(monkeypatch, train=dataset(image=[PIL_Image.fromarray(GREY[0].astype(np.uint16))] * 2))
+    assert "row 0 has more than 8 bits a pixel (mode I;16)" in refusal("hub:tiny")
+    imitate(monkeypatch, train=dataset(image=PICTURES).select([]))
+    assert refusal("hub:tiny") == "tiny, split train: the data set is empty"
+
+
+def test_splits_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, validation=dataset(image=PICTURES), dev=dataset(image=PICTURES))
+    assert refusal("hub:tiny") == "hub:tiny: expected a split named train, found validation, dev"
+
+
+def test_what_cannot_be_loaded_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refusal("hub:") == "hub:: expected hub:NAME, hub:NAME:CONFIG or hub:FOLDER"
+    assert refusal("hub:./not/there") == "hub:./not/there: no such folder"
+    (tmp_path / "empty").mkdir()
+    assert refusal(f"hub:{tmp_path / 'empty'}").startswith(f"hub:{tmp_path / 'empty'}: cannot be loaded: ")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "train.parquet").write_bytes(b"not parquet")
+    # The library's own message says nothing of the matter; its cause does.
+    assert "Parquet" in refusal(f"hub:{tmp_path / 'bad'}")
+
+    def offline(*_: object) -> None:
+        raise ConnectionError("no way\nto the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    assert refusal("hub:someone/tiny") == "hub:someone/tiny: cannot be loaded: no way"
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert refusal("hub:someone/tiny") == "hub:someone/tiny needs datasets: pip install 'discrete-gan[train]'"

@@ -1,0 +1,114 @@
+"""Image scores: the parts put together, the floor, the two ways out."""
+
+import json
+
+import pytest
+import torch
+from torch import Tensor
+
+from discrete_gan.metrics import (
+    ImageClassifier,
+    ImageScorer,
+    class_coverage,
+    frechet_distance,
+    gaussian_statistics,
+    image_scores,
+    inception_score,
+    predict,
+)
+
+
+def images(count: int, seed: int, rate: float = 0.5) -> Tensor:
+    return (torch.rand(count, 64, generator=torch.Generator().manual_seed(seed)) < rate).float()
+
+
+@pytest.fixture(scope="module")
+def network() -> ImageClassifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return ImageClassifier((1, 8, 8), 4, num_features=8).eval()
+
+
+@pytest.fixture(scope="module")
+def scorer(network: ImageClassifier) -> ImageScorer:
+    return ImageScorer(network, images(300, 1), images(200, 2), accuracy=0.975)
+
+
+def test_parts_are_those_of_the_functions(network: ImageClassifier, scorer: ImageScorer) -> None:
+    samples = images(150, 3, rate=0.2)
+    scores = scorer(samples)
+    fake, real = predict(network, samples), predict(network, images(200, 2))
+    expected = frechet_distance(*gaussian_statistics(fake.features), *gaussian_statistics(real.features))
+    assert scores.frechet == pytest.approx(expected.item())
+    assert scores.class_fractions.tolist() == class_coverage(fake.probabilities, 4).tolist()
+    assert scores.classes_covered == int((scores.class_fractions > 0.03).sum())
+    assert scores.inception_score == pytest.approx(inception_score(fake.probabilities).score.item())
+    assert scores.inception_score_real == pytest.approx(inception_score(real.probabilities).score.item())
+    assert (scores.num_samples, scores.num_test, scores.num_floor) == (150, 200, 150)
+
+
+def test_same_images_are_at_no_distance_and_others_beyond_the_floor(scorer: ImageScorer) -> None:
+    assert scorer(images(200, 2)).frechet == pytest.approx(0, abs=1e-8)
+    scores = scorer(images(150, 3, rate=0.2))
+    assert scores.frechet > 3 * scores.frechet_floor > 0
+
+
+def test_floor_is_the_distance_of_training_images(network: ImageClassifier, scorer: ImageScorer) -> None:
+    floor = scorer(images(300, 4)).frechet_floor
+    assert floor == pytest.approx(scorer(images(300, 1)).frechet)  # all 300: the choice has no part
+    few = scorer(images(50, 4))
+    assert few.num_floor == 50
+    assert few.frechet_floor > floor  # bias at rate 1/N
+    assert scorer(images(400, 5)).num_floor == 300
+    other = ImageScorer(network, images(300, 1), images(200, 2), seed=1)(images(50, 4))
+    assert other.frechet_floor != few.frechet_floor
+    again = image_scores(images(50, 4), images(200, 2), images(300, 1), network)
+    assert again.frechet_floor == few.frechet_floor
+
+
+def test_real_features_are_computed_once(scorer: ImageScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer(images(60, 4))
+    counts: list[int] = []
+
+    def features(self: ImageClassifier, given: Tensor) -> Tensor:
+        counts.append(len(given))
+        return self.body(given.unflatten(1, self.image_shape))
+
+    monkeypatch.setattr(ImageClassifier, "features", features)
+    scorer(images(60, 5))
+    assert counts == [60]
+
+
+def test_global_random_state_is_left_alone(network: ImageClassifier) -> None:
+    before = torch.get_rng_state()
+    ImageScorer(network, images(30, 1), images(20, 2))(images(10, 3))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_lines_and_dict(scorer: ImageScorer, network: ImageClassifier) -> None:
+    scores = scorer(images(150, 3, rate=0.2))
+    text = "\n".join(scores.lines())
+    assert (
+        f"{scores.frechet:.3f} squared feature units (150 training images: {scores.frechet_floor:.3f})"
+        in text
+    )
+    assert f"{scores.classes_covered} of 4 above 3 %" in text
+    assert "150 samples against 200 test images" in text
+    assert "97.5 % accurate" in text
+    content = json.loads(json.dumps(scores.as_dict()))
+    assert content["class_fractions"] == scores.class_fractions.tolist()
+    assert content["protocol"] == {
+        "feature_network": f"ImageClassifier {network.fingerprint()}",
+        "feature_network_accuracy": 0.975,
+        "num_samples": 150,
+        "num_test": 200,
+        "num_floor": 150,
+        "coverage_threshold": 0.03,
+    }
+
+
+def test_wrong_shapes_are_errors(scorer: ImageScorer) -> None:
+    with pytest.raises(ValueError, match="samples: expected shape"):
+        scorer(images(1, 0))
+    with pytest.raises(ValueError, match="expected shape"):
+        scorer(torch.zeros(5, 63))
