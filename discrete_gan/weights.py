@@ -153,7 +153,7 @@ def pareto_tail_index(log_w: Tensor) -> Tensor:
     largest = largest / largest[0]
     excess = (largest[:-1] - largest[-1]).flip(0)  # ascending, (n, B)
     k = _fit_generalized_pareto(excess)
-    return torch.where(excess[-1] > 0, k, -math.inf)
+    return torch.where(excess[-1] == 0, -math.inf, k)  # NaN is not equal and so stays NaN
 
 
 def _fit_generalized_pareto(excess: Tensor) -> Tensor:

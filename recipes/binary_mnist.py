@@ -19,9 +19,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import DIVERGENCES
+from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
 from discrete_gan.losses.penalties import gradient_penalty
-from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
+from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
 from discrete_gan.training import Run, RunOptions, diagnostics
 
@@ -71,7 +72,7 @@ class Args(RunOptions):
     """Samples to score at the end."""
 
 
-def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Module]:
+def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, HubModel]:
     """Generator and discriminator."""
     if args.model == "conv":
         return (
@@ -96,16 +97,19 @@ def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[nn.Module, nn.
 
 def main(args: Args) -> None:
     """Train, sample, score."""
+    if not 0 <= args.decay_from < 1:
+        raise InputError(f"--decay-from: expected a number from 0 to below 1, got {args.decay_from}")
     estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
-    binarize(data.train_images[:1], args.binarize, data.maximum)  # refuses before anything is written
     labeled = load_images(args.classifier_data) if args.classifier_data else data
     run = Run(args, steps=args.steps, data=data.summary())
     report = ImageReport(data, args.binarize, labeled=labeled, device=run.device)
 
     images = data.train_images.to(run.device)
     batches = Batches(len(images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
-    generator, discriminator = (network.to(run.device) for network in build(args, data.image_shape))
+    generator, discriminator = build(args, data.image_shape)
+    generator.to(run.device)
+    discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
     g_adam = torch.optim.Adam(generator.parameters(), args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)

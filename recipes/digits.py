@@ -37,13 +37,14 @@ class Args(RunOptions):
     """Adam's learning rate of the discriminator."""
     r1: float = 1.0
     """Weight of the gradient penalty on real images."""
+    num_scored: int = 10_000
+    """Samples to score at the end."""
 
 
 def main(args: Args) -> None:
     """Train, sample, score."""
     estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
-    binarize(data.train_images[:1], args.binarize, data.maximum)  # refuses before anything is written
     run = Run(args, steps=args.steps, data=data.summary())
     report = ImageReport(data, args.binarize, labeled=data, device=run.device)
 
@@ -86,7 +87,8 @@ def main(args: Args) -> None:
             report.grid(run.directory.sample_path(run.step), average.module)
 
     if run.rank == 0:
-        run.finish({"seconds": run.seconds, **report.final(run.directory.path, average.module)})
+        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
+        run.finish({"seconds": run.seconds, **results})
 
 
 if __name__ == "__main__":

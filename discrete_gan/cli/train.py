@@ -1,6 +1,7 @@
 """``discrete-gan train``: run a recipe."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -32,7 +33,7 @@ def train(arguments: list[str]) -> None:
 
 def _saved(kind: type, options: list[str], recipe: str) -> Any:
     """The arguments of the run that ``--resume`` names, as defaults for this one; None without it."""
-    folder = next((after for option, after in zip(options, options[1:], strict=False) if option == "--resume"), None)
+    folder = next((after for option, after in itertools.pairwise(options) if option == "--resume"), None)
     folder = folder or next((option[9:] for option in options if option.startswith("--resume=")), None)
     if folder is None:
         return None
@@ -40,8 +41,13 @@ def _saved(kind: type, options: list[str], recipe: str) -> Any:
     if config["recipe"] != recipe:
         raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe}")
     hints = get_type_hints(kind)
-    saved = {field.name: config["args"][field.name] for field in dataclasses.fields(kind) if field.name in config["args"]}
-    saved = {key: Path(value) if value is not None and Path in _members(hints[key]) else value for key, value in saved.items()}
+    saved = {
+        field.name: config["args"][field.name] for field in dataclasses.fields(kind) if field.name in config["args"]
+    }
+    saved = {
+        key: Path(value) if value is not None and Path in _members(hints[key]) else value
+        for key, value in saved.items()
+    }
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
     return kind(**{**saved, "overwrite": False})
 

@@ -27,9 +27,7 @@ class Batches:
         ValueError: If the rank is not below the world size.
     """
 
-    def __init__(
-        self, num_items: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, num_items: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"expected rank from 0 to world_size - 1 = {world_size - 1}, got {rank}")
         if batch_size < 1:

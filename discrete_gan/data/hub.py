@@ -50,8 +50,8 @@ def _load(datasets: Any, source: str) -> tuple[str, Any]:
     try:
         if not folder.is_dir():
             return name, datasets.load_dataset(name, config or None)
-        if (folder / "dataset_dict.json").is_file():  # Written by save_to_disk, which load_dataset refuses.
-            return folder.resolve().name, datasets.load_from_disk(str(folder))
+        if (folder / "state.json").is_file():  # One split written by save_to_disk, which load_dataset refuses.
+            return folder.resolve().name, {"train": datasets.load_from_disk(str(folder))}
         return folder.resolve().name, datasets.load_dataset(str(folder))
     except Exception as error:  # Network, cache, format and name errors share no base class.
         raise InputError(f"hub:{source}: cannot be loaded: {one_line(error)}") from error
@@ -125,7 +125,6 @@ def _stack(images: Iterable[Any], where: str) -> Array:
             raise InputError(f"{where}: row {index} is no image: its rows differ in length") from error
         if arrays[-1].shape != arrays[0].shape:
             raise InputError(
-                f"{where}: images of different sizes: {arrays[0].shape} in row 0, "
-                f"{arrays[-1].shape} in row {index}"
+                f"{where}: images of different sizes: {arrays[0].shape} in row 0, {arrays[-1].shape} in row {index}"
             )
     return np.stack(arrays)

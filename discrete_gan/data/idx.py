@@ -91,8 +91,7 @@ def _read_part(folder: Path, part: str) -> tuple[Array, Array | None]:
     labels = read_idx(label_path, ndim=1)
     if len(labels) != len(images):
         raise InputError(
-            f"{label_path}: expected {len(images)} labels, as many as images in {image_path.name}, "
-            f"found {len(labels)}"
+            f"{label_path}: expected {len(images)} labels, as many as images in {image_path.name}, found {len(labels)}"
         )
     return images, labels
 

@@ -44,7 +44,12 @@ class ImageData:
     def summary(self) -> dict[str, object]:
         """What a run's config.json says of its data."""
         sizes = {"num_train": len(self.train_images), "num_test": len(self.test_images)}
-        return {"name": self.name, "image_shape": self.image_shape, **sizes, "fingerprint": self.fingerprint()}
+        return {
+            "name": self.name,
+            "image_shape": self.image_shape,
+            **sizes,
+            "fingerprint": self.fingerprint(),
+        }
 
     def to(self, device: torch.device | str) -> "ImageData":
         """A copy whose tensors are on the device."""

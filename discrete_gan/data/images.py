@@ -101,8 +101,8 @@ def _nearest(path: Path) -> str:
     while not missing.parent.exists():
         missing = missing.parent
     try:
-        names = [entry.name for entry in missing.parent.iterdir()] if missing.parent.is_dir() else []
-    except OSError:  # A folder that may not be listed gives no hint.
+        names = [entry.name for entry in missing.parent.iterdir()]
+    except OSError:  # A file, or a folder that may not be listed, gives no hint.
         names = []
     near = difflib.get_close_matches(missing.name, [*names, "digits"], n=1)
     if not near:

@@ -75,9 +75,7 @@ def _read_text(path: Path) -> Array:
 def _square(rows: Array, path: Path) -> Array:
     side = math.isqrt(rows.shape[1]) if rows.ndim == 2 else 0
     if rows.ndim != 2 or side * side != rows.shape[1]:
-        raise InputError(
-            f"{path}: expected rows of square images, shape (N, side * side), found {rows.shape}"
-        )
+        raise InputError(f"{path}: expected rows of square images, shape (N, side * side), found {rows.shape}")
     return np.ascontiguousarray(rows).reshape(len(rows), 1, side, side)
 
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_positive
 
@@ -22,8 +23,8 @@ class FactorizedBernoulli(Distribution):
         logits: As given.
     """
 
-    arg_constraints = {"logits": constraints.real_vector}
-    support = constraints.independent(constraints.boolean, 1)
+    arg_constraints = {"logits": constraints.real_vector}  # pyright: ignore
+    support = constraints.independent(constraints.boolean, 1)  # pyright: ignore
     has_enumerate_support = False
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
@@ -33,7 +34,7 @@ class FactorizedBernoulli(Distribution):
         # Checking values would read them back from the device; torch's default is to check.
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=bool(validate_args))
 
-    def expand(self, batch_shape: torch.Size | tuple[int, ...], _instance: None = None) -> "FactorizedBernoulli":
+    def expand(self, batch_shape: Shape, _instance: None = None) -> "FactorizedBernoulli":
         """The same distribution with a broadcast batch shape."""
         return FactorizedBernoulli(self.logits.expand(*batch_shape, *self.event_shape))
 
@@ -53,7 +54,7 @@ class FactorizedBernoulli(Distribution):
         probs = self.probs
         return probs * (1 - probs)
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws floats 0 or 1.
 
         Args:
@@ -69,9 +70,7 @@ class FactorizedBernoulli(Distribution):
                 return _bernoulli_from_bytes(probs, shape)
             return torch.rand(shape, dtype=probs.dtype, device=probs.device).lt_(probs)
 
-    def rsample(
-        self, sample_shape: torch.Size | tuple[int, ...] = (), *, temperature: float = 0.5, hard: bool = False
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = (), *, temperature: float = 0.5, hard: bool = False) -> Tensor:
         r"""Relaxed draws from the binary Concrete distribution, :math:`\sigma((l + \log u - \log(1-u)) / \tau)`.
 
         Args:
@@ -91,9 +90,7 @@ class FactorizedBernoulli(Distribution):
         check_positive("temperature", temperature)
         logits = _at_least_float32(self.logits)
         shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.rand(shape, dtype=logits.dtype, device=logits.device).logit(
-            eps=torch.finfo(logits.dtype).eps
-        )
+        noise = torch.rand(shape, dtype=logits.dtype, device=logits.device).logit(eps=torch.finfo(logits.dtype).eps)
         relaxed = torch.sigmoid((logits + noise) / temperature)
         if not hard:
             return relaxed
@@ -112,9 +109,7 @@ class FactorizedBernoulli(Distribution):
             ValueError: If ``value`` does not end in the shape of the logits.
         """
         if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
-            raise ValueError(
-                f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}"
-            )
+            raise ValueError(f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}")
         logits = _at_least_float32(self.logits)
         log_normalizer = F.softplus(logits).sum(dim=-1)
         if logits.dim() != 2:

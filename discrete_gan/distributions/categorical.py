@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_positive
 
@@ -21,8 +22,8 @@ class FactorizedCategorical(Distribution):
         logits: Normalized log-probabilities, shape (B, D, K), at least float32.
     """
 
-    arg_constraints = {"logits": constraints.independent(constraints.real_vector, 1)}
-    support = constraints.independent(constraints.one_hot, 1)
+    arg_constraints = {"logits": constraints.independent(constraints.real_vector, 1)}  # pyright: ignore
+    support = constraints.independent(constraints.one_hot, 1)  # pyright: ignore
     has_enumerate_support = False
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
@@ -33,7 +34,7 @@ class FactorizedCategorical(Distribution):
         # Checking values would read them back from the device; torch's default is to check.
         super().__init__(logits.shape[:-2], logits.shape[-2:], validate_args=bool(validate_args))
 
-    def expand(self, batch_shape: torch.Size | tuple[int, ...], _instance: None = None) -> "FactorizedCategorical":
+    def expand(self, batch_shape: Shape, _instance: None = None) -> "FactorizedCategorical":
         """The same distribution with a broadcast batch shape."""
         return FactorizedCategorical(self.logits.expand(*batch_shape, *self.event_shape))
 
@@ -63,7 +64,7 @@ class FactorizedCategorical(Distribution):
         one_hot = torch.zeros(*indices.shape, self.event_shape[-1], dtype=self.logits.dtype, device=indices.device)
         return one_hot.scatter_(-1, indices.unsqueeze(-1), 1)
 
-    def sample_indices(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample_indices(self, sample_shape: Shape = ()) -> Tensor:
         r"""Draws category indices by the inverse distribution function.
 
         One softmax and cumulative sum a position serve all draws, and a draw costs one uniform number and a
@@ -86,7 +87,7 @@ class FactorizedCategorical(Distribution):
             indices = torch.searchsorted(cumulative, uniform.mul_(cumulative[..., -1:]), right=True)
             return indices.movedim(-1, 0).reshape(*sample_shape, *self.logits.shape[:-1])
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws one-hot values.
 
         Args:
@@ -97,9 +98,7 @@ class FactorizedCategorical(Distribution):
         """
         return self.from_indices(self.sample_indices(sample_shape))
 
-    def rsample(
-        self, sample_shape: torch.Size | tuple[int, ...] = (), *, temperature: float = 0.5, hard: bool = False
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = (), *, temperature: float = 0.5, hard: bool = False) -> Tensor:
         r"""Relaxed draws from the Gumbel-softmax (Concrete) distribution, softmax((l + G) / tau).
 
         Args:
@@ -134,9 +133,7 @@ class FactorizedCategorical(Distribution):
             ValueError: If ``value`` does not end in the shape of the logits.
         """
         if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
-            raise ValueError(
-                f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}"
-            )
+            raise ValueError(f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}")
         logits = self.logits.clamp(min=torch.finfo(self.logits.dtype).min).flatten(-2)
         value = value.to(logits.dtype).flatten(-2)
         if logits.dim() != 2:

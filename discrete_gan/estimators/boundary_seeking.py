@@ -20,9 +20,7 @@ from discrete_gan.weights import Over, normalized_weights
 _ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
-def boundary_seeking_loss(
-    log_w: Tensor, log_prob: Tensor, *, over: Over = "samples", zero_sum: bool = True
-) -> Tensor:
+def boundary_seeking_loss(log_w: Tensor, log_prob: Tensor, *, over: Over = "samples", zero_sum: bool = True) -> Tensor:
     r"""Surrogate whose gradient, not its value, is the boundary-seeking update.
 
     .. math:: \ell_b = -\sum_{m=1}^{M} (\tilde w_{m,b} - \tfrac{1}{M}) \log g_\theta(x_{m,b} \mid z_b)
@@ -102,46 +100,47 @@ class BoundarySeeking:
         return boundary_seeking_loss(log_w, g.log_prob(x), over=self.over, zero_sum=self.zero_sum)
 
     def _in_chunks(self, g: Distribution, discriminator: nn.Module) -> Tensor:
-        r"""The same loss from two means over samples, kept up to date chunk by chunk.
+        """The same loss from two means over samples, summed chunk by chunk.
 
         log g(x | z) is affine in x, so the weighted sum of log-probabilities over samples is the
-        log-probability of the weighted mean sample. That mean is a ratio of two sums whose common factor
-        exp(-running maximum of log w) changes as larger weights come in.
+        log-probability of the weighted mean sample.
         """
         if not isinstance(g, FactorizedBernoulli | FactorizedCategorical):
             raise TypeError(
-                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, "
-                f"got {type(g).__name__}"
+                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, got {type(g).__name__}"
             )
         with torch.no_grad():
-            log_total = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
-            weighted_mean = plain_mean = torch.zeros((), device=g.logits.device)
+            # Weights are kept relative to exp(highest), the largest so far: no sum overflows or underflows.
+            highest = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
+            total = weighted_sum = plain_sum = torch.zeros((), device=g.logits.device)
             done = 0
             while done < self.num_samples:
                 x = g.sample((min(self.chunk_size or 1, self.num_samples - done),))
-                log_w = discriminator(x).float()
+                log_w = discriminator(x).to(x.dtype)
                 bounds = torch.finfo(log_w.dtype)
-                log_chunk = log_w.clamp(bounds.min, bounds.max).logsumexp(dim=0)
-                log_sum = torch.logaddexp(log_total, log_chunk)
-                old_share, new_share = (log_total - log_sum).exp(), (log_chunk - log_sum).exp()
-                chunk_mean = _mean_sample(normalized_weights(log_w), x)
-                weighted_mean = _per_latent(old_share, x) * weighted_mean + _per_latent(new_share, x) * chunk_mean
-                log_total = log_sum
+                log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
+                previous, highest = highest, torch.maximum(highest, log_w.amax(dim=0))
+                shrink, weights = (previous - highest).exp(), (log_w - highest).exp()
+                total = shrink * total + weights.sum(dim=0)
+                weighted_sum = _per_latent(shrink, g) * weighted_sum + _sum_of_samples(weights, x)
+                plain_sum = plain_sum + x.sum(dim=0)
                 done += len(x)
-                plain_mean = plain_mean + (x.mean(dim=0) - plain_mean) * (len(x) / done)
-            scale = torch.ones_like(log_total)
+                del x  # or the next chunk would be drawn beside it
+            weighted_mean, plain_mean = weighted_sum / _per_latent(total, g), plain_sum / self.num_samples
+            scale = torch.ones_like(total)
             if self.over == "batch":
-                everyone = gather(log_total)
-                scale = everyone.numel() * (log_total - everyone.logsumexp(dim=0)).exp()
+                everyone = gather(highest + total.log())
+                scale = everyone.numel() * everyone.softmax(dim=0)
+                scale = scale.narrow(0, process_rank() * len(total), len(total))
         loss = -scale * g.log_prob(weighted_mean)
         return loss + g.log_prob(plain_mean) if self.zero_sum else loss
 
 
-def _per_latent(value: Tensor, x: Tensor) -> Tensor:
-    """(B,) shaped to multiply samples of shape (M, B, *event) or their means."""
-    return value.view(-1, *[1] * (x.dim() - 2))
+def _per_latent(value: Tensor, g: Distribution) -> Tensor:
+    """(B,) shaped to multiply one sample of each latent, (B, *event)."""
+    return value.view(-1, *[1] * len(g.event_shape))
 
 
-def _mean_sample(weights: Tensor, x: Tensor) -> Tensor:
+def _sum_of_samples(weights: Tensor, x: Tensor) -> Tensor:
     """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
     return torch.einsum("mb,mb...->b...", weights, x)

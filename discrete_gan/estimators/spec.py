@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -85,4 +85,4 @@ def _from_file(path: Path, function: str) -> Estimator:
     if not callable(found := getattr(module, function, None)):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown_name(f"function in {path}:", function, names)
-    return found
+    return cast(Estimator, found)

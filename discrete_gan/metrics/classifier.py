@@ -147,8 +147,8 @@ def train_classifier(
     left as it was.
 
     Args:
-        train_images: Flat images in {0, 1}, floats of shape (N, D), or a function that gives them. It is called
-            once an epoch, under the seed: a fresh draw each time where the binarization is stochastic.
+        train_images: Flat images in {0, 1}, floats of shape (N, D), or a function that gives them. It is
+            called once an epoch, under the seed: a fresh draw each time where the binarization is stochastic.
         labels: Class indices, shape (N,).
         image_shape: (C, H, W), with C * H * W = D.
         num_classes: K.

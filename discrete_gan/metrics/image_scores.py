@@ -48,9 +48,7 @@ class ImageScores(NamedTuple):
         num_classes = len(self.class_fractions)
         percents = " ".join(f"{100 * fraction:.1f}" for fraction in self.class_fractions.tolist())
         accuracy = self.classifier_accuracy
-        classifier = self.classifier_fingerprint + (
-            "" if accuracy is None else f", {100 * accuracy:.1f} % accurate"
-        )
+        classifier = self.classifier_fingerprint + ("" if accuracy is None else f", {100 * accuracy:.1f} % accurate")
         return [
             f"Frechet distance  {self.frechet:.3f} squared feature units "
             f"({self.num_floor:,} training images: {self.frechet_floor:.3f})",

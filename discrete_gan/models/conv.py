@@ -6,14 +6,11 @@ References:
     2016), https://arxiv.org/abs/1511.06434
 """
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
-from discrete_gan.models.hub import HubModel
+from discrete_gan.models.base import Generator, HubModel
 
 
 def _quarter(image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -23,7 +20,7 @@ def _quarter(image_shape: tuple[int, int, int]) -> tuple[int, int]:
     return height // 4, width // 4
 
 
-class ConvGenerator(HubModel):
+class ConvGenerator(Generator):
     """g(x | z): two linear layers, then two transposed convolutions of stride 2, batch norm and ReLU between.
 
     Args:
@@ -53,20 +50,16 @@ class ConvGenerator(HubModel):
         self.layers = nn.Sequential(
             nn.Linear(latent_dim, hidden, bias=False),
             nn.BatchNorm1d(hidden),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(hidden, 2 * width * height * breadth, bias=False),
             nn.BatchNorm1d(2 * width * height * breadth),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Unflatten(1, (2 * width, height, breadth)),
             nn.ConvTranspose2d(2 * width, width, 5, stride=2, padding=2, output_padding=1, bias=False),
             nn.BatchNorm2d(width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(width, self.channels * (num_categories or 1), 5, stride=2, padding=2, output_padding=1),
         )
-
-    def latents(self, num: int) -> Tensor:
-        """Standard normal z, shape (num, latent_dim), on the generator's device."""
-        return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
 
     def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
         """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
@@ -108,12 +101,12 @@ class ConvDiscriminator(HubModel):
         normalize = spectral_norm if spectral_normalization else nn.Identity()
         self.layers = nn.Sequential(
             normalize(nn.Conv2d(image_shape[0] * (num_categories or 1), width, 5, stride=2, padding=2)),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             normalize(nn.Conv2d(width, 2 * width, 5, stride=2, padding=2)),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Flatten(),
             normalize(nn.Linear(2 * width * height * breadth, hidden)),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         )
         self.output = normalize(nn.Linear(hidden, 1))
 

@@ -1,16 +1,16 @@
 """Fully connected generator and discriminator."""
 
+import itertools
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
-from discrete_gan.models.hub import HubModel
+from discrete_gan.models.base import Generator, HubModel
 
 
-class MLPGenerator(HubModel):
+class MLPGenerator(Generator):
     """g(x | z): linear layers with batch norm and leaky ReLU, then one logit a position and category.
 
     Args:
@@ -32,13 +32,13 @@ class MLPGenerator(HubModel):
         self.num_categories = num_categories
         widths = [latent_dim, *hidden]
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
-            layers += [nn.Linear(width_in, width_out, bias=False), nn.BatchNorm1d(width_out), nn.LeakyReLU(0.2)]
+        for width_in, width_out in itertools.pairwise(widths):
+            layers += [
+                nn.Linear(width_in, width_out, bias=False),
+                nn.BatchNorm1d(width_out),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_positions * (num_categories or 1)))
-
-    def latents(self, num: int) -> Tensor:
-        """Standard normal z, shape (num, latent_dim), on the generator's device."""
-        return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
 
     def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
         """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
@@ -70,8 +70,8 @@ class MLPDiscriminator(HubModel):
         normalize = spectral_norm if spectral_normalization else nn.Identity()
         widths = [num_positions * (num_categories or 1), *hidden]
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
-            layers += [normalize(nn.Linear(width_in, width_out)), nn.LeakyReLU(0.2)]
+        for width_in, width_out in itertools.pairwise(widths):
+            layers += [normalize(nn.Linear(width_in, width_out)), nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*layers)
         self.output = normalize(nn.Linear(widths[-1], 1))
 

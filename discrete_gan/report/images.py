@@ -82,7 +82,10 @@ class ImageReport:
         title = "samples as they come, none picked"
         if scores is not None:
             title += f"; Frechet distance {scores.frechet:.1f} (training images: {scores.frechet_floor:.1f})"
-        panels = {"generated": samples[:_PANEL], "real (test)": self.test[:: max(1, len(self.test) // _PANEL)][:_PANEL]}
+        panels = {
+            "generated": samples[:_PANEL],
+            "real (test)": self.test[:: max(1, len(self.test) // _PANEL)][:_PANEL],
+        }
         save_comparison(folder / "samples.png", panels, self.image_shape, title=title)
         for line in scores.lines() if scores else ["no labels, so no Frechet distance: see --classifier-data"]:
             print(line)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.training.sampling import evaluating
 from discrete_gan.weights import diagnose
 
 
@@ -11,6 +12,8 @@ def diagnostics(
     generator: nn.Module, discriminator: nn.Module, real: Tensor, z: Tensor, *, num_samples: int = 20
 ) -> dict[str, Tensor]:
     """Discriminator accuracy and importance-weight figures on one batch, whichever estimator trains.
+
+    In evaluation mode, so that the run goes on as if nothing had been measured.
 
     Args:
         generator: Its distribution is sampled at ``z``.
@@ -24,9 +27,11 @@ def diagnostics(
         discriminator cannot tell), ``ess`` (effective sample size of M, mean over latents), ``largest_weight``
         (mean over latents) and ``log_partition`` (nats, mean over latents, 0 when calibrated).
     """
-    log_w = discriminator(generator(z).sample((num_samples,)))
+    with evaluating(generator, discriminator):
+        log_w = discriminator(generator(z).sample((num_samples,)))
+        raw_real = discriminator(real)
     weights = diagnose(log_w)
-    accuracy = ((discriminator(real) > 0).float().mean() + (log_w <= 0).float().mean()) / 2
+    accuracy = ((raw_real > 0).float().mean() + (log_w <= 0).float().mean()) / 2
     return {
         "accuracy": accuracy,
         "ess": weights.effective_sample_size.mean(),

@@ -59,8 +59,10 @@ class RunDirectory:
         """Whether a run was started here."""
         return (self.path / "config.json").is_file()
 
-    def create(self, options: RunOptions, recipe_file: Path, data: dict[str, Any]) -> None:
-        """Make the directory anew, with its config.json: recipe, every argument, data, versions, commit, command."""
+    def create(
+        self, options: RunOptions, recipe_file: Path, data: dict[str, Any], models: dict[str, nn.Module]
+    ) -> None:
+        """Make the directory anew, with its config.json: what ran, on what, how, and what it saves."""
         if self.path.exists():
             shutil.rmtree(self.path)
         (self.path / "samples").mkdir(parents=True)
@@ -70,6 +72,7 @@ class RunDirectory:
             "recipe_file": recipe_file,
             "args": dataclasses.asdict(options),
             "data": data,
+            "models": {name: f"{type(model).__module__}:{type(model).__qualname__}" for name, model in models.items()},
             "command": " ".join(sys.argv),
             "commit": _commit(),
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
@@ -93,11 +96,6 @@ class RunDirectory:
             return json.loads((self.path / "config.json").read_text())
         except (OSError, json.JSONDecodeError):
             raise InputError(f"{self.path}: expected a run directory, found no readable config.json") from None
-
-    def record_models(self, models: dict[str, nn.Module]) -> None:
-        """Add to config.json which class each saved model is of."""
-        classes = {name: f"{type(model).__module__}:{type(model).__qualname__}" for name, model in models.items()}
-        self.write_json("config.json", {**self.read_config(), "models": classes})
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add a line to metrics.jsonl."""

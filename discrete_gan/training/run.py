@@ -86,10 +86,9 @@ class Run:
         self.device = self.fabric.device
         self.rank = self.fabric.global_rank
         self.world_size = self.fabric.world_size
-        if options.resume is None and self.rank == 0:
-            self.directory.create(options, recipe_file, data)
-        self.fabric.barrier()
-        self._writer = self._tensorboard() if options.tensorboard and self.rank == 0 else None
+        self._recipe_file = recipe_file
+        self._data = data
+        self._writer: Any = None
         self._tracked: dict[str, Stateful] = {}
         self._export: dict[str, nn.Module] = {}
         self._row: dict[str, Tensor | float] = {}
@@ -109,7 +108,9 @@ class Run:
         return self.fabric.autocast()
 
     def track(self, *, export: dict[str, nn.Module], **stateful: Stateful) -> None:
-        """Name what checkpoints hold, and take up the last checkpoint if the run is resumed.
+        """Make the run directory, or take up its last checkpoint if the run is resumed.
+
+        Called last before the steps: what fails before leaves no directory behind.
 
         Args:
             export: Models saved beside each checkpoint as ``NAME/config.json`` and ``NAME/model.safetensors``.
@@ -119,7 +120,9 @@ class Run:
         self._export = export
         if self.options.resume is None:
             if self.rank == 0:
-                self.directory.record_models(export)
+                self.directory.create(self.options, self._recipe_file, self._data, export)
+                self._open_tensorboard()
+            self.fabric.barrier()
             return
         checkpoint = self.directory.load_checkpoint(self.device)
         if checkpoint["states"].keys() != stateful.keys():
@@ -139,6 +142,7 @@ class Run:
         self._seconds = checkpoint["seconds"]
         if self.rank == 0:
             self.directory.truncate_metrics(self.step)
+            self._open_tensorboard()
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, counted from 0 over the whole run.
@@ -150,7 +154,12 @@ class Run:
         """
         first = self.step
         bar = tqdm(
-            total=self.total, initial=first, desc=self.recipe, unit="step", disable=self.rank != 0, dynamic_ncols=True
+            total=self.total,
+            initial=first,
+            desc=self.recipe,
+            unit="step",
+            disable=self.rank != 0,
+            dynamic_ncols=True,
         )
         self._resumed_at = time.perf_counter()
         with bar, _interrupts() as interrupts:
@@ -200,7 +209,9 @@ class Run:
 
     def log(self, **values: Tensor | float) -> None:
         """Figures of the step at hand: scalars, read back from the device only when a line is due."""
-        self._row.update({name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()})
+        self._row.update(
+            {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
+        )
 
     def finish(self, results: dict[str, Any]) -> None:
         """Write results.json and close the logs."""
@@ -235,17 +246,14 @@ class Run:
             states = {name: value.state_dict() for name, value in self._tracked.items()}
             for name, model in self._export.items():
                 model.save_pretrained(self.directory.path / name)  # type: ignore[operator]
-            self.directory.save_checkpoint(
-                self.step, {"step": self.step, "seconds": self.seconds, "states": states}
-            )
+            self.directory.save_checkpoint(self.step, {"step": self.step, "seconds": self.seconds, "states": states})
         self.fabric.barrier()
 
-    def _tensorboard(self) -> Any:
-        try:
+    def _open_tensorboard(self) -> None:
+        if self.options.tensorboard:
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise InputError("--tensorboard needs: pip install 'discrete-gan[tensorboard]'") from None
-        return SummaryWriter(str(self.directory.path), purge_step=None)
+
+            self._writer = SummaryWriter(str(self.directory.path), purge_step=self.step + 1)
 
 
 def _launch(options: RunOptions) -> Fabric:

@@ -1,9 +1,26 @@
 """Drawing from a trained generator."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from discrete_gan.training.seeds import seeded
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside: no batch statistics, running averages or power iterations are touched."""
+    were_training = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in zip(modules, were_training, strict=True):
+            module.train(was_training)
 
 
 def generate(generator: nn.Module, num: int, *, seed: int = 0, batch_size: int = 1000) -> Tensor:
@@ -20,12 +37,7 @@ def generate(generator: nn.Module, num: int, *, seed: int = 0, batch_size: int =
     Returns:
         Shape (num, *event), on the generator's device. No gradient.
     """
-    was_training = generator.training
-    generator.eval()
-    with torch.no_grad(), seeded(seed, "generate"):
-        parts = [
-            generator(generator.latents(min(batch_size, num - start))).sample()
-            for start in range(0, num, batch_size)
-        ]
-    generator.train(was_training)
+    latents = cast(Callable[[int], Tensor], generator.latents)
+    with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
+        parts = [generator(latents(min(batch_size, num - start))).sample() for start in range(0, num, batch_size)]
     return torch.cat(parts)

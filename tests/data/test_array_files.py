@@ -165,9 +165,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     ragged = np.empty(2, dtype=object)
     ragged[:] = [GREY[0], GREY[1, :2]]
     for path in (save(tmp_path / "a.npy", ragged), save(tmp_path / "b.npz", x=ragged)):
-        expected = (
-            "damaged or holds Python objects (such as images of different sizes), which are never unpickled"
-        )
+        expected = "damaged or holds Python objects (such as images of different sizes), which are never unpickled"
         assert refusal(path) == f"{path}: expected plain arrays; this is {expected}"
 
 

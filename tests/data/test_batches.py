@@ -31,9 +31,7 @@ def test_batches_are_int64_on_the_device_asked_for() -> None:
 @pytest.mark.parametrize("world_size", [2, 3, 4])
 def test_ranks_together_see_the_batches_of_one_process(world_size: int) -> None:
     whole = Batches(50, 12, seed=3)
-    ranks = [
-        Batches(50, 12 // world_size, seed=3, rank=rank, world_size=world_size) for rank in range(world_size)
-    ]
+    ranks = [Batches(50, 12 // world_size, seed=3, rank=rank, world_size=world_size) for rank in range(world_size)]
     assert {rank.steps_per_epoch for rank in ranks} == {whole.steps_per_epoch}
     for step in range(2 * whole.steps_per_epoch + 1):
         together = torch.cat([rank.indices(step) for rank in ranks])
@@ -57,9 +55,7 @@ def test_writing_into_a_batch_changes_no_other() -> None:
 
 def test_no_two_seeds_or_epochs_share_a_permutation() -> None:
     # (seed, epoch) and (seed + 1, epoch - 1) would coincide if they were added.
-    orders = {
-        tuple(Batches(30, 30, seed=seed).indices(epoch).tolist()) for seed in range(5) for epoch in range(5)
-    }
+    orders = {tuple(Batches(30, 30, seed=seed).indices(epoch).tolist()) for seed in range(5) for epoch in range(5)}
     assert len(orders) == 25
 
 
@@ -82,9 +78,7 @@ def test_each_position_is_equally_likely() -> None:
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(11, 1), (4, 3)])
 def test_a_batch_larger_than_the_data_is_refused(batch_size: int, world_size: int) -> None:
-    with pytest.raises(
-        InputError, match=rf"takes {batch_size * world_size} items .* holds 10: use a smaller"
-    ):
+    with pytest.raises(InputError, match=rf"takes {batch_size * world_size} items .* holds 10: use a smaller"):
         Batches(10, batch_size, seed=0, world_size=world_size)
     assert Batches(10, 10, seed=0).steps_per_epoch == 1
 

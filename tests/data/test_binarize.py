@@ -63,9 +63,7 @@ def test_binary_data_stays_as_it_is(how: str) -> None:
 
 @pytest.mark.parametrize("maximum", [16, 255])
 def test_none_is_refused_on_grey_data(maximum: int) -> None:
-    with pytest.raises(
-        InputError, match=f"'none' needs 0/1 data, but .* {maximum}: use 'threshold' or 'stochastic'"
-    ):
+    with pytest.raises(InputError, match=f"'none' needs 0/1 data, but .* {maximum}: use 'threshold' or 'stochastic'"):
         binarize(torch.zeros(4, dtype=torch.uint8), "none", maximum)
 
 

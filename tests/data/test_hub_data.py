@@ -29,9 +29,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def dataset(**columns: Any) -> Any:
     """A data set with an Image feature for columns of pictures and ClassLabel for label."""
-    made = datasets.Dataset.from_dict(
-        {name: values for name, values in columns.items() if values is not None}
-    )
+    made = datasets.Dataset.from_dict({name: values for name, values in columns.items() if values is not None})
     if "label" in columns and isinstance(columns["label"][0], int):
         made = made.cast_column("label", datasets.ClassLabel(num_classes=3))
     return made
@@ -74,10 +72,17 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_written_by_save_to_disk(tmp_path: Path) -> None:
-    datasets.DatasetDict(train=dataset(image=PICTURES)).save_to_disk(str(tmp_path / "saved"))
-    data = load_images(f"hub:{tmp_path / 'saved'}")
-    assert data.name == "saved"
+    train, test = dataset(image=PICTURES, label=LABELS), dataset(image=PICTURES[:3], label=LABELS[:3])
+    datasets.DatasetDict(train=train, test=test).save_to_disk(str(tmp_path / "both"))
+    data = load_images(f"hub:{tmp_path / 'both'}")
+    assert data.train_images.tolist() == GREY.reshape(10, -1).tolist()
+    assert data.test_images.shape == (3, 20)
+    assert data.num_classes == 3
+    train.save_to_disk(str(tmp_path / "single"))
+    data = load_images(f"hub:{tmp_path / 'single'}")
+    assert data.name == "single"
     assert data.train_images.shape == (9, 20)
+    assert data.num_classes == 3
 
 
 def test_without_a_test_split_a_tenth_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +145,7 @@ def test_array_columns_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
         data = load_images("hub:tiny")
         assert data.train_images.tolist() == GREY.reshape(10, -1).tolist()
         assert data.num_classes == 3
-    imitate(
-        monkeypatch, train=dataset(pixels=(COLOR / 255).tolist()), test=dataset(pixels=(COLOR / 255).tolist())
-    )
+    imitate(monkeypatch, train=dataset(pixels=(COLOR / 255).tolist()), test=dataset(pixels=(COLOR / 255).tolist()))
     data = load_images("hub:tiny")
     assert data.image_shape == (3, 4, 5)
     assert data.train_images.tolist() == COLOR.transpose(0, 3, 1, 2).reshape(10, -1).tolist()
@@ -177,9 +180,7 @@ def test_unusable_columns_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unusable_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     imitate(monkeypatch, train=dataset(image=[*PICTURES[:2], PIL_Image.fromarray(GREY[0, :3])]))
-    assert refusal("hub:tiny") == (
-        "tiny, split train: images of different sizes: (4, 5) in row 0, (3, 5) in row 2"
-    )
+    assert refusal("hub:tiny") == ("tiny, split train: images of different sizes: (4, 5) in row 0, (3, 5) in row 2")
     imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), GREY[1, :3].tolist()]))
     assert "images of different sizes: (4, 5) in row 0, (3, 5) in row 1" in refusal("hub:tiny")
     imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), [[1], [2, 3]]]))
@@ -197,17 +198,15 @@ def test_splits_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal("hub:tiny") == "hub:tiny: expected a split named train, found validation, dev"
 
 
-def test_what_cannot_be_loaded_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal("hub:") == "hub:: expected hub:NAME, hub:NAME:CONFIG or hub:FOLDER"
     assert refusal("hub:./not/there") == "hub:./not/there: no such folder"
     (tmp_path / "empty").mkdir()
     assert refusal(f"hub:{tmp_path / 'empty'}").startswith(f"hub:{tmp_path / 'empty'}: cannot be loaded: ")
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "train.parquet").write_bytes(b"not parquet")
+    (tmp_path / "bad" / "train.csv").write_text("a,b\n1,2\n1,2,3\n")
     # The library's own message says nothing of the matter; its cause does.
-    assert "Parquet" in refusal(f"hub:{tmp_path / 'bad'}")
+    assert "Expected 2 fields in line 3, saw 3" in refusal(f"hub:{tmp_path / 'bad'}")
 
     def offline(*_: object) -> None:
         raise ConnectionError("no way\nto the Hub")

@@ -135,9 +135,7 @@ def test_another_type_of_file_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path)
     path = tmp_path / IMAGES
     path.write_bytes(idx_bytes(ARRAYS[1]) + bytes(20))
-    expected = (
-        "expected an idx file of unsigned bytes in 3 dimensions (magic 0x00000803), found magic 0x00000801"
-    )
+    expected = "expected an idx file of unsigned bytes in 3 dimensions (magic 0x00000803), found magic 0x00000801"
     assert refusal(tmp_path) == f"{path}: {expected}"
 
 

@@ -100,9 +100,7 @@ def test_a_folder_without_data_says_what_was_looked_for(tmp_path: Path) -> None:
     assert refusal(str(tmp_path)) == f"{tmp_path}: {expected}"
 
 
-@pytest.mark.parametrize(
-    ("name", "suffix"), [("a.csv", "'.csv'"), ("images", "'no suffix'"), ("a.gz", "'.gz'")]
-)
+@pytest.mark.parametrize(("name", "suffix"), [("a.csv", "'.csv'"), ("images", "'no suffix'"), ("a.gz", "'.gz'")])
 def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str, suffix: str) -> None:
     path = tmp_path / name
     path.touch()
@@ -120,6 +118,12 @@ def test_classes_count_both_parts() -> None:
     assert data.num_classes == 5
     assert dataclasses.replace(data, test_labels=torch.tensor([6])).num_classes == 7
     assert dataclasses.replace(data, train_labels=None, test_labels=None).num_classes is None
+
+
+def test_a_summary_says_which_data_and_how_much() -> None:
+    data = small_data()
+    expected = {"name": "small", "image_shape": (1, 1, 2), "num_train": 2, "num_test": 1}
+    assert data.summary() == {**expected, "fingerprint": data.fingerprint()}
 
 
 def test_a_copy_on_another_device() -> None:

@@ -158,9 +158,7 @@ def garbage(path: Path) -> None:
 
 
 def other_network(path: Path) -> None:
-    content = classifier.to_safetensors(
-        {"head.weight": torch.zeros(2, 2)}, metadata={"config": '{"accuracy": 1}'}
-    )
+    content = classifier.to_safetensors({"head.weight": torch.zeros(2, 2)}, metadata={"config": '{"accuracy": 1}'})
     path.write_bytes(content)
 
 

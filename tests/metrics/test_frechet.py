@@ -53,6 +53,13 @@ def test_singular_covariances_are_exact() -> None:
     assert to_point.item() == pytest.approx(2 + 4, abs=1e-12)
 
 
+def test_rounding_in_null_directions_does_not_enter_as_its_root() -> None:
+    u = 1e3 * torch.randn(40, generator=torch.Generator().manual_seed(7)).double()
+    zero, length = torch.zeros(40).double(), u.norm()
+    distance = frechet_distance(zero, torch.outer(u, u), zero, torch.eye(40).double())
+    assert distance.item() == pytest.approx((length**2 + 40 - 2 * length).item(), rel=1e-12)
+
+
 def test_statistics_are_unbiased_and_float64() -> None:
     features = torch.tensor([[0.0, 0], [2, 0], [4, 6]])
     mean, cov = gaussian_statistics(features)

@@ -26,7 +26,11 @@ def images(count: int, seed: int, rate: float = 0.5) -> Tensor:
 def network() -> ImageClassifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return ImageClassifier((1, 8, 8), 4, num_features=8).eval()
+        network = ImageClassifier((1, 8, 8), 4, num_features=8).eval()
+    # Untrained, it puts every image in one class: center the logits, so that all the classes occur.
+    with torch.no_grad():
+        network.head.bias -= network(images(500, 0)).mean(0)
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,15 @@ def test_parts_are_those_of_the_functions(network: ImageClassifier, scorer: Imag
     assert scores.inception_score == pytest.approx(inception_score(fake.probabilities).score.item())
     assert scores.inception_score_real == pytest.approx(inception_score(real.probabilities).score.item())
     assert (scores.num_samples, scores.num_test, scores.num_floor) == (150, 200, 150)
+
+
+def test_classes_covered_are_those_above_three_percent(network: ImageClassifier, scorer: ImageScorer) -> None:
+    candidates = torch.cat([images(2000, 6, rate) for rate in (0.1, 0.5, 0.9)])
+    classes = predict(network, candidates).probabilities.argmax(1)
+    first, second, third = (candidates[classes == k] for k in classes.unique()[:3])
+    scores = scorer(torch.cat([first[:91], second[:6], third[:3]]))
+    assert sorted(scores.class_fractions.tolist()) == [0, 0.03, 0.06, 0.91]
+    assert scores.classes_covered == 2
 
 
 def test_same_images_are_at_no_distance_and_others_beyond_the_floor(scorer: ImageScorer) -> None:
@@ -88,10 +101,7 @@ def test_global_random_state_is_left_alone(network: ImageClassifier) -> None:
 def test_lines_and_dict(scorer: ImageScorer, network: ImageClassifier) -> None:
     scores = scorer(images(150, 3, rate=0.2))
     text = "\n".join(scores.lines())
-    assert (
-        f"{scores.frechet:.3f} squared feature units (150 training images: {scores.frechet_floor:.3f})"
-        in text
-    )
+    assert f"{scores.frechet:.3f} squared feature units (150 training images: {scores.frechet_floor:.3f})" in text
     assert f"{scores.classes_covered} of 4 above 3 %" in text
     assert "150 samples against 200 test images" in text
     assert "97.5 % accurate" in text

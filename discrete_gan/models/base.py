@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from huggingface_hub import PyTorchModelHubMixin
@@ -29,3 +30,13 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="discrete-gan", lic
 
     A folder holds ``config.json`` (the constructor's arguments) and ``model.safetensors``.
     """
+
+
+class Generator(HubModel):
+    """A generator g(x | z) with standard normal latents; its forward maps z to a distribution of x."""
+
+    latent_dim: int
+
+    def latents(self, num: int) -> Tensor:
+        """Standard normal z, shape (num, latent_dim), on the generator's device."""
+        return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)

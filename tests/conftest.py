@@ -1,0 +1,26 @@
+"""Fixtures of all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+# The tensors of the tests are small: a second thread costs more than it gives.
+torch.set_num_threads(1)
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Classifiers trained by tests go into a folder of their own, not into the user's."""
+    os.environ["DISCRETE_GAN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data, which only some machines have."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data beside the checkout, expected {SHARED.parent.name}/{SHARED.name}")
+    return SHARED

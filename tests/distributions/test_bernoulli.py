@@ -1,0 +1,86 @@
+"""Frequencies and independence of binary draws, on the byte path (float32 on the CPU) and the plain one."""
+
+import math
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from discrete_gan.distributions import FactorizedBernoulli
+
+# Around the byte boundaries k/256: below the first, on it, above it, in the middle and below the last.
+PROBS = [2e-5, 0.25 / 256, 0.5 / 256, 0.75 / 256, 1 / 256, 1.01 / 256, 0.3, 127.99 / 256, 0.5, 128.5 / 256, 0.7]
+PROBS += [254.9 / 256, 255 / 256, 255.5 / 256, 1 - 1e-4]
+# A chi-square test that a right sampler fails once in a million seeds.
+LEAST_P_VALUE = 1e-6
+
+
+def with_probs(*probs: float, dtype: torch.dtype = torch.float32) -> FactorizedBernoulli:
+    return FactorizedBernoulli(torch.tensor(probs, dtype=torch.float64).logit().to(dtype).unsqueeze(0))
+
+
+def sampled(g: FactorizedBernoulli, num: int, seed: int = 0) -> Tensor:
+    torch.manual_seed(seed)
+    return g.sample((num,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_frequencies(dtype: torch.dtype) -> None:
+    num = 400_000
+    g = with_probs(*PROBS, dtype=dtype)
+    probs = g.logits.double().sigmoid()
+    counts = sampled(g, num).sum(dim=0, dtype=torch.float64)
+    error = (counts - num * probs) / (num * probs * (1 - probs)).sqrt()
+    assert error.abs().max() < 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_impossible_and_certain_values(dtype: torch.dtype) -> None:
+    g = FactorizedBernoulli(torch.tensor([[-math.inf, -1e4, 1e4, math.inf]], dtype=dtype))
+    assert torch.equal(sampled(g, 100_000).unique(dim=0), torch.tensor([[[0, 0, 1, 1]]], dtype=dtype))
+
+
+def test_a_tie_of_bytes_is_decided_for_its_own_pixel() -> None:
+    # All three draw their first byte 0 alike often; only the remaining bits tell them apart.
+    num = 1_000_000
+    probs = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64) / 256
+    counts = sampled(with_probs(*probs.tolist()), num).sum(dim=(0, 1), dtype=torch.float64)
+    assert ((counts - num * probs).abs() < 5 * (num * probs).sqrt()).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixels_of_one_sample_are_jointly_independent(dtype: torch.dtype) -> None:
+    # Ten pixels span more than one 64-bit word of random bytes.
+    probs = torch.tensor([0.5, 0.3, 0.5, 0.8, 0.5, 0.5, 0.4, 0.6, 0.5, 0.5], dtype=torch.float64)
+    x = sampled(with_probs(*probs.tolist(), dtype=dtype), 200_000).squeeze(1).long()
+    pattern = (x * 2 ** torch.arange(10)).sum(dim=1)
+    bits = (torch.arange(1024)[:, None] >> torch.arange(10)) & 1
+    expected = torch.where(bits == 1, probs, 1 - probs).prod(dim=1) * len(x)
+    counts = pattern.bincount(minlength=1024)
+    assert expected.min() > 5
+    assert chisquare(counts.numpy(), (expected / expected.sum() * len(x)).numpy()).pvalue > LEAST_P_VALUE
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_samples_latents_and_pixels_are_uncorrelated(dtype: torch.dtype) -> None:
+    num, batch, pixels = 100_000, 4, 4
+    x = sampled(FactorizedBernoulli(torch.linspace(-2, 2, batch * pixels, dtype=dtype).view(batch, pixels)), num)
+    # Each row beside the next: correlations within a sample and between consecutive ones.
+    rows = torch.cat([x[0::2].flatten(1), x[1::2].flatten(1)], dim=1).double()
+    correlation = torch.corrcoef(rows.T) - torch.eye(2 * batch * pixels)
+    # 5.5 standard errors for 496 pairs: as rare as 5 for a few
+    assert correlation.abs().max() < 5.5 / math.sqrt(len(rows))
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 15])
+def test_sizes_that_are_no_multiple_of_a_word(count: int) -> None:
+    x = sampled(FactorizedBernoulli(torch.zeros(1, count)), 3)
+    assert x.shape == (3, 1, count)
+    assert set(x.unique().tolist()) <= {0, 1}
+
+
+def test_expanded_logits_are_sampled_as_their_copy() -> None:
+    logits = torch.linspace(-3, 3, 6)
+    expanded = sampled(FactorizedBernoulli(logits.expand(4, 6)), 50)
+    assert torch.equal(expanded, sampled(FactorizedBernoulli(logits.repeat(4, 1)), 50))

@@ -1,0 +1,106 @@
+"""Gumbel-softmax and straight-through against hand-written Jacobians with the same noise or samples."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from discrete_gan.estimators import GumbelSoftmax, StraightThrough, straight_through
+from tests.problems import PROBLEMS, Problem, SmoothDiscriminator, TableGenerator, seeded_normal
+
+EXACT = {"rtol": 1e-10, "atol": 1e-12}  # float64 in another order of operations
+B, M = 3, 4
+EVENTS = pytest.mark.parametrize("event", [(5,), (2, 4)], ids=["binary", "one-hot"])
+OBJECTIVES = pytest.mark.parametrize("objective", ["non-saturating", "log-ratio"])
+
+
+def pulled_back(at: Tensor, vector: Tensor) -> Tensor:
+    """A vector times the Jacobian of a sigmoid or softmax whose value is ``at``: p(1 - p), or diag(p) - pp'."""
+    return at * (1 - at) * vector if at.shape[-1] == 5 else at * (vector - (at * vector).sum(dim=-1, keepdim=True))
+
+
+def loss_slopes(discriminator: nn.Module, x: Tensor, objective: str) -> tuple[Tensor, Tensor]:
+    """Loss of each latent and its derivative in every sample; derivatives of -log sigmoid and -F by hand."""
+    x = x.detach().requires_grad_()
+    raw = discriminator(x)
+    (slope,) = torch.autograd.grad(raw.sum(), x)
+    raw = raw.detach()
+    if objective == "log-ratio":
+        return -raw.mean(dim=0), -slope / M
+    wrong = torch.sigmoid(-raw).view(M, B, *[1] * (x.dim() - 2))
+    return torch.log1p((-raw).exp()).mean(dim=0), -wrong * slope / M
+
+
+@EVENTS
+@OBJECTIVES
+@pytest.mark.parametrize("temperature", [0.3, 2.0])
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax(event: tuple, objective: str, temperature: float, hard: bool) -> None:
+    generator, discriminator = TableGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    estimator = GumbelSoftmax(temperature, hard=hard, num_samples=M, objective=objective)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    loss = estimator(generator, discriminator, torch.arange(B))
+    (gradient,) = torch.autograd.grad(loss.sum(), generator.logits)
+
+    torch.manual_seed(0)
+    logits = generator.logits.detach()
+    if len(event) == 1:
+        u = torch.rand(M, B, *event, dtype=torch.float64)
+        relaxed = torch.sigmoid((logits + u.log() - (1 - u).log()) / temperature)
+        x = relaxed.round() if hard else relaxed
+    else:
+        gumbel = -torch.empty(M, B, *event, dtype=torch.float64).exponential_().log()
+        relaxed = torch.softmax((logits + gumbel) / temperature, dim=-1)
+        x = nn.functional.one_hot(relaxed.argmax(dim=-1), event[-1]).double() if hard else relaxed
+    value, slope = loss_slopes(discriminator, x, objective)
+    torch.testing.assert_close(loss.detach(), value, **EXACT)
+    torch.testing.assert_close(gradient, (pulled_back(relaxed, slope) / temperature).sum(dim=0), **EXACT)
+
+
+@EVENTS
+@OBJECTIVES
+def test_straight_through(event: tuple, objective: str) -> None:
+    generator, discriminator = TableGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    estimator = StraightThrough(num_samples=M, objective=objective)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    loss = estimator(generator, discriminator, torch.arange(B))
+    (gradient,) = torch.autograd.grad(loss.sum(), generator.logits)
+
+    torch.manual_seed(0)
+    g = generator(torch.arange(B))
+    x, mean = g.sample((M,)), g.mean.detach()
+    value, slope = loss_slopes(discriminator, x, objective)
+    torch.testing.assert_close(loss.detach(), value, **EXACT)
+    torch.testing.assert_close(gradient, pulled_back(mean.expand_as(slope), slope).sum(dim=0), **EXACT)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_straight_through_is_exact_for_an_affine_discriminator(problem: Problem) -> None:
+    discriminator = SmoothDiscriminator(problem.logits.shape, hidden=0)
+    generator = TableGenerator(problem.logits[None].clone())
+    loss = StraightThrough(num_samples=2, objective="log-ratio")(generator, discriminator, torch.zeros(1).long())
+    (gradient,) = torch.autograd.grad(loss.sum(), generator.logits)
+    # the exact gradient of -E_g[F], a sum over all states
+    exact = -problem.mean_score(problem.log_g.exp() * discriminator(problem.states).detach())
+    torch.testing.assert_close(gradient[0], exact, **EXACT)
+
+
+def test_straight_through_returns_the_samples_themselves() -> None:
+    x = torch.tensor([[[0.0, 1.0, 1.0]], [[1.0, 0.0, 1.0]]], requires_grad=True)
+    mean = torch.tensor([[1e-4, 0.3, 0.9]], requires_grad=True)
+    result = straight_through(x, mean)
+    assert torch.equal(result, x)
+    result.sum().backward()
+    assert x.grad is None
+    assert mean.grad is not None
+    assert mean.grad.tolist() == [[2, 2, 2]]
+
+
+def test_errors_name_the_argument() -> None:
+    for estimator in (GumbelSoftmax, StraightThrough):
+        with pytest.raises(ValueError, match=r"^num_samples: expected at least 1, got 0"):
+            estimator(num_samples=0)
+        with pytest.raises(ValueError, match=r"^objective: expected one of non-saturating, log-ratio, got 'kl'"):
+            estimator(objective="kl")  # type: ignore[arg-type]
+    for temperature in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=r"^temperature: expected a number above 0"):
+            GumbelSoftmax(temperature)
