@@ -24,13 +24,16 @@ from discrete_gan.estimators import parse_estimator
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Run, RunOptions, diagnostics
+from discrete_gan.training import Precision, Run, RunOptions, diagnostics
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(RunOptions):
     """Arguments of the recipe."""
 
+    precision: Precision = "auto"
+    """Number format of the networks' matrix products; auto is bf16-mixed where the hardware multiplies bfloat16
+    (recent GPUs, CPUs with AMX), else 32-true."""
     data: str = "mnist"
     """A folder of MNIST-style idx files or of .mat files, a .npy or .npz file, hub:NAME, or digits."""
     binarize: Binarize = "stochastic"

@@ -68,15 +68,18 @@ def main(args: Args) -> None:
 
     for step in run.steps():
         real = binarize(images[batches.indices(step, device=run.device)], args.binarize, data.maximum)
-        with torch.no_grad():
-            fake = generator(generator.latents(args.batch_size)).sample()
-        real.requires_grad_()  # for the penalty
-        raw_real, raw_fake = discriminator(real), discriminator(fake)
-        d_loss = GAN.discriminator_loss(raw_real, raw_fake)
-        run.minimize("discriminator", d_loss + args.r1 * gradient_penalty(raw_real, real).mean(), d_adam)
+        with run.autocast():
+            with torch.no_grad():
+                fake = generator(generator.latents(args.batch_size)).sample()
+            real.requires_grad_()  # for the penalty
+            raw_real, raw_fake = discriminator(real), discriminator(fake)
+            d_loss = GAN.discriminator_loss(raw_real, raw_fake)
+            penalty = gradient_penalty(raw_real, real).mean()
+        run.minimize("discriminator", d_loss + args.r1 * penalty, d_adam)
 
         z = generator.latents(args.batch_size)
-        g_loss = estimator(generator, discriminator, z).mean()
+        with run.autocast():
+            g_loss = estimator(generator, discriminator, z).mean()
         run.minimize("generator", g_loss, g_adam)
         average.update_parameters(generator)
 

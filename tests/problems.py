@@ -19,6 +19,11 @@ def seeded_normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+def assert_exact(actual: object, expected: object, *, rtol: float = 1e-12, atol: float = 1e-13) -> None:
+    """Equal but for the rounding of float64 in another order of operations."""
+    torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
+
+
 class TableGenerator(nn.Module):
     """g(x | z) with free logits (B, D) or (B, D, K) for each latent; z holds their indices."""
 

@@ -5,9 +5,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.losses.penalties import gradient_penalty
-from tests.problems import seeded_normal
-
-EXACT = {"rtol": 1e-12, "atol": 1e-14}  # a few roundings of float64
+from tests.problems import assert_exact, seeded_normal
 
 
 def quadratic(x: Tensor, matrix: Tensor, vector: Tensor) -> Tensor:
@@ -24,9 +22,9 @@ def test_penalty_of_a_quadratic(event: tuple[int, ...]) -> None:
     x = seeded_normal(4, *event, seed=2).requires_grad_()
     penalty = gradient_penalty(quadratic(x, matrix, vector), x)
     gradient = (x.flatten(1) @ matrix + vector).detach()
-    torch.testing.assert_close(penalty.detach(), 0.5 * gradient.square().sum(dim=1), **EXACT)
+    assert_exact(penalty.detach(), 0.5 * gradient.square().sum(dim=1))
     # half the squared norm, so its derivative in b is the gradient itself
-    torch.testing.assert_close(torch.autograd.grad(penalty.sum(), vector)[0], gradient.sum(dim=0), **EXACT)
+    assert_exact(torch.autograd.grad(penalty.sum(), vector)[0], gradient.sum(dim=0))
 
 
 def test_loss_and_penalty_share_one_forward_pass() -> None:
@@ -35,7 +33,7 @@ def test_loss_and_penalty_share_one_forward_pass() -> None:
     raw = x @ vector
     (gradient_penalty(raw, x).sum() + raw.sum()).backward()
     assert vector.grad is not None
-    torch.testing.assert_close(vector.grad, 2 * vector.detach() + x.detach().sum(dim=0), **EXACT)
+    assert_exact(vector.grad, 2 * vector.detach() + x.detach().sum(dim=0))
 
 
 def test_samples_must_require_a_gradient() -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -19,8 +21,9 @@ class RunOptions:
     """Of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
     device: str = "auto"
     """cpu, cuda, mps, or auto for the best there is. torchrun starts several processes."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Number format of the networks' matrix products."""
+    precision: Precision = "32-true"
+    """Number format of the networks' matrix products; auto is bf16-mixed where the hardware multiplies bfloat16
+    (recent GPUs, CPUs with AMX), else 32-true."""
     log_every: int = 50
     """Steps between lines of metrics.jsonl."""
     sample_every: int = 1000

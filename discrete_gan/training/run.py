@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -271,10 +271,17 @@ def _launch(options: RunOptions) -> Fabric:
         accelerator=kind,
         devices=[int(index)] if index and kind == "cuda" else processes,
         strategy="ddp" if processes > 1 else "auto",
-        precision=options.precision,
+        precision=_fast_precision(kind) if options.precision == "auto" else options.precision,
     )
     fabric.launch()
     return fabric
+
+
+def _fast_precision(kind: str) -> Literal["32-true", "bf16-mixed"]:
+    """Mixed bfloat16 where there are matrix units for it; elsewhere it is emulated and slower."""
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    has_units = torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else kind == "cpu" and amx()
+    return "bf16-mixed" if has_units else "32-true"
 
 
 @contextmanager

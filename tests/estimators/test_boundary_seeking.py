@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from discrete_gan.estimators import BoundarySeeking, boundary_seeking_loss
 from discrete_gan.weights import Over, normalized_weights
-from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, binary_problem, seeded_normal
+from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, assert_exact, binary_problem, seeded_normal
 
-EXACT = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums of up to 65,536 terms
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 
 
@@ -35,8 +34,8 @@ def expected_by_hand(problem: Problem, num_samples: int) -> Tensor:
 @pytest.mark.parametrize("zero_sum", [False, True])
 def test_expected_gradient(problem: Problem, num_samples: int, zero_sum: bool) -> None:
     tuples = problem.all_tuples(BoundarySeeking(num_samples, zero_sum=zero_sum), num_samples)
-    torch.testing.assert_close(tuples.probability.sum(), torch.tensor(1.0).double(), **EXACT)
-    torch.testing.assert_close(tuples.mean, expected_by_hand(problem, num_samples), **EXACT)
+    assert_exact(tuples.probability.sum(), torch.tensor(1.0).double())
+    assert_exact(tuples.mean, expected_by_hand(problem, num_samples))
 
 
 @ALL
@@ -45,8 +44,8 @@ def test_zero_sum_keeps_the_expectation_and_lowers_the_variance(problem: Problem
         plain = problem.all_tuples(BoundarySeeking(num_samples, zero_sum=False), num_samples)
         zero_sum = problem.all_tuples(BoundarySeeking(num_samples), num_samples)
         torch.testing.assert_close(zero_sum.mean, plain.mean, rtol=0, atol=1e-12)
-        # Measured: a factor of 1.8 to 4.5 on these problems.
-        assert zero_sum.variance < 0.7 * plain.variance
+        # Measured: 3.4 to 32 times lower.
+        assert zero_sum.variance < 0.4 * plain.variance
 
 
 def relative_bias(problem: Problem, num_samples: int) -> float:
@@ -64,11 +63,10 @@ def test_one_sample_carries_no_signal(problem: Problem) -> None:
 
 def test_bias_falls_as_one_over_the_number_of_samples() -> None:
     problem = binary_problem(2)
-    bias = {num_samples: relative_bias(problem, num_samples) for num_samples in (2, 4, 8)}
+    bias = {num_samples: relative_bias(problem, num_samples) for num_samples in (4, 8)}
     slope = math.log(bias[8] / bias[4]) / math.log(2)
-    # The next term, of order 1/M^2, still bends the line at M = 8.
-    assert slope == pytest.approx(-1, abs=0.15)
-    assert bias[2] > bias[4] > bias[8]
+    # The next term, of order 1/M^2, still bends the line: measured -1.04.
+    assert slope == pytest.approx(-1, abs=0.08)
 
 
 def test_surrogate_equals_the_formula() -> None:
@@ -76,9 +74,9 @@ def test_surrogate_equals_the_formula() -> None:
     w = log_w.exp() / log_w.exp().sum(dim=0)
     for zero_sum, mean_weight in ((True, 1 / 4), (False, 0.0)):
         loss = boundary_seeking_loss(log_w, log_prob, zero_sum=zero_sum)
-        torch.testing.assert_close(loss, -((w - mean_weight) * log_prob).sum(dim=0), **EXACT)
+        assert_exact(loss, -((w - mean_weight) * log_prob).sum(dim=0))
         (gradient,) = torch.autograd.grad(loss.sum(), log_prob)
-        torch.testing.assert_close(gradient, mean_weight - w, **EXACT)
+        assert_exact(gradient, mean_weight - w)
 
 
 @pytest.mark.parametrize("zero_sum", [False, True])
@@ -87,8 +85,8 @@ def test_mean_over_the_batch_is_the_marginal_sum_of_the_paper(zero_sum: bool) ->
     w = log_w.exp() / log_w.exp().sum() - zero_sum / 12
     loss = boundary_seeking_loss(log_w, log_prob, over="batch", zero_sum=zero_sum)
     assert loss.shape == (3,)
-    torch.testing.assert_close(loss.mean(), -(w * log_prob).sum(), **EXACT)
-    torch.testing.assert_close(loss, -3 * (w * log_prob).sum(dim=0), **EXACT)
+    assert_exact(loss.mean(), -(w * log_prob).sum())
+    assert_exact(loss, -3 * (w * log_prob).sum(dim=0))
 
 
 @pytest.mark.parametrize("over", ["samples", "batch"])
@@ -140,7 +138,7 @@ def test_chunks_give_the_same_loss_and_gradient(
         estimator = BoundarySeeking(7, over=over, zero_sum=zero_sum, chunk_size=size)
         loss = estimator(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
         results.append((loss, *torch.autograd.grad(loss.mean(), generator.logits)))
-    torch.testing.assert_close(results[1], results[0], **EXACT)
+    assert_exact(results[1], results[0])
 
 
 def test_chunks_compute_half_precision_log_ratios_in_float32() -> None:

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from discrete_gan.distributed import average_gradients, gather, mean_over_processes, num_processes, process_rank
 from discrete_gan.estimators import BoundarySeeking, Estimator, Reinforce, StraightThrough
-from tests.problems import Replay, SmoothDiscriminator, TableGenerator, seeded_normal
+from tests.problems import Replay, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
 
 M, B, STEPS = 6, 4, 3
 EVENT = torch.Size((5,))
-EXACT = {"rtol": 1e-12, "atol": 1e-14}  # float64; the order of the sums over latents differs
 
 
 def estimators() -> dict[str, Estimator]:
@@ -63,7 +62,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         assert found.pop("gather").tolist() == [[1, 11], [2, 12]]
         assert found.pop("mean").item() == 0.5
         for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, msg=lambda text, name=name: f"{name}: {text}", **EXACT)
+            assert_exact(found[name], value)
 
 
 def test_one_process_changes_nothing() -> None:

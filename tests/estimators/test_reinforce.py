@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from discrete_gan.estimators import Reinforce, leave_one_out_loss, reinforce_loss
-from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, seeded_normal
+from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, assert_exact, seeded_normal
 
-EXACT = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums of up to 4,096 terms
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 
 
@@ -17,7 +16,7 @@ def test_unbiased_with_any_fixed_baseline(problem: Problem, num_samples: int, av
     estimator = Reinforce(num_samples, baseline="moving-average").double()
     estimator.average.fill_(average)
     tuples = problem.all_tuples(estimator, num_samples)
-    torch.testing.assert_close(tuples.mean, problem.reverse_kl_gradient(), **EXACT)
+    assert_exact(tuples.mean, problem.reverse_kl_gradient())
 
 
 @ALL
@@ -25,29 +24,29 @@ def test_unbiased_with_any_fixed_baseline(problem: Problem, num_samples: int, av
 def test_leave_one_out_is_unbiased_and_none_too(problem: Problem, num_samples: int) -> None:
     for baseline in ("none", "leave-one-out"):
         tuples = problem.all_tuples(Reinforce(num_samples, baseline=baseline), num_samples)
-        torch.testing.assert_close(tuples.mean, problem.reverse_kl_gradient(), **EXACT)
+        assert_exact(tuples.mean, problem.reverse_kl_gradient())
 
 
 @ALL
 def test_variance_of_the_mean_falls_with_the_number_of_samples(problem: Problem) -> None:
     variance = [problem.all_tuples(Reinforce(m, baseline="none"), m).variance for m in (1, 2, 3)]
-    torch.testing.assert_close(variance[1], variance[0] / 2, **EXACT)
-    torch.testing.assert_close(variance[2], variance[0] / 3, **EXACT)
+    assert_exact(variance[1], variance[0] / 2)
+    assert_exact(variance[2], variance[0] / 3)
 
 
 def test_leave_one_out_of_two_samples_by_hand() -> None:
     reward, log_prob = seeded_normal(2, 3), seeded_normal(2, 3, seed=1)
     difference = reward[0] - reward[1]
     expected = -0.5 * difference * (log_prob[0] - log_prob[1])
-    torch.testing.assert_close(leave_one_out_loss(reward, log_prob), expected, **EXACT)
+    assert_exact(leave_one_out_loss(reward, log_prob), expected)
 
 
 def test_leave_one_out_equals_its_definition() -> None:
     reward, log_prob = seeded_normal(5, 3), seeded_normal(5, 3, seed=1)
     others = torch.stack([torch.cat([reward[:m], reward[m + 1 :]]).mean(dim=0) for m in range(5)])
     expected = -((reward - others) * log_prob).mean(dim=0)
-    torch.testing.assert_close(leave_one_out_loss(reward, log_prob), expected, **EXACT)
-    torch.testing.assert_close(leave_one_out_loss(reward + 9, log_prob), expected, **EXACT)
+    assert_exact(leave_one_out_loss(reward, log_prob), expected)
+    assert_exact(leave_one_out_loss(reward + 9, log_prob), expected)
 
 
 def test_gradients_reach_the_log_probability_only() -> None:
@@ -70,7 +69,7 @@ def test_moving_average_is_used_as_it_was_and_updated_after() -> None:
         x = g.sample((4,))
         reward = discriminator(x).detach()
         loss = estimator(Replay(generator, x), discriminator, z)
-        torch.testing.assert_close(loss, -((reward - average) * g.log_prob(x)).mean(dim=0), **EXACT)
+        assert_exact(loss, -((reward - average) * g.log_prob(x)).mean(dim=0))
         average = decay * average + (1 - decay) * reward.mean().item()
         assert estimator.average.item() == pytest.approx(average, rel=1e-12)
     assert estimator.state_dict().keys() == {"average"}

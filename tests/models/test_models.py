@@ -95,8 +95,9 @@ def test_discriminator_scores_each_sample_by_itself(kind: str, num_categories: i
 def test_discriminator_takes_what_the_generator_yields(kind: str, num_categories: int | None) -> None:
     g = generator_of(kind, (1, 8, 8), num_categories)(torch.randn(5, LATENT))
     discriminator = discriminator_of(kind, (1, 8, 8), num_categories)
-    for x in (g.sample((2,)), g.rsample((2,)), g.rsample((2,), hard=True), g.mean.unsqueeze(0).expand(2, *g.mean.shape)):
+    for x in (g.sample((2,)), g.rsample((2,)), g.rsample((2,), hard=True)):
         assert discriminator(x).shape == (2, 5)
+    assert discriminator(g.mean).shape == (5,)
 
 
 @CATEGORIES
@@ -181,9 +182,10 @@ def test_spectral_normalization_holds_every_layer_at_one(kind: str, tmp_path: Pa
     for _ in range(200):
         discriminator(x)  # one power iteration each
     num_layers = {"mlp": 3, "conv": 4}[kind]
-    # Power iteration converges as the ratio of the first two singular values, 0.9 or so, to the 400th power.
+    # Power iteration has an error of the ratio of the first two singular values, below 0.99 here, to the power 400.
     assert largest_singular_values(discriminator) == pytest.approx([1.0] * num_layers, abs=1e-3)
-    assert largest_singular_values(discriminator_of(kind, (1, 8, 8), None)) != pytest.approx([1.0] * num_layers, abs=0.1)
+    plain = discriminator_of(kind, (1, 8, 8), None)
+    assert all(abs(value - 1) > 0.01 for value in largest_singular_values(plain))
     discriminator.eval().save_pretrained(tmp_path / "model")
     again = type(discriminator).from_pretrained(tmp_path / "model").eval()
     torch.testing.assert_close(again(x), discriminator(x))
