@@ -79,9 +79,9 @@ def test_uniform_numbers_at_both_ends(monkeypatch: pytest.MonkeyPatch, dtype: to
     g = with_probs(IMPOSSIBLE.to(dtype))
     feed(monkeypatch, torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64))
     assert g.sample_indices((2,)).flatten().tolist() == [2, 5]
-    # An exact total below, at and above one.
+    # An exact total below, at and above one, where u S is rounded differently.
     for scale in (0.5, 1.0, 1 + 2**-52):
-        monkeypatch.setattr(FactorizedCategorical, "probs", property(lambda g, s=scale: s * IMPOSSIBLE[None, None]))
+        monkeypatch.setattr(FactorizedCategorical, "probs", property(lambda g, s=scale: s * IMPOSSIBLE.double()[None, None]))
         assert g.sample_indices((2,)).flatten().tolist() == [2, 5]
 
 
