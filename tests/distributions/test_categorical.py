@@ -81,7 +81,9 @@ def test_uniform_numbers_at_both_ends(monkeypatch: pytest.MonkeyPatch, dtype: to
     assert g.sample_indices((2,)).flatten().tolist() == [2, 5]
     # An exact total below, at and above one, where u S is rounded differently.
     for scale in (0.5, 1.0, 1 + 2**-52):
-        monkeypatch.setattr(FactorizedCategorical, "probs", property(lambda g, s=scale: s * IMPOSSIBLE.double()[None, None]))
+        monkeypatch.setattr(
+            FactorizedCategorical, "probs", property(lambda g, s=scale: s * IMPOSSIBLE.double()[None, None])
+        )
         assert g.sample_indices((2,)).flatten().tolist() == [2, 5]
 
 
