@@ -47,7 +47,7 @@ class Args(RunOptions):
     """What trains the discriminator."""
     model: Literal["mlp", "conv"] = "mlp"
     """Kind of both networks."""
-    steps: int = 20000
+    steps: int = 15000
     """Updates of discriminator and generator."""
     batch_size: int = 64
     """Real images, and latents, a step."""
@@ -59,13 +59,13 @@ class Args(RunOptions):
     """Width of the discriminator's first hidden layer (mlp), or of its linear layer (conv)."""
     channels: int = 32
     """Channels at half resolution (conv); the paper has 64."""
-    generator_lr: float = 1e-3
+    generator_lr: float = 2e-3
     """Adam's learning rate of the generator."""
-    discriminator_lr: float = 4e-4
+    discriminator_lr: float = 2e-3
     """Adam's learning rate of the discriminator."""
-    decay_from: float = 0.4
+    decay_from: float = 0.5
     """Part of the run after which the learning rates fall linearly to zero."""
-    r1: float = 1.0
+    r1: float = 2.0
     """Weight of the gradient penalty on real images."""
     spectral_norm: bool = False
     """Spectral normalization of the discriminator."""

@@ -25,8 +25,8 @@ def drawn(g: FactorizedCategorical, num: int, seed: int = 0) -> Tensor:
 
 
 def feed(monkeypatch: pytest.MonkeyPatch, uniform: Tensor) -> None:
-    """Make every uniform number drawn come from ``uniform``, shape (n,)."""
-    monkeypatch.setattr(torch, "rand", lambda shape, **kwargs: uniform.expand(shape).clone())
+    """Make every uniform number drawn come from ``uniform``, shape (n,), in the precision asked for."""
+    monkeypatch.setattr(torch, "rand", lambda shape, *, dtype, device: uniform.to(dtype).expand(shape).clone())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -42,6 +42,16 @@ def test_gradient_reaches_the_generator_only(estimator: Estimator, event: tuple)
     assert bool(generator.logits.grad.isfinite().all())
 
 
+@pytest.mark.parametrize("estimator", [e for e in EVERY if isinstance(e, BoundarySeeking | Reinforce)], ids=repr)
+def test_score_function_estimators_keep_no_graph_of_the_discriminator(estimator: Estimator) -> None:
+    kept = []
+    discriminator = SmoothDiscriminator(torch.Size((4,)))
+    discriminator.register_forward_hook(lambda module, args, raw: kept.append(raw.requires_grad))
+    estimator(TableGenerator(seeded_normal(B, 4)), discriminator, torch.arange(B))
+    assert not any(kept)
+    assert kept
+
+
 @BATTERY
 def test_each_loss_depends_on_its_own_latent(estimator: Estimator) -> None:
     generator, discriminator = TableGenerator(seeded_normal(B, 4)), SmoothDiscriminator(torch.Size((4,)))
