@@ -47,7 +47,7 @@ class Args(RunOptions):
     """What trains the discriminator."""
     model: Literal["mlp", "conv"] = "mlp"
     """Kind of both networks."""
-    steps: int = 15000
+    steps: int = 13000
     """Updates of discriminator and generator."""
     batch_size: int = 64
     """Real images, and latents, a step."""

@@ -114,7 +114,8 @@ class FactorizedBernoulli(Distribution):
         log_normalizer = F.softplus(logits).sum(dim=-1)
         if logits.dim() != 2:
             return (value * logits).sum(dim=-1) - log_normalizer
-        return torch.einsum("...bd,bd->...b", value.to(logits.dtype), logits) - log_normalizer
+        with torch.autocast(logits.device.type, enabled=False):  # differences of nats need float32
+            return torch.einsum("...bd,bd->...b", value.to(logits.dtype), logits) - log_normalizer
 
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""

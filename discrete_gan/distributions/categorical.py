@@ -138,7 +138,8 @@ class FactorizedCategorical(Distribution):
         value = value.to(logits.dtype).flatten(-2)
         if logits.dim() != 2:
             return (value * logits).sum(dim=-1)
-        return torch.einsum("...bd,bd->...b", value, logits)
+        with torch.autocast(logits.device.type, enabled=False):  # differences of nats need float32
+            return torch.einsum("...bd,bd->...b", value, logits)
 
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
 from discrete_gan.distributed import gather, process_rank
@@ -92,30 +91,30 @@ class BoundarySeeking:
             TypeError: If ``chunk_size`` is set and the generator's distribution is not factorized.
         """
         g = generator(z)
+        if isinstance(g, FactorizedBernoulli | FactorizedCategorical):
+            return self._factorized(g, discriminator)
         if self.chunk_size is not None:
-            return self._in_chunks(g, discriminator)
+            raise TypeError(
+                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, got {type(g).__name__}"
+            )
         x = g.sample((self.num_samples,))
         with torch.no_grad():
             log_w = discriminator(x)
         return boundary_seeking_loss(log_w, g.log_prob(x), over=self.over, zero_sum=self.zero_sum)
 
-    def _in_chunks(self, g: Distribution, discriminator: nn.Module) -> Tensor:
+    def _factorized(self, g: FactorizedBernoulli | FactorizedCategorical, discriminator: nn.Module) -> Tensor:
         """The same loss from two means over samples, summed chunk by chunk.
 
         log g(x | z) is affine in x, so the weighted sum of log-probabilities over samples is the
-        log-probability of the weighted mean sample.
+        log-probability of the weighted mean sample: the graph never sees anything of the size of x.
         """
-        if not isinstance(g, FactorizedBernoulli | FactorizedCategorical):
-            raise TypeError(
-                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, got {type(g).__name__}"
-            )
         with torch.no_grad():
             # Weights are kept relative to exp(highest), the largest so far: no sum overflows or underflows.
             highest = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
-            total = weighted_sum = plain_sum = torch.zeros((), device=g.logits.device)
+            total = weighted_sum = plain_sum = torch.zeros((), device=g.logits.device)  # broadcast at first
             done = 0
             while done < self.num_samples:
-                x = g.sample((min(self.chunk_size or 1, self.num_samples - done),))
+                x = g.sample((min(self.chunk_size or self.num_samples, self.num_samples - done),))
                 log_w = discriminator(x).to(x.dtype)
                 bounds = torch.finfo(log_w.dtype)
                 log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
@@ -136,11 +135,12 @@ class BoundarySeeking:
         return loss + g.log_prob(plain_mean) if self.zero_sum else loss
 
 
-def _per_latent(value: Tensor, g: Distribution) -> Tensor:
+def _per_latent(value: Tensor, g: FactorizedBernoulli | FactorizedCategorical) -> Tensor:
     """(B,) shaped to multiply one sample of each latent, (B, *event)."""
     return value.view(-1, *[1] * len(g.event_shape))
 
 
 def _sum_of_samples(weights: Tensor, x: Tensor) -> Tensor:
     """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
-    return torch.einsum("mb,mb...->b...", weights, x)
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 weights would hide what tells them apart
+        return torch.einsum("mb,mb...->b...", weights, x)

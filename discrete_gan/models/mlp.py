@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -81,4 +82,6 @@ class MLPDiscriminator(HubModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs in nats, shape (...), of samples (..., D) or (..., D, K), hard or relaxed."""
-        return self.output(self.features(x)).squeeze(-1)
+        features = self.features(x)
+        with torch.autocast(x.device.type, enabled=False):  # weights are exponentials of this output
+            return self.output(features.to(self.output.bias.dtype)).squeeze(-1)
