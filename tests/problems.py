@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Independent, OneHotCategorical
+from torch.distributions import Bernoulli, Distribution, Independent, OneHotCategorical
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 
@@ -31,7 +31,7 @@ class TableGenerator(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(logits)
 
-    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
+    def forward(self, z: Tensor) -> Distribution:
         logits = self.logits[z]
         return FactorizedBernoulli(logits) if logits.dim() == 2 else FactorizedCategorical(logits)
 
@@ -70,15 +70,15 @@ class SmoothDiscriminator(nn.Module):
 class Replay(nn.Module):
     """A generator whose distribution hands out given samples (M, B, *event), in order, in place of random ones."""
 
-    def __init__(self, generator: nn.Module, samples: Tensor) -> None:
+    def __init__(self, generator: Callable[[Tensor], Distribution], samples: Tensor) -> None:
         super().__init__()
         self.generator = generator
         self.samples = samples
 
-    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
+    def forward(self, z: Tensor) -> Distribution:
         g = self.generator(z)
         rows = iter(self.samples)
-        g.sample = lambda shape: torch.stack([next(rows) for _ in range(shape[0])])
+        vars(g)["sample"] = lambda shape: torch.stack([next(rows) for _ in range(shape[0])])
         return g
 
 

@@ -108,6 +108,15 @@ def test_half_precision_logits_are_computed_in_float32(
 
 
 @BOTH
+def test_log_prob_under_autocast_stays_float32(factorized: Factorized, event: tuple) -> None:
+    g = factorized(seeded_normal(B, *event, scale=4).float())
+    x = g.sample((50,))
+    expected = g.log_prob(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(g.log_prob(x), expected)
+
+
+@BOTH
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
 def test_temperature_must_be_positive(factorized: Factorized, event: tuple, temperature: float) -> None:
     with pytest.raises(ValueError, match=r"^temperature: expected a number above 0"):

@@ -6,11 +6,22 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent
 
 from discrete_gan.estimators import BoundarySeeking, boundary_seeking_loss
 from discrete_gan.weights import Over, normalized_weights
-from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, assert_exact, binary_problem, seeded_normal
+from tests.problems import (
+    PROBLEMS,
+    Problem,
+    Replay,
+    SmoothDiscriminator,
+    TableGenerator,
+    assert_exact,
+    binary_problem,
+    seeded_normal,
+)
 
+OVER: list[Over] = ["samples", "batch"]
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 
 
@@ -89,7 +100,7 @@ def test_mean_over_the_batch_is_the_marginal_sum_of_the_paper(zero_sum: bool) ->
     assert_exact(loss, -3 * (w * log_prob).sum(dim=0))
 
 
-@pytest.mark.parametrize("over", ["samples", "batch"])
+@pytest.mark.parametrize("over", OVER)
 def test_gradients_reach_the_log_probability_only(over: Over) -> None:
     log_w, log_prob = seeded_normal(4, 3).requires_grad_(), seeded_normal(4, 3, seed=1).requires_grad_()
     boundary_seeking_loss(log_w, log_prob, over=over).sum().backward()
@@ -117,13 +128,13 @@ class GivenLogRatios(nn.Module):
         return torch.stack([next(self.rows) for _ in range(len(x))])
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 3, 7, 10])
-@pytest.mark.parametrize("over", ["samples", "batch"])
+@pytest.mark.parametrize("chunk_size", [None, 1, 2, 3, 7, 10])
+@pytest.mark.parametrize("over", OVER)
 @pytest.mark.parametrize("zero_sum", [False, True])
 @pytest.mark.parametrize("event", [(4,), (2, 3)], ids=["binary", "one-hot"])
 @pytest.mark.parametrize("log_ratios", ["infinite", "finite", "all minus infinity"])
-def test_chunks_give_the_same_loss_and_gradient(
-    chunk_size: int, over: Over, zero_sum: bool, event: tuple, log_ratios: str
+def test_mean_samples_in_any_chunks_give_the_loss_of_all_samples(
+    chunk_size: int | None, over: Over, zero_sum: bool, event: tuple, log_ratios: str
 ) -> None:
     # Seven samples: the chunk sizes divide it, leave a rest, or exceed it.
     log_w = {
@@ -132,25 +143,49 @@ def test_chunks_give_the_same_loss_and_gradient(
         "all minus infinity": torch.full((7, 5), -math.inf).double(),
     }[log_ratios]
     generator = TableGenerator(seeded_normal(5, *event))
+    g = generator(torch.arange(5))
+    x = g.sample((7,))
+    estimator = BoundarySeeking(7, over=over, zero_sum=zero_sum, chunk_size=chunk_size)
+    loss = estimator(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
+    expected = boundary_seeking_loss(log_w, g.log_prob(x), over=over, zero_sum=zero_sum)
+    assert_exact(loss, expected)
+    gradient, expected_gradient = (torch.autograd.grad(each.mean(), generator.logits) for each in (loss, expected))
+    assert_exact(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("zero_sum", [False, True])
+def test_any_other_distribution_gives_the_same(over: Over, zero_sum: bool) -> None:
+    # The same law as a FactorizedBernoulli, by torch's own class.
+    generator, log_w = TableGenerator(seeded_normal(5, 4)), seeded_normal(7, 5)
     x = generator(torch.arange(5)).sample((7,))
+    estimator = BoundarySeeking(7, over=over, zero_sum=zero_sum)
     results = []
-    for size in (None, chunk_size):
-        estimator = BoundarySeeking(7, over=over, zero_sum=zero_sum, chunk_size=size)
-        loss = estimator(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
+    for make in (generator, lambda z: Independent(Bernoulli(logits=generator.logits[z]), 1)):
+        loss = estimator(Replay(make, x), GivenLogRatios(log_w), torch.arange(5))
         results.append((loss, *torch.autograd.grad(loss.mean(), generator.logits)))
     assert_exact(results[1], results[0])
 
 
-def test_chunks_compute_half_precision_log_ratios_in_float32() -> None:
-    # Under autocast a discriminator answers in bfloat16, whose sums over samples would be off by 1e-2.
+def test_any_other_distribution_keeps_no_graph_of_the_discriminator() -> None:
+    kept = []
+    discriminator = SmoothDiscriminator(torch.Size((4,)))
+    discriminator.register_forward_hook(lambda module, args, raw: kept.append(raw.requires_grad))
+    generator = TableGenerator(seeded_normal(5, 4))
+    BoundarySeeking(3)(lambda z: Independent(Bernoulli(logits=generator.logits[z]), 1), discriminator, torch.arange(5))  # type: ignore[arg-type]
+    assert kept == [False]
+
+
+@pytest.mark.parametrize("chunk_size", [None, 8])
+def test_half_precision_log_ratios_are_weighed_in_float32(chunk_size: int | None) -> None:
+    # Under autocast a discriminator may answer in bfloat16, whose sums over samples would be off by 1e-2.
     generator = TableGenerator(seeded_normal(5, 4).float())
-    log_w = seeded_normal(50, 5).bfloat16()
-    x = generator(torch.arange(5)).sample((50,))
-    whole, chunked = (
-        BoundarySeeking(50, chunk_size=size)(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
-        for size in (None, 8)
-    )
-    torch.testing.assert_close(chunked, whole, rtol=1e-5, atol=1e-5)
+    log_w, g = seeded_normal(50, 5).bfloat16(), generator(torch.arange(5))
+    x = g.sample((50,))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = BoundarySeeking(50, chunk_size=chunk_size)(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
+    expected = boundary_seeking_loss(log_w.double(), g.log_prob(x).double())
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_chunks_draw_no_more_than_their_size_and_no_more_than_asked() -> None:
@@ -166,8 +201,8 @@ def test_chunks_draw_no_more_than_their_size_and_no_more_than_asked() -> None:
 
 
 def test_chunks_need_a_factorized_distribution() -> None:
-    def generator(z: Tensor) -> torch.distributions.Distribution:
-        return torch.distributions.Independent(torch.distributions.Bernoulli(logits=z), 1)
+    def generator(z: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=z), 1)
 
     with pytest.raises(TypeError, match=r"^chunk_size: expected a FactorizedBernoulli .* got Independent"):
         BoundarySeeking(4, chunk_size=2)(generator, torch.nn.Linear(3, 1), torch.zeros(2, 3))  # type: ignore[arg-type]

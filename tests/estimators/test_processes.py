@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent
 
 from discrete_gan.distributed import average_gradients, gather, mean_over_processes, num_processes, process_rank
 from discrete_gan.estimators import BoundarySeeking, Estimator, Reinforce, StraightThrough
@@ -15,11 +16,19 @@ M, B, STEPS = 6, 4, 3
 EVENT = torch.Size((5,))
 
 
+class AnyGenerator(TableGenerator):
+    """Returns torch's own distribution, which the estimators know nothing about."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=self.logits[z]), 1)
+
+
 def estimators() -> dict[str, Estimator]:
     return {
         "batch": BoundarySeeking(M, over="batch"),
         "batch, plain": BoundarySeeking(M, over="batch", zero_sum=False),
         "batch, in chunks": BoundarySeeking(M, over="batch", chunk_size=4),
+        "batch, any distribution": BoundarySeeking(M, over="batch"),
         "samples": BoundarySeeking(M),
         "moving average": Reinforce(M, baseline="moving-average").double(),
         "straight-through": StraightThrough(num_samples=M),
@@ -33,7 +42,7 @@ def gradients() -> dict[str, Tensor]:
     discriminator = SmoothDiscriminator(EVENT)
     result = {}
     for name, estimator in estimators().items():
-        generator = TableGenerator(seeded_normal(B, *EVENT))
+        generator = (AnyGenerator if "any" in name else TableGenerator)(seeded_normal(B, *EVENT))
         for step in range(STEPS):
             x = (seeded_normal(M, B, *EVENT, seed=step) > 0).double()
             estimator(Replay(generator, x[:, z]), discriminator, z).mean().backward()

@@ -91,6 +91,15 @@ def test_discriminator_scores_each_sample_by_itself(kind: str, num_categories: i
 
 
 @PAIRS
+def test_raw_output_under_autocast_is_float32(kind: str) -> None:
+    discriminator = discriminator_of(kind, (1, 8, 8), None)
+    with torch.autocast("cpu", torch.bfloat16):
+        raw = discriminator(torch.rand(200, 64))
+    assert raw.dtype == torch.float32
+    assert not torch.equal(raw, raw.bfloat16().float())
+
+
+@PAIRS
 @CATEGORIES
 def test_discriminator_takes_what_the_generator_yields(kind: str, num_categories: int | None) -> None:
     g = generator_of(kind, (1, 8, 8), num_categories)(torch.randn(5, LATENT))
@@ -128,6 +137,16 @@ def test_conv_generator_orders_positions_as_channel_row_column_category(num_cate
     assert torch.equal(raised, only)
     others = [c for c in range(channels) if c != channel]
     torch.testing.assert_close(logits()[:, others], before[:, others])
+
+
+def test_mlp_generator_orders_its_outputs_as_position_category() -> None:
+    generator: Any = MLPGenerator(LATENT, 4, 3, hidden=(8,)).eval()
+    z = torch.randn(2, LATENT)
+    with torch.no_grad():
+        before = generator(z).logits
+        generator.layers[-1].bias[2 * 3 + 1] += 1
+        raised = generator(z).logits > before + 1e-4
+    assert raised.nonzero().tolist() == [[0, 2, 1], [1, 2, 1]]
 
 
 @CATEGORIES
