@@ -40,6 +40,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if num_processes() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
     flat /= num_processes()

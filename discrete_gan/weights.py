@@ -150,7 +150,6 @@ def pareto_tail_index(log_w: Tensor) -> Tensor:
     if tail_size < _LEAST_TAIL:
         return torch.full_like(weights[0], math.inf)
     largest = weights.topk(tail_size + 1, dim=0).values  # descending; the last is the threshold
-    largest = largest / largest[0]
     excess = (largest[:-1] - largest[-1]).flip(0)  # ascending, (n, B)
     k = _fit_generalized_pareto(excess)
     return torch.where(excess[-1] == 0, -math.inf, k)  # NaN is not equal and so stays NaN

@@ -84,7 +84,6 @@ def test_straight_through_is_exact_for_an_affine_discriminator(problem: Problem)
 
 
 def test_straight_through_returns_the_samples_themselves() -> None:
-    # mean + (x - mean) would differ from x in the last bit for some of so many means
     mean = torch.rand(1, 1000, generator=torch.Generator().manual_seed(0)).requires_grad_()
     x = torch.tensor([0.0, 1.0]).view(2, 1, 1).repeat(1, 1, 1000).requires_grad_()
     result = straight_through(x, mean)
