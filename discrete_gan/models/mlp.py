@@ -84,4 +84,4 @@ class MLPDiscriminator(HubModel):
         """Raw outputs in nats, shape (...), of samples (..., D) or (..., D, K), hard or relaxed."""
         features = self.features(x)
         with torch.autocast(x.device.type, enabled=False):  # weights are exponentials of this output
-            return self.output(features.to(self.output.bias.dtype)).squeeze(-1)
+            return self.output(features.to(next(self.output.parameters()).dtype)).squeeze(-1)

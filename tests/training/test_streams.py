@@ -40,6 +40,7 @@ def test_generate_is_repeatable_and_touches_nothing() -> None:
 
 def test_diagnostics_of_a_discriminator_that_knows_nothing() -> None:
     generator, discriminator = MLPGenerator(4, 16, hidden=(8,)), MLPDiscriminator(16, hidden=(8,))
+    assert isinstance(discriminator.output, torch.nn.Linear)
     torch.nn.init.zeros_(discriminator.output.weight)
     torch.nn.init.constant_(discriminator.output.bias, 0.5)
     figures = diagnostics(generator, discriminator, torch.ones(6, 16), torch.randn(5, 4), num_samples=10)
