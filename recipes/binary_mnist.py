@@ -8,6 +8,7 @@ Reference:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +20,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import DIVERGENCES
-from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Precision, Run, RunOptions, diagnostics
+from discrete_gan.training import Precision, Run, RunOptions, check_options, diagnostics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +100,20 @@ def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, Hub
 
 def main(args: Args) -> None:
     """Train, sample, score."""
-    if not 0 <= args.decay_from < 1:
-        raise InputError(f"--decay-from: expected a number from 0 to below 1, got {args.decay_from}")
+    check_options(
+        args,
+        batch_size=(2, math.inf),
+        generator_lr=(0, math.inf),
+        discriminator_lr=(0, math.inf),
+        r1=(0, math.inf),
+        num_scored=(2, math.inf),
+        latent_dim=(1, math.inf),
+        generator_width=(1, math.inf),
+        discriminator_width=(2, math.inf),
+        channels=(1, math.inf),
+        decay_from=(0, 1),
+        average=(0, 1),
+    )
     estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
     labeled = load_images(args.classifier_data) if args.classifier_data else data

@@ -1,5 +1,6 @@
 """Reweighted GAN on scikit-learn's handwritten digits, 8x8 and binarized: the smallest whole example, no network."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from discrete_gan.estimators import parse_estimator
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Run, RunOptions, diagnostics
+from discrete_gan.training import Run, RunOptions, check_options, diagnostics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,14 @@ class Args(RunOptions):
 
 def main(args: Args) -> None:
     """Train, sample, score."""
+    check_options(
+        args,
+        batch_size=(2, math.inf),
+        generator_lr=(0, math.inf),
+        discriminator_lr=(0, math.inf),
+        r1=(0, math.inf),
+        num_scored=(2, math.inf),
+    )
     estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
     run = Run(args, steps=args.steps, data=data.summary())

@@ -2,9 +2,19 @@
 
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
-from discrete_gan.training.options import Precision, RunOptions
+from discrete_gan.training.options import Precision, RunOptions, check_options
 from discrete_gan.training.run import Run
 from discrete_gan.training.sampling import generate
 from discrete_gan.training.seeds import derive_seed, seeded
 
-__all__ = ["Precision", "Run", "RunDirectory", "RunOptions", "derive_seed", "diagnostics", "generate", "seeded"]
+__all__ = [
+    "Precision",
+    "Run",
+    "RunDirectory",
+    "RunOptions",
+    "check_options",
+    "derive_seed",
+    "diagnostics",
+    "generate",
+    "seeded",
+]

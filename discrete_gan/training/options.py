@@ -1,8 +1,11 @@
 """Options that every recipe has."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from discrete_gan.errors import InputError
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
@@ -32,3 +35,20 @@ class RunOptions:
     """Steps between checkpoints; 0 for none but the last."""
     tensorboard: bool = False
     """Also log to the run directory in TensorBoard's format."""
+
+
+def check_options(options: RunOptions, **ranges: tuple[float, float]) -> None:
+    """Refuse options out of range before anything is loaded or written.
+
+    Args:
+        options: A recipe's arguments.
+        ranges: Least allowed value, and the first that is not, under the option's name.
+
+    Raises:
+        InputError: If a value is out of its range or not a number.
+    """
+    for name, (least, end) in ranges.items():
+        value = getattr(options, name)
+        if not least <= value < end:
+            expected = f"at least {least}" if math.isinf(end) else f"from {least} to below {end}"
+            raise InputError(f"--{name.replace('_', '-')}: expected {expected}, got {value}")

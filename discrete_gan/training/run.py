@@ -1,6 +1,7 @@
 """One training run: its device, random streams, progress, logs and checkpoints."""
 
 import inspect
+import math
 import os
 import signal
 import time
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
-from discrete_gan.training.options import RunOptions
+from discrete_gan.training.options import RunOptions, check_options
 from discrete_gan.training.seeds import derive_seed
 
 
@@ -68,14 +69,9 @@ class Run:
     """
 
     def __init__(self, options: RunOptions, *, steps: int, data: dict[str, Any]) -> None:
-        for name, value, least in (
-            ("steps", steps, 1),
-            ("log-every", options.log_every, 1),
-            ("sample-every", options.sample_every, 0),
-            ("checkpoint-every", options.checkpoint_every, 0),
-        ):
-            if value < least:
-                raise InputError(f"--{name}: expected at least {least}, got {value}")
+        if steps < 1:
+            raise InputError(f"--steps: expected at least 1, got {steps}")
+        check_options(options, log_every=(1, math.inf), sample_every=(0, math.inf), checkpoint_every=(0, math.inf))
         recipe_file = Path(inspect.getfile(type(options))).resolve()
         self.recipe = recipe_file.stem
         self.directory = RunDirectory.of(options, self.recipe)
