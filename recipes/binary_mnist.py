@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import DIVERGENCES
+from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
@@ -117,11 +118,13 @@ def main(args: Args) -> None:
     estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
     labeled = load_images(args.classifier_data) if args.classifier_data else data
+    if args.classifier_data and labeled.train_labels is None:
+        raise InputError(f"--classifier-data {args.classifier_data}: it has no labels, expected labeled images")
     run = Run(args, steps=args.steps, data=data.summary())
+    batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     report = ImageReport(data, args.binarize, labeled=labeled, device=run.device)
 
     images = data.train_images.to(run.device)
-    batches = Batches(len(images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     generator, discriminator = build(args, data.image_shape)
     generator.to(run.device)
     discriminator.to(run.device)

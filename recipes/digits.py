@@ -22,7 +22,7 @@ class Args(RunOptions):
     """Arguments of the recipe."""
 
     data: str = "digits"
-    """digits, or any of what binary_mnist reads."""
+    """digits, a folder of idx or .mat files, a .npy or .npz file, or hub:NAME; with labels for the scores."""
     binarize: Binarize = "threshold"
     """Pixels to bits: threshold at half, stochastic (drawn anew in each batch), or none for 0/1 data."""
     estimator: str = "boundary-seeking"
@@ -55,11 +55,11 @@ def main(args: Args) -> None:
     estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
     run = Run(args, steps=args.steps, data=data.summary())
+    batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     report = ImageReport(data, args.binarize, labeled=data, device=run.device)
 
     images = data.train_images.to(run.device)
     num_positions = images.shape[1]
-    batches = Batches(len(images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     generator = MLPGenerator(32, num_positions, hidden=(256, 256)).to(run.device)
     discriminator = MLPDiscriminator(num_positions, hidden=(256, 128)).to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)

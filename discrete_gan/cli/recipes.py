@@ -60,6 +60,8 @@ def recipes(arguments: list[str]) -> None:
             for name, path in recipe_files().items():
                 summary = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
                 print(f"{name:14} {summary}")
+        case [*_, "-h" | "--help"]:
+            print("usage: discrete-gan recipes | discrete-gan recipes copy NAME FILE.py")
         case ["copy", name, target]:
             if Path(target).exists():
                 raise InputError(f"recipes copy: {target} is there already, expected a new file")
@@ -67,7 +69,5 @@ def recipes(arguments: list[str]) -> None:
                 raise InputError(f"recipes copy: expected a file name ending in .py, got {target}")
             shutil.copyfile(find_recipe(name), target)
             print(f"{target}: train it with discrete-gan train {target}")
-        case ["-h"] | ["--help"]:
-            print("usage: discrete-gan recipes | discrete-gan recipes copy NAME FILE.py")
         case _:
             raise InputError("recipes: expected nothing or: copy NAME FILE.py")
