@@ -25,7 +25,7 @@ class FactorizedBernoulli(Distribution):
 
     arg_constraints = {"logits": constraints.real_vector}  # pyright: ignore
     support = constraints.independent(constraints.boolean, 1)  # pyright: ignore
-    has_enumerate_support = False
+    has_enumerate_support = True
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
         if logits.dim() < 1:
@@ -40,8 +40,8 @@ class FactorizedBernoulli(Distribution):
 
     @property
     def probs(self) -> Tensor:
-        """Probability of a one, the shape of the logits. Carries gradient."""
-        return torch.sigmoid(self.logits)
+        """Probability of a one, the shape of the logits, at least float32. Carries gradient."""
+        return torch.sigmoid(_at_least_float32(self.logits))
 
     @property
     def mean(self) -> Tensor:
@@ -64,7 +64,7 @@ class FactorizedBernoulli(Distribution):
             Shape ``sample_shape`` + (B, D), of the logits' type (float32 for half precision). No gradient.
         """
         with torch.no_grad():
-            probs = _at_least_float32(self.logits).sigmoid()
+            probs = self.probs
             shape = self._extended_shape(torch.Size(sample_shape))
             if probs.device.type == "cpu" and probs.dtype == torch.float32:
                 return _bernoulli_from_bytes(probs, shape)
@@ -87,14 +87,90 @@ class FactorizedBernoulli(Distribution):
         References:
             The Concrete Distribution (Maddison et al., 2017), https://arxiv.org/abs/1611.00712
         """
-        check_positive("temperature", temperature)
-        logits = _at_least_float32(self.logits)
-        shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.rand(shape, dtype=logits.dtype, device=logits.device).logit(eps=torch.finfo(logits.dtype).eps)
-        relaxed = torch.sigmoid((logits + noise) / temperature)
+        relaxed = self.relax(self.perturbed_logits(sample_shape), temperature)
         if not hard:
             return relaxed
         return (relaxed > 0.5).to(relaxed.dtype) + (relaxed - relaxed.detach())
+
+    def perturbed_logits(self, sample_shape: Shape = ()) -> Tensor:
+        r"""Logits plus logistic noise, :math:`l + \log u - \log(1-u)`; positive exactly where the sample is a one.
+
+        Args:
+            sample_shape: Usually (M,).
+
+        Returns:
+            Shape ``sample_shape`` + (B, D), at least float32. Gradients reach the logits.
+        """
+        logits = _at_least_float32(self.logits)
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = torch.rand(shape, dtype=logits.dtype, device=logits.device).logit(eps=torch.finfo(logits.dtype).eps)
+        return logits + noise
+
+    def perturbed_logits_given(self, x: Tensor) -> Tensor:
+        r"""Draws from the law of :meth:`perturbed_logits` given the samples they round to.
+
+        With :math:`s = 2x - 1` and u uniform: :math:`s\,(\operatorname{softplus}(s l + \log u) - \log(1 - u))`.
+
+        Args:
+            x: Zeros and ones, shape (..., B, D).
+
+        Returns:
+            The shape of ``x``. Gradients reach the logits, through the inverse distribution function.
+
+        References:
+            REBAR (Tucker et al., 2017), appendix C, https://arxiv.org/abs/1703.07370
+        """
+        logits = _at_least_float32(self.logits)
+        uniform = torch.rand(x.shape, dtype=logits.dtype, device=logits.device)
+        sign = 2 * x - 1
+        return sign * (F.softplus(sign * logits + uniform.log()) - torch.log1p(-uniform))
+
+    @staticmethod
+    def discretize(perturbed: Tensor) -> Tensor:
+        """The sample that perturbed logits stand for: zeros and ones, the same shape. No gradient."""
+        return (perturbed > 0).to(perturbed.dtype)
+
+    @staticmethod
+    def relax(perturbed: Tensor, temperature: float | Tensor) -> Tensor:
+        r"""Sigmoid of perturbed logits over the temperature, in [0, 1], the same shape. Carries gradient.
+
+        Raises:
+            ValueError: If the temperature is a number and not above 0.
+        """
+        if not isinstance(temperature, Tensor):
+            check_positive("temperature", temperature)
+        return torch.sigmoid(perturbed / temperature)
+
+    def antithetic_sample(self, sample_shape: Shape = ()) -> tuple[Tensor, Tensor]:
+        """Pairs of samples from one uniform number u and from 1 - u.
+
+        Args:
+            sample_shape: Usually (M,).
+
+        Returns:
+            Two tensors of zeros and ones, each of shape ``sample_shape`` + (B, D) and distributed as
+            :meth:`sample`; a position is one in both or zero in both as rarely as can be. No gradient.
+        """
+        with torch.no_grad():
+            probs = self.probs
+            shape = self._extended_shape(torch.Size(sample_shape))
+            uniform = torch.rand(shape, dtype=probs.dtype, device=probs.device)
+            return (uniform > 1 - probs).to(probs.dtype), (uniform < probs).to(probs.dtype)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All 2^D values, the last position counting fastest.
+
+        Args:
+            expand: Over the batch shape.
+
+        Returns:
+            Shape (2^D, B, D), or (2^D, 1, D) without ``expand``.
+        """
+        bits = torch.arange(self.event_shape[0] - 1, -1, -1, device=self.logits.device)
+        states = torch.arange(2 ** self.event_shape[0], device=self.logits.device)
+        values = (states[:, None] >> bits & 1).to(_at_least_float32(self.logits).dtype)
+        values = values.view(len(values), *[1] * len(self.batch_shape), *self.event_shape)
+        return values.expand(len(values), *self.batch_shape, *self.event_shape) if expand else values
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability in nats.
@@ -120,7 +196,7 @@ class FactorizedBernoulli(Distribution):
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""
         logits = _at_least_float32(self.logits)
-        return (F.softplus(logits) - logits * torch.sigmoid(logits)).sum(dim=-1)
+        return (F.softplus(logits) - logits * self.probs).sum(dim=-1)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

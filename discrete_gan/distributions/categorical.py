@@ -1,7 +1,6 @@
 """Independent categorical positions."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
@@ -24,7 +23,7 @@ class FactorizedCategorical(Distribution):
 
     arg_constraints = {"logits": constraints.independent(constraints.real_vector, 1)}  # pyright: ignore
     support = constraints.independent(constraints.one_hot, 1)  # pyright: ignore
-    has_enumerate_support = False
+    has_enumerate_support = True
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
         if logits.dim() < 2:
@@ -115,9 +114,75 @@ class FactorizedCategorical(Distribution):
         References:
             Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2017), https://arxiv.org/abs/1611.01144
         """
-        check_positive("temperature", temperature)
+        relaxed = self.relax(self.perturbed_logits(sample_shape), temperature)
+        return self.discretize(relaxed) + (relaxed - relaxed.detach()) if hard else relaxed
+
+    def perturbed_logits(self, sample_shape: Shape = ()) -> Tensor:
+        """Logits plus Gumbel noise; the largest is the category of the sample.
+
+        Args:
+            sample_shape: Usually (M,).
+
+        Returns:
+            Shape ``sample_shape`` + (B, D, K). Gradients reach the logits.
+        """
         shape = self._extended_shape(torch.Size(sample_shape))
-        return F.gumbel_softmax(self.logits.expand(shape), tau=temperature, hard=hard, dim=-1)
+        return self.logits - torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_().log()
+
+    def perturbed_logits_given(self, x: Tensor) -> Tensor:
+        r"""Draws from the law of :meth:`perturbed_logits` given the samples they round to.
+
+        The largest is a standard Gumbel, :math:`-\log E_i`, as the logits are normalized; the others are Gumbels
+        truncated to lie below it, :math:`-\log(E_j / p_j + E_i)`, with E exponential.
+
+        Args:
+            x: One-hot, shape (..., B, D, K).
+
+        Returns:
+            The shape of ``x``. Gradients reach the logits, through the inverse distribution function.
+
+        References:
+            A* Sampling (Maddison et al., 2014), https://arxiv.org/abs/1411.0030
+            Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator (Paulus et al., 2021),
+            https://arxiv.org/abs/2010.04838
+        """
+        logits = self.logits.clamp(min=torch.finfo(self.logits.dtype).min)
+        log_noise = torch.empty(x.shape, dtype=logits.dtype, device=logits.device).exponential_().log()
+        log_top = (log_noise * x).sum(dim=-1, keepdim=True)
+        return torch.where(x > 0, -log_top, -torch.logaddexp(log_noise - logits, log_top))
+
+    @staticmethod
+    def discretize(perturbed: Tensor) -> Tensor:
+        """The sample that perturbed logits stand for: one-hot at the largest, the same shape. No gradient."""
+        index = perturbed.detach().argmax(dim=-1, keepdim=True)
+        return torch.zeros_like(perturbed).scatter_(-1, index, 1)
+
+    @staticmethod
+    def relax(perturbed: Tensor, temperature: float | Tensor) -> Tensor:
+        """Softmax of perturbed logits over the temperature, in the simplex, the same shape. Carries gradient.
+
+        Raises:
+            ValueError: If the temperature is a number and not above 0.
+        """
+        if not isinstance(temperature, Tensor):
+            check_positive("temperature", temperature)
+        return torch.softmax(perturbed / temperature, dim=-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All K^D values, the last position counting fastest.
+
+        Args:
+            expand: Over the batch shape.
+
+        Returns:
+            One-hot, shape (K^D, B, D, K), or (K^D, 1, D, K) without ``expand``.
+        """
+        num_positions, num_categories = self.event_shape
+        place = num_categories ** torch.arange(num_positions - 1, -1, -1, device=self.logits.device)
+        states = torch.arange(num_categories**num_positions, device=self.logits.device)
+        values = self.from_indices(states[:, None] // place % num_categories)
+        values = values.view(len(values), *[1] * len(self.batch_shape), *self.event_shape)
+        return values.expand(len(values), *self.batch_shape, *self.event_shape) if expand else values
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability in nats, one matrix product with the normalized logits.

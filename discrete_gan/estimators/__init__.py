@@ -4,22 +4,57 @@ The gradient of the loss with respect to the generator is the estimate. Any func
 estimator too: there is nothing to register and nothing to inherit.
 """
 
-from discrete_gan.estimators.boundary_seeking import BoundarySeeking, boundary_seeking_loss
-from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax
+from discrete_gan.estimators.arm import Arm, DisArm, arm_gradient, disarm_gradient
+from discrete_gan.estimators.boundary_seeking import BoundarySeeking, boundary_seeking_loss, maligan
+from discrete_gan.estimators.claims import TARGETS, Claims, Target
+from discrete_gan.estimators.controlled import ControlledBoundarySeeking
+from discrete_gan.estimators.exact import Exact
+from discrete_gan.estimators.gumbel_rao import GumbelRao
+from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax, st_gumbel_softmax
+from discrete_gan.estimators.nvil import Nvil
+from discrete_gan.estimators.rebar import Rebar, Relax
 from discrete_gan.estimators.reinforce import Reinforce, leave_one_out_loss, reinforce_loss
+from discrete_gan.estimators.reinmax import ReinMax, reinmax_gradient
 from discrete_gan.estimators.spec import ESTIMATORS, Estimator, parse_estimator
-from discrete_gan.estimators.straight_through import StraightThrough, straight_through
+from discrete_gan.estimators.straight_through import SlopeAnnealedStraightThrough, StraightThrough, straight_through
+from discrete_gan.estimators.taylor import DoubleCV, MuProp
+from discrete_gan.estimators.temperature import Temperature
+from discrete_gan.estimators.vimco import Vimco, multi_sample_bound, vimco_loss
 
 __all__ = [
     "ESTIMATORS",
+    "TARGETS",
+    "Arm",
     "BoundarySeeking",
+    "Claims",
+    "ControlledBoundarySeeking",
+    "DisArm",
+    "DoubleCV",
     "Estimator",
+    "Exact",
+    "GumbelRao",
     "GumbelSoftmax",
+    "MuProp",
+    "Nvil",
+    "Rebar",
+    "ReinMax",
     "Reinforce",
+    "Relax",
+    "SlopeAnnealedStraightThrough",
     "StraightThrough",
+    "Target",
+    "Temperature",
+    "Vimco",
+    "arm_gradient",
     "boundary_seeking_loss",
+    "disarm_gradient",
     "leave_one_out_loss",
+    "maligan",
+    "multi_sample_bound",
     "parse_estimator",
     "reinforce_loss",
+    "reinmax_gradient",
+    "st_gumbel_softmax",
     "straight_through",
+    "vimco_loss",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
 from discrete_gan.distributed import gather, process_rank
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.estimators.claims import Claims
 from discrete_gan.weights import Over, normalized_weights
 
 _ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
@@ -40,11 +41,12 @@ def boundary_seeking_loss(log_w: Tensor, log_prob: Tensor, *, over: Over = "samp
         One loss per latent, shape (B,). Gradients reach ``log_prob`` only.
 
     Raises:
-        ValueError: If the shapes differ or M is 1.
+        ValueError: If the shapes differ, or M is 1 and the weights are normalized over samples.
     """
     check_samples("log_w", log_w)
     check_same_shape("log_prob", log_prob, "log_w", log_w)
-    check_at_least("log_w: number of samples M", log_w.shape[0], 2, _ONE_SAMPLE)
+    if over == "samples":
+        check_at_least("log_w: number of samples M", log_w.shape[0], 2, _ONE_SAMPLE)
     if over == "samples":
         weights = normalized_weights(log_w.detach(), over=over, zero_sum=zero_sum)
     else:
@@ -70,7 +72,7 @@ class BoundarySeeking:
             with M. For factorized distributions only, whose log-probability is affine in the sample.
 
     Raises:
-        ValueError: If M is below 2, ``over`` is unknown or ``chunk_size`` is below 1.
+        ValueError: If M is below 2 (below 1 over the batch), ``over`` is unknown or ``chunk_size`` is below 1.
     """
 
     num_samples: int = 20
@@ -79,10 +81,18 @@ class BoundarySeeking:
     chunk_size: int | None = None
 
     def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 2, _ONE_SAMPLE)
         check_choice("over", self.over, ("samples", "batch"))
+        if self.over == "samples":
+            check_at_least("num_samples", self.num_samples, 2, _ONE_SAMPLE)
+        check_at_least("num_samples", self.num_samples, 1)
         if self.chunk_size is not None:
             check_at_least("chunk_size", self.chunk_size, 1)
+
+    @property
+    def claims(self) -> Claims:
+        """What the estimator states about itself."""
+        bias = "O(1/M)" if self.over == "samples" else "O(1/(M B)), and of the latents' partition functions"
+        return Claims("reweighted", bias, self.num_samples, "Hjelm et al. 2018, arXiv 1702.08431")
 
     def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
@@ -144,3 +154,16 @@ def _sum_of_samples(weights: Tensor, x: Tensor) -> Tensor:
     """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
     with torch.autocast(x.device.type, enabled=False):  # bfloat16 weights would hide what tells them apart
         return torch.einsum("mb,mb...->b...", weights, x)
+
+
+def maligan(num_samples: int = 20) -> BoundarySeeking:
+    """MaliGAN's form: weights normalized over the whole batch, minus their mean.
+
+    The paper normalizes over the minibatch and subtracts a baseline b that it raises during training; for weights
+    that sum to one, b = 1/(M B) is the value that changes no expectation.
+
+    References:
+        Maximum-Likelihood Augmented Discrete Generative Adversarial Networks (Che et al., 2017),
+        https://arxiv.org/abs/1702.07983
+    """
+    return BoundarySeeking(num_samples, over="batch", zero_sum=True)

@@ -5,44 +5,81 @@ References:
     The Concrete Distribution (Maddison et al., 2017), https://arxiv.org/abs/1611.00712
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice, check_positive
-from discrete_gan.estimators._pathwise import Objective, frozen, objective_loss
+from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan.estimators._common import (
+    FACTORIZED,
+    OBJECTIVES,
+    Objective,
+    StatefulEstimator,
+    factorized,
+    frozen,
+    sample_loss,
+)
+from discrete_gan.estimators.claims import Claims
+from discrete_gan.estimators.temperature import Temperature
 
 
-@dataclass(frozen=True)
-class GumbelSoftmax:
+class GumbelSoftmax(StatefulEstimator):
     r"""Gumbel-softmax estimator, :math:`x = \operatorname{softmax}((l + G) / \tau)` (binary Concrete for D bits).
 
     Exact for the relaxed samples, biased for the discrete ones: the discriminator sees points between the
     categories. Costs ``num_samples`` discriminator evaluations a latent, each with a backward pass.
 
-    Attributes:
-        temperature: :math:`\tau > 0`.
+    Args:
+        temperature: :math:`\tau > 0` of the first call.
         hard: Discrete forward, relaxed backward (straight-through Gumbel-softmax).
         num_samples: M, relaxed samples a latent.
         objective: ``"non-saturating"`` descends -log D(x) = log(1 + 1/w), ``"log-ratio"`` descends -log w, the
             reverse KL.
+        annealing_rate: r of :class:`Temperature`; 0 keeps the temperature constant.
+        min_temperature: Where annealing stops.
 
     Raises:
-        ValueError: If the temperature is not above 0, M is below 1 or the objective is unknown.
+        ValueError: If a temperature is not above 0, M is below 1 or the objective is unknown.
     """
 
-    temperature: float = 0.5
-    hard: bool = False
-    num_samples: int = 1
-    objective: Objective = "non-saturating"
+    def __init__(
+        self,
+        temperature: float = 0.5,
+        hard: bool = False,
+        num_samples: int = 1,
+        objective: Objective = "non-saturating",
+        annealing_rate: float = 0.0,
+        min_temperature: float = 0.1,
+    ) -> None:
+        super().__init__()
+        check_at_least("num_samples", num_samples, 1)
+        check_choice("objective", objective, OBJECTIVES)
+        self.temperature, self.hard, self.num_samples, self.objective = temperature, hard, num_samples, objective
+        self.annealing_rate, self.min_temperature = annealing_rate, min_temperature
+        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
 
-    def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature)
-        check_at_least("num_samples", self.num_samples, 1)
-        check_choice("objective", self.objective, ("non-saturating", "log-ratio"))
+    @property
+    def claims(self) -> Claims:
+        """What the estimator states about itself."""
+        bias = "grows with the temperature" if self.hard else "falls with the temperature, as the variance grows"
+        return Claims(self.objective, bias, self.num_samples, "Jang et al. 2017, arXiv 1611.01144", FACTORIZED)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
-        """One loss per latent, shape (B,). Gradients reach the generator only."""
-        x = generator(z).rsample((self.num_samples,), temperature=self.temperature, hard=self.hard)
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        """One loss per latent, shape (B,). Gradients reach the generator only.
+
+        Raises:
+            TypeError: If the generator's distribution has no relaxation.
+        """
+        g = factorized(generator(z), self)
+        x = g.rsample((self.num_samples,), temperature=self.schedule(), hard=self.hard)
         with frozen(discriminator):
-            return objective_loss(discriminator(x), self.objective)
+            return sample_loss(discriminator(x), self.objective).mean(dim=0)
+
+
+def st_gumbel_softmax(
+    temperature: float = 0.5,
+    num_samples: int = 1,
+    objective: Objective = "non-saturating",
+    annealing_rate: float = 0.0,
+    min_temperature: float = 0.1,
+) -> GumbelSoftmax:
+    """Straight-through Gumbel-softmax: :class:`GumbelSoftmax` with ``hard=True``."""
+    return GumbelSoftmax(temperature, True, num_samples, objective, annealing_rate, min_temperature)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
 from discrete_gan.distributed import mean_over_processes
+from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, sample_loss
+from discrete_gan.estimators.claims import Claims
 
 Baseline = Literal["none", "moving-average", "leave-one-out"]
 
@@ -65,7 +67,7 @@ def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
     return reinforce_loss(reward, log_prob, baseline=reward.mean(dim=0)) * (num_samples / (num_samples - 1))
 
 
-class Reinforce(nn.Module):
+class Reinforce(StatefulEstimator):
     """REINFORCE estimator of the reverse-KL gradient: the reward is log w, the discriminator's raw output.
 
     Unbiased for that reward. Costs ``num_samples`` discriminator evaluations a latent, without a backward
@@ -76,39 +78,47 @@ class Reinforce(nn.Module):
         baseline: ``"none"``; ``"moving-average"``, an exponential moving average of the mean reward of the
             steps before; or ``"leave-one-out"``, the mean reward of the other samples of the same latent.
         decay: Of the moving average.
+        objective: The reward is log w (``"log-ratio"``, the reverse KL) or log D (``"non-saturating"``).
 
     Attributes:
         average: Moving average of the reward in nats, shape ().
 
     Raises:
-        ValueError: If M is below 1, or below 2 with leave-one-out, or the baseline or decay is unknown.
+        ValueError: If M is below 1, or below 2 with leave-one-out, or the baseline, decay or objective is unknown.
     """
 
     average: Tensor
 
-    def __init__(self, num_samples: int = 20, baseline: Baseline = "leave-one-out", decay: float = 0.95) -> None:
+    def __init__(
+        self,
+        num_samples: int = 20,
+        baseline: Baseline = "leave-one-out",
+        decay: float = 0.95,
+        objective: Objective = "log-ratio",
+    ) -> None:
         super().__init__()
+        check_choice("objective", objective, OBJECTIVES)
         check_choice("baseline", baseline, ("none", "moving-average", "leave-one-out"))
         if baseline == "leave-one-out":
             check_at_least("num_samples", num_samples, 2, "leave-one-out needs another sample")
         check_at_least("num_samples", num_samples, 1)
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number from 0 to below 1, got {decay}")
-        self.num_samples = num_samples
-        self.baseline = baseline
-        self.decay = decay
+        self.num_samples, self.baseline, self.decay, self.objective = num_samples, baseline, decay, objective
         self.register_buffer("average", torch.zeros(()))
 
-    def __repr__(self) -> str:
-        """The call that makes it."""
-        return f"Reinforce(num_samples={self.num_samples}, baseline={self.baseline!r}, decay={self.decay})"
+    @property
+    def claims(self) -> Claims:
+        """What the estimator states about itself."""
+        paper = "Kool et al. 2019" if self.baseline == "leave-one-out" else "Williams 1992"
+        return Claims(self.objective, "none", self.num_samples, paper)
 
     def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only."""
         g = generator(z)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            reward = discriminator(x)
+            reward = -sample_loss(discriminator(x), self.objective)
         log_prob = g.log_prob(x)
         if self.baseline == "leave-one-out":
             return leave_one_out_loss(reward, log_prob)

@@ -9,18 +9,42 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from discrete_gan.errors import InputError, unknown_name
-from discrete_gan.estimators.boundary_seeking import BoundarySeeking
-from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax
+from discrete_gan.estimators.arm import Arm, DisArm
+from discrete_gan.estimators.boundary_seeking import BoundarySeeking, maligan
+from discrete_gan.estimators.controlled import ControlledBoundarySeeking
+from discrete_gan.estimators.exact import Exact
+from discrete_gan.estimators.gumbel_rao import GumbelRao
+from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax, st_gumbel_softmax
+from discrete_gan.estimators.nvil import Nvil
+from discrete_gan.estimators.rebar import Rebar, Relax
 from discrete_gan.estimators.reinforce import Reinforce
-from discrete_gan.estimators.straight_through import StraightThrough
+from discrete_gan.estimators.reinmax import ReinMax
+from discrete_gan.estimators.straight_through import SlopeAnnealedStraightThrough, StraightThrough
+from discrete_gan.estimators.taylor import DoubleCV, MuProp
+from discrete_gan.estimators.vimco import Vimco
 
 Estimator = Callable[[nn.Module, nn.Module, Tensor], Tensor]
 
 ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "boundary-seeking": BoundarySeeking,
+    "boundary-seeking-cv": ControlledBoundarySeeking,
+    "maligan": maligan,
+    "vimco": Vimco,
     "reinforce": Reinforce,
-    "gumbel-softmax": GumbelSoftmax,
+    "nvil": Nvil,
+    "muprop": MuProp,
+    "double-cv": DoubleCV,
+    "arm": Arm,
+    "disarm": DisArm,
+    "rebar": Rebar,
+    "relax": Relax,
     "straight-through": StraightThrough,
+    "slope-annealed": SlopeAnnealedStraightThrough,
+    "reinmax": ReinMax,
+    "gumbel-softmax": GumbelSoftmax,
+    "st-gumbel-softmax": st_gumbel_softmax,
+    "gumbel-rao": GumbelRao,
+    "exact": Exact,
 }
 
 

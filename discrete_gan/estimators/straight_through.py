@@ -3,14 +3,28 @@ r"""Straight-through: discrete samples forward, the gradient of the probabilitie
 References:
     Estimating or Propagating Gradients Through Stochastic Neurons for Conditional Computation (Bengio et al.,
     2013), https://arxiv.org/abs/1308.3432
+    Hierarchical Multiscale Recurrent Neural Networks (Chung et al., 2017), https://arxiv.org/abs/1609.01704
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.estimators._pathwise import Objective, frozen, objective_loss
+from discrete_gan.estimators._common import (
+    FACTORIZED,
+    OBJECTIVES,
+    Objective,
+    StatefulEstimator,
+    factorized,
+    frozen,
+    sample_loss,
+)
+from discrete_gan.estimators.claims import Claims
+from discrete_gan.estimators.temperature import Temperature
+
+Jacobian = Literal["probabilities", "identity"]
 
 
 def straight_through(x: Tensor, mean: Tensor) -> Tensor:
@@ -18,7 +32,7 @@ def straight_through(x: Tensor, mean: Tensor) -> Tensor:
 
     Args:
         x: Discrete samples, shape (M, B, *event). No gradient.
-        mean: Mean of their distribution, shape (B, *event).
+        mean: Mean of their distribution, shape (B, *event); whatever else is given here carries the gradient.
 
     Returns:
         Equal to ``x``. Gradients reach ``mean``, as if each sample were it.
@@ -28,7 +42,7 @@ def straight_through(x: Tensor, mean: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StraightThrough:
-    """Straight-through estimator with the Jacobian of the probabilities (sigmoid or softmax).
+    """Straight-through estimator with the Jacobian of the probabilities (sigmoid or softmax), or with none.
 
     Biased, first order: exact where the discriminator is affine in the sample. Costs ``num_samples``
     discriminator evaluations a latent, each with a backward pass.
@@ -37,21 +51,86 @@ class StraightThrough:
         num_samples: M, samples a latent.
         objective: ``"non-saturating"`` descends -log D(x) = log(1 + 1/w), ``"log-ratio"`` descends -log w, the
             reverse KL.
+        jacobian: ``"probabilities"``, or ``"identity"`` to hand the gradient of the sample to the logits as it
+            is: another length and, for categories, another direction.
 
     Raises:
-        ValueError: If M is below 1 or the objective is unknown.
+        ValueError: If M is below 1, or the objective or the Jacobian is unknown.
     """
 
     num_samples: int = 1
     objective: Objective = "non-saturating"
+    jacobian: Jacobian = "probabilities"
 
     def __post_init__(self) -> None:
         check_at_least("num_samples", self.num_samples, 1)
-        check_choice("objective", self.objective, ("non-saturating", "log-ratio"))
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("jacobian", self.jacobian, ("probabilities", "identity"))
+
+    @property
+    def claims(self) -> Claims:
+        """What the estimator states about itself."""
+        bias = "first order" if self.jacobian == "probabilities" else "in length and direction"
+        return Claims(self.objective, bias, self.num_samples, "Bengio et al. 2013, arXiv 1308.3432", FACTORIZED)
 
     def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
-        """One loss per latent, shape (B,). Gradients reach the generator only."""
-        g = generator(z)
-        x = straight_through(g.sample((self.num_samples,)), g.mean)
+        """One loss per latent, shape (B,). Gradients reach the generator only.
+
+        Raises:
+            TypeError: If the generator's distribution has no mean that is a relaxed sample.
+        """
+        g = factorized(generator(z), self)
+        x = straight_through(g.sample((self.num_samples,)), g.mean if self.jacobian == "probabilities" else g.logits)
         with frozen(discriminator):
-            return objective_loss(discriminator(x), self.objective)
+            return sample_loss(discriminator(x), self.objective).mean(dim=0)
+
+
+class SlopeAnnealedStraightThrough(StatefulEstimator):
+    r"""Straight-through with a slope that grows: backward, the Jacobian of :math:`\operatorname{softmax}(l / \tau)`.
+
+    Samples come from the generator's distribution all the while. The slope is :math:`1/\tau`: at temperature 1 it
+    is :class:`StraightThrough`, towards 0 the backward pass nears the step function of the forward pass, and
+    positions that are already decided get no gradient. Costs as much.
+
+    Args:
+        temperature: :math:`\tau > 0` of the first call, one over the slope.
+        annealing_rate: r of :class:`Temperature`.
+        min_temperature: Where annealing stops.
+        num_samples: M, samples a latent.
+        objective: ``"non-saturating"`` or ``"log-ratio"``.
+
+    Raises:
+        ValueError: If a temperature is not above 0, M is below 1 or the objective is unknown.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        annealing_rate: float = 1e-4,
+        min_temperature: float = 0.2,
+        num_samples: int = 1,
+        objective: Objective = "non-saturating",
+    ) -> None:
+        super().__init__()
+        check_at_least("num_samples", num_samples, 1)
+        check_choice("objective", objective, OBJECTIVES)
+        self.temperature, self.annealing_rate, self.min_temperature = temperature, annealing_rate, min_temperature
+        self.num_samples, self.objective = num_samples, objective
+        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
+
+    @property
+    def claims(self) -> Claims:
+        """What the estimator states about itself."""
+        bias = "first order, and of the slope"
+        return Claims(self.objective, bias, self.num_samples, "Chung et al. 2017, arXiv 1609.01704", FACTORIZED)
+
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        """One loss per latent, shape (B,). Gradients reach the generator only.
+
+        Raises:
+            TypeError: If the generator's distribution has no mean that is a relaxed sample.
+        """
+        g = factorized(generator(z), self)
+        x = straight_through(g.sample((self.num_samples,)), g.relax(g.logits, self.schedule()))
+        with frozen(discriminator):
+            return sample_loss(discriminator(x), self.objective).mean(dim=0)

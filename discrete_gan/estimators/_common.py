@@ -1,0 +1,119 @@
+"""What several estimators share."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+
+Objective = Literal["non-saturating", "log-ratio"]
+OBJECTIVES = ("non-saturating", "log-ratio")
+Factorized = FactorizedBernoulli | FactorizedCategorical
+FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
+
+
+class StatefulEstimator(nn.Module):
+    """An estimator with state, saved and resumed with a run; keeps each argument under its own name.
+
+    Where it has parameters, the loss it returns also descends their own criterion, so they go into an optimizer
+    beside the generator's. The criterion never changes the generator's gradient, nor the value of the loss.
+    """
+
+    objective: Objective
+
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        names = inspect.signature(type(self)).parameters
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Hold parameters fixed: gradients pass through to the input, none are computed for the parameters."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def sample_loss(log_w: Tensor, objective: Objective) -> Tensor:
+    """Loss of each sample, the shape of ``log_w``: -log w, or -log D = log(1 + 1/w). Carries gradient."""
+    return F.softplus(-log_w) if objective == "non-saturating" else -log_w
+
+
+def losses_and_slopes(discriminator: nn.Module, x: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+    """Loss of each sample, shape (M, B), and its gradient in the sample, the shape of ``x``. Neither carries gradient.
+
+    Computed with gradients on, whatever the caller's mode.
+    """
+    with torch.enable_grad(), frozen(discriminator):
+        x = x.detach().requires_grad_()
+        losses = sample_loss(discriminator(x), objective)
+        (slopes,) = torch.autograd.grad(losses.sum(), x)
+    return losses.detach(), slopes
+
+
+def factorized(g: Distribution, estimator: object) -> Factorized:
+    """The distribution, if it is a factorized one.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(g, FACTORIZED):
+        raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical")
+    return g
+
+
+def binary(g: Distribution, estimator: object) -> FactorizedBernoulli:
+    """The distribution, if it is a factorized Bernoulli.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(g, FactorizedBernoulli):
+        raise _not_accepted(g, estimator, "FactorizedBernoulli")
+    return g
+
+
+def _not_accepted(g: Distribution, estimator: object, expected: str) -> TypeError:
+    name = type(estimator).__name__
+    return TypeError(f"{name}: expected a generator that returns {expected}, got {type(g).__name__}")
+
+
+def loss_of_gradient(g: Factorized, gradient: Tensor) -> Tensor:
+    """A loss, one a latent, whose gradient with respect to the logits is the one given.
+
+    Args:
+        g: Distribution of batch shape (B,).
+        gradient: Shape (B, *event), or (M, B, *event) to take the mean over samples. Not differentiated.
+
+    Returns:
+        Shape (B,). Gradients reach the logits.
+    """
+    gradient = gradient.detach()
+    if gradient.dim() > g.logits.dim():
+        gradient = gradient.mean(dim=0)
+    product = gradient * g.logits
+    if isinstance(g, FactorizedCategorical):  # a category ruled out: 0 * -inf
+        product = torch.where(g.logits.isinf(), torch.zeros_like(product), product)
+    return product.flatten(1).sum(dim=1)
+
+
+def per_sample(value: Tensor, x: Tensor) -> Tensor:
+    """One value a sample, shape (M, B), with axes of size one for the event, to multiply ``x``."""
+    return value.view(*value.shape, *[1] * (x.dim() - value.dim()))
+
+
+def sum_over_event(value: Tensor, batch_dims: int = 2) -> Tensor:
+    """Sum over everything behind the first axes, by default (M, B)."""
+    return value.flatten(batch_dims).sum(dim=-1)

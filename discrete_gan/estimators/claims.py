@@ -1,0 +1,39 @@
+"""What an estimator states about itself, for the lab to hold it to and for tables to show."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch.distributions import Distribution
+
+Target = Literal["log-ratio", "non-saturating", "reweighted", "multi-sample"]
+
+TARGETS: dict[Target, str] = {
+    "log-ratio": "E_g[-log w], the reverse KL",
+    "non-saturating": "E_g[-log D]",
+    "reweighted": "KL of the reweighted samples to g(x|z)",
+    "multi-sample": "-E[log of the mean of M weights]",
+}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What an estimator descends, and at what price.
+
+    Attributes:
+        target: Name in :data:`TARGETS`; log w is held fixed in each.
+        bias: ``"none"``, or how the bias behaves.
+        evaluations: Discriminator evaluations a latent in one call.
+        paper: Who proposed it, and where to read it.
+        accepts: Distributions the generator may return; empty for any with ``sample`` and ``log_prob``.
+    """
+
+    target: Target
+    bias: str
+    evaluations: int
+    paper: str
+    accepts: tuple[type[Distribution], ...] = ()
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether the expected gradient is exactly the target's."""
+        return self.bias == "none"
