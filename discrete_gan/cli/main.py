@@ -9,6 +9,7 @@ USAGE = """\
 usage: discrete-gan VERB ...
 
   train RECIPE [options]     train a recipe by name, or a recipe file of your own; --help explains every option
+  lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
   sample RUN [options]       draw from a trained run into a .png or .npy file
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 
@@ -50,8 +51,9 @@ def _run(arguments: list[str]) -> None:
 
 def _verbs() -> dict[str, Callable[[list[str]], None]]:
     # Imported when asked for: the usage of the bare library must not need the train extra.
+    from discrete_gan.cli.lab import lab
     from discrete_gan.cli.recipes import recipes
     from discrete_gan.cli.sample import sample
     from discrete_gan.cli.train import train
 
-    return {"train": train, "sample": sample, "recipes": recipes}
+    return {"train": train, "lab": lab, "sample": sample, "recipes": recipes}

@@ -8,15 +8,16 @@ References:
     https://arxiv.org/abs/1511.05176
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan.distributed import mean_over_processes
 from discrete_gan.estimators._common import (
     FACTORIZED,
+    StatefulEstimator,
     factorized,
     loss_of_gradient,
     losses_and_slopes,
@@ -30,42 +31,51 @@ from discrete_gan.weights import normalized_weights
 Control = Literal["tilted", "linear"]
 
 
-@dataclass(frozen=True)
-class ControlledBoundarySeeking:
-    r"""Boundary-seeking estimator in which the samples estimate only what the tangent of log w at the mean misses.
+class ControlledBoundarySeeking(StatefulEstimator):
+    r"""Boundary-seeking estimator in which the samples estimate only what a tangent of log w misses.
 
-    Let :math:`h_m = \nabla \log w(\mu)^\top (x_m - \mu)`, the tangent at the mean :math:`\mu` of :math:`g(x \mid z)`.
+    Let :math:`a = \beta \nabla \log w(\mu)`, the gradient of the log-ratio at the mean :math:`\mu` of
+    :math:`g(x \mid z)`, and :math:`h_m = a^\top (x_m - \mu)`.
 
     ``control="tilted"`` subtracts the weights that the tangent alone would give, and adds back their limit for many
-    samples, which is known: a factorized g, reweighted by :math:`e^h`, is g with :math:`\nabla \log w(\mu)` added
-    to its logits.
+    samples, which is known: a factorized g, reweighted by :math:`e^h`, is g with a added to its logits.
 
     .. math:: -\sum_m \big(\tilde w_m - \tilde u_m\big) \nabla \log g(x_m \mid z)
-        - \big(\mu(l + \nabla \log w(\mu)) - \mu(l)\big), \quad \tilde u = \operatorname{softmax}(h)
+        - \big(\mu(l + a) - \mu(l)\big), \quad \tilde u = \operatorname{softmax}(h)
 
-    The two sums share their O(1/M) bias as well as their noise: where log w is affine in the sample, the estimate
-    has neither.
+    The two sums share their O(1/M) bias as well as their noise: where log w is affine in the sample and
+    :math:`\beta = 1`, the estimate has neither.
 
     ``control="linear"`` subtracts the tangent itself from the weights, :math:`(h_m - \bar h) / M`, and adds back
-    its expectation, :math:`\frac{M-1}{M}\, \nabla \log w(\mu)^\top \nabla \mu`: exactly the expectation of the
-    zero-sum weights, bias included.
+    its expectation, :math:`\frac{M-1}{M}\, a^\top \nabla \mu`: exactly the expectation of the zero-sum weights,
+    bias included.
 
-    Costs ``num_samples`` discriminator evaluations a latent, and one at the mean with a backward pass.
+    :math:`\beta` is the slope of log w over the tangent among the samples of the calls before, a moving average, so
+    that a tangent which says nothing is not used. Costs ``num_samples`` discriminator evaluations a latent, and one
+    at the mean with a backward pass.
 
-    Attributes:
+    Args:
         num_samples: M, samples drawn for each latent.
         control: ``"tilted"`` or ``"linear"``.
+        decay: Of the moving average; 1 keeps :math:`\beta = 1`.
+
+    Attributes:
+        beta: Shape ().
 
     Raises:
-        ValueError: If M is below 1, or below 2 with the linear control, or the control is unknown.
+        ValueError: If M is below 2, or the control or the decay is unknown.
     """
 
-    num_samples: int = 20
-    control: Control = "tilted"
+    beta: Tensor
 
-    def __post_init__(self) -> None:
-        check_choice("control", self.control, ("tilted", "linear"))
-        check_at_least("num_samples", self.num_samples, 1 if self.control == "tilted" else 2)
+    def __init__(self, num_samples: int = 20, control: Control = "tilted", decay: float = 0.9) -> None:
+        super().__init__()
+        check_choice("control", control, ("tilted", "linear"))
+        check_at_least("num_samples", num_samples, 2)
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay: expected a number from 0 to 1, got {decay}")
+        self.num_samples, self.control, self.decay = num_samples, control, decay
+        self.register_buffer("beta", torch.ones(()))
 
     @property
     def claims(self) -> Claims:
@@ -73,7 +83,7 @@ class ControlledBoundarySeeking:
         bias = "O(1/M), none where log w is affine" if self.control == "tilted" else "O(1/M)"
         return Claims("reweighted", bias, self.num_samples + 1, "this package", accepts=FACTORIZED)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:
@@ -84,14 +94,23 @@ class ControlledBoundarySeeking:
         with torch.no_grad():
             log_w = discriminator(x).to(x.dtype)
         _, slopes = losses_and_slopes(discriminator, mean[None], "log-ratio")
-        tangent = -slopes[0].to(x.dtype)  # of log w, (B, *event)
+        slope = -slopes[0].to(x.dtype)  # of log w, (B, *event)
         centered = x - mean
-        height = sum_over_event(tangent * centered)  # h, (M, B)
+        tangent = sum_over_event(slope * centered)  # (M, B)
+        height, tilt = self.beta * tangent, self.beta * slope
         weights = normalized_weights(log_w)
         if self.control == "tilted":
             weights = weights - normalized_weights(height)
-            known = type(g)(g.logits.detach() + tangent).mean - mean
+            known = type(g)(g.logits.detach() + tilt).mean - mean
         else:
             weights = weights - (1 + height - height.mean(dim=0)) / self.num_samples
-            known = through_mean(g, tangent) * (1 - 1 / self.num_samples)
+            known = through_mean(g, tilt) * (1 - 1 / self.num_samples)
+        self._update_beta(log_w, tangent)
         return loss_of_gradient(g, -(per_sample(weights, x) * centered).sum(dim=0) - known)
+
+    def _update_beta(self, log_w: Tensor, tangent: Tensor) -> None:
+        """After use: the control must not know the samples it is applied to."""
+        tangent = tangent - tangent.mean(dim=0)
+        products = mean_over_processes(torch.stack([(tangent * log_w).mean(), tangent.square().mean()]))
+        beta = torch.where(products[1] > 0, products[0] / products[1], self.beta)
+        self.beta = self.beta.lerp(beta.to(self.beta), 1 - self.decay)

@@ -1,0 +1,116 @@
+"""How noisy the generator's gradient is in the middle of a run, layer by layer."""
+
+import copy
+import inspect
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from discrete_gan._arguments import check_at_least
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.estimators import BoundarySeeking, Estimator, Reinforce
+from discrete_gan.training.seeds import seeded
+
+_CHUNK = 64  # samples of the reference at a time
+_OWN_REDRAWS = 64
+
+
+def probe(
+    estimator: Estimator,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    z: Tensor,
+    *,
+    seed: int,
+    step: int,
+    num_redraws: int = 16,
+    num_reference: int = 1024,
+) -> dict[str, Tensor]:
+    r"""Draw the generator's gradient several times on the same latents, and compare.
+
+    Every redraw starts from copies of networks and estimator as they are, so that nothing of the run is touched:
+    neither modes, buffers, gradients nor random state. Only what an estimator keeps in global variables is beyond it.
+
+    With :math:`g_r` the gradients of ``estimator(...).mean()``, R of them, and :math:`\bar g` their mean, for the
+    parameters of each module and, under ``all``, for all parameters together:
+
+    - ``variance``, the trace of their covariance, :math:`v = \frac{1}{R-1} \sum_r \|g_r - \bar g\|^2`;
+    - ``snr``, :math:`\max(0, \|\bar g\|^2 - v / R) / v`: the mean's squared length is corrected for the mean's own
+      noise, so that pure noise is 0 on average but for the clipping. The largest float where there is no noise;
+    - ``cosine``, the mean cosine of :math:`g_r` to a reference gradient of many samples, which descends what the
+      estimator claims to: low for noise and for bias.
+
+    The reference of the reweighted target is :class:`BoundarySeeking` with ``num_reference`` samples, that of a
+    reward is leave-one-out :class:`Reinforce` with as many; for any other estimator, one that claims nothing among
+    them, it is the mean of 64 redraws of its own, and the cosine shows no bias.
+
+    Costs ``num_redraws`` calls of the estimator and the reference: ``num_reference`` discriminator evaluations a
+    latent (or 64 calls more), without a backward pass through the discriminator. Keeps ``num_redraws`` gradients.
+
+    Args:
+        estimator: Returns one loss a latent, shape (B,).
+        generator: In the mode it trains in.
+        discriminator: In the mode it trains in.
+        z: Latents, shape (B, latent_dim); the same ones at each probe make probes comparable.
+        seed: Of the run.
+        step: Of the run; each has its own draws.
+        num_redraws: R.
+        num_reference: Samples a latent of the reference, drawn 64 at a time.
+
+    Returns:
+        Scalars on the device, none of them read back, under ``probe/LAYER/variance`` and so on. LAYER is the name of
+        the module that owns the parameters, ``root`` for the generator itself.
+
+    Raises:
+        ValueError: If R is below 2.
+    """
+    check_at_least("num_redraws", num_redraws, 2, "a variance needs two")
+    networks = (generator, discriminator, z)
+    with seeded(seed, "probe", step):
+        reference = _reference(estimator, *networks, num_reference)
+        redraws = [_gradient(estimator, *networks) for _ in range(num_redraws)]
+    result = {}
+    for layer in reference:
+        rows = torch.stack([gradient[layer] for gradient in redraws])
+        mean, variance = rows.mean(dim=0), rows.var(dim=0).sum()
+        signal = mean.square().sum() - variance / num_redraws
+        result[f"probe/{layer}/variance"] = variance
+        result[f"probe/{layer}/snr"] = (signal.clamp(min=0) / variance).nan_to_num()
+        result[f"probe/{layer}/cosine"] = F.cosine_similarity(rows, reference[layer][None], eps=1e-30).mean()
+    return result
+
+
+def _gradient(estimator: Estimator, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> dict[str, Tensor]:
+    """One gradient, flattened, by layer and for all parameters. Works on copies."""
+    estimator, generator, discriminator = copy.deepcopy((estimator, generator, discriminator))
+    parameters = {name: value for name, value in generator.named_parameters() if value.requires_grad}
+    with torch.enable_grad():
+        loss = estimator(generator, discriminator, z).mean()
+    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
+    torch.clear_autocast_cache()  # it would keep every copy
+    flat = [gradient.flatten() for gradient in gradients]
+    layers: dict[str, list[Tensor]] = {}
+    for name, gradient in zip(parameters, flat, strict=True):
+        layers.setdefault(name.rpartition(".")[0] or "root", []).append(gradient)
+    return {layer: torch.cat(parts) for layer, parts in {**layers, "all": flat}.items()}
+
+
+def _reference(
+    estimator: Estimator, generator: nn.Module, discriminator: nn.Module, z: Tensor, num_samples: int
+) -> dict[str, Tensor]:
+    """Gradient of the estimator's own target, with little noise."""
+    target = getattr(getattr(inspect.unwrap(estimator), "claims", None), "target", None)
+    if target == "reweighted":
+        factorized = isinstance(copy.deepcopy(generator)(z), FactorizedBernoulli | FactorizedCategorical)
+        estimator, calls = BoundarySeeking(num_samples, chunk_size=_CHUNK if factorized else None), 1
+    elif target in ("log-ratio", "non-saturating"):
+        estimator, calls = Reinforce(_CHUNK, objective=target), max(num_samples // _CHUNK, 1)
+    else:
+        calls = _OWN_REDRAWS
+    total = _gradient(estimator, generator, discriminator, z)
+    for _ in range(calls - 1):
+        total = {
+            layer: total[layer] + more for layer, more in _gradient(estimator, generator, discriminator, z).items()
+        }
+    return {layer: value / calls for layer, value in total.items()}
