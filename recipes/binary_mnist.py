@@ -14,7 +14,6 @@ from typing import Literal
 
 import torch
 import tyro
-from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -22,10 +21,11 @@ from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
+from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Precision, Run, RunOptions, check_options, diagnostics
+from discrete_gan.training import Precision, Run, RunOptions, check_options, diagnostics, seeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ class Args(RunOptions):
     classifier_data: str | None = None
     """Labeled data for the scores' classifier, where the training data has no labels."""
     estimator: str = "boundary-seeking"
-    """boundary-seeking, reinforce, gumbel-softmax or straight-through, with options as NAME:KEY=VALUE,KEY=VALUE (say
-    boundary-seeking:num_samples=10), or your own as FILE.py:FUNCTION."""
+    """boundary-seeking, reinforce, relax, gumbel-softmax or another one of docs/estimators.md, with options as
+    NAME:KEY=VALUE,KEY=VALUE (say boundary-seeking:num_samples=10), or your own as FILE.py:FUNCTION."""
     divergence: Literal["gan", "jsd", "kl", "reverse_kl", "hellinger", "pearson", "neyman", "donsker-varadhan"] = "gan"
     """What trains the discriminator."""
     model: Literal["mlp", "conv"] = "mlp"
@@ -115,7 +115,8 @@ def main(args: Args) -> None:
         decay_from=(0, 1),
         average=(0, 1),
     )
-    estimator = parse_estimator(args.estimator)
+    with seeded(args.seed, "weights", "estimator"):
+        estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
     labeled = load_images(args.classifier_data) if args.classifier_data else data
     if args.classifier_data and labeled.train_labels is None:
@@ -129,7 +130,12 @@ def main(args: Args) -> None:
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
-    g_adam = torch.optim.Adam(generator.parameters(), args.generator_lr, betas=(0.5, 0.999), fused=True)
+    with seeded(args.seed, "probe"):
+        probe_z = generator.latents(args.batch_size)
+    # An estimator may have parameters of its own, which descend their own criterion beside the generator.
+    state = run.try_estimator(args.estimator, estimator, generator, discriminator, probe_z)
+    g_parameters = [*generator.parameters(), *state.parameters()]
+    g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
     decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
     schedules = [LambdaLR(g_adam, decay), LambdaLR(d_adam, decay)]
@@ -143,7 +149,7 @@ def main(args: Args) -> None:
         discriminator_adam=d_adam,
         generator_schedule=schedules[0],
         discriminator_schedule=schedules[1],
-        **({"estimator": estimator} if isinstance(estimator, nn.Module) else {}),
+        estimator=state,
     )
 
     for step in run.steps():
@@ -166,6 +172,10 @@ def main(args: Args) -> None:
             schedule.step()
 
         run.log(d_loss=d_loss, g_loss=g_loss, penalty=penalty)
+        if run.probing:
+            options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
+            with run.autocast():
+                run.log(**probe(estimator, generator, discriminator, probe_z, **options))
         if run.logging:
             run.log(**diagnostics(generator, discriminator, real, z))
         if run.due(args.sample_every) and run.rank == 0:

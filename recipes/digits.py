@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import torch
 import tyro
-from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import GAN
 from discrete_gan.estimators import parse_estimator
+from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Run, RunOptions, check_options, diagnostics
+from discrete_gan.training import Run, RunOptions, check_options, diagnostics, seeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Args(RunOptions):
     binarize: Binarize = "threshold"
     """Pixels to bits: threshold at half, stochastic (drawn anew in each batch), or none for 0/1 data."""
     estimator: str = "boundary-seeking"
-    """boundary-seeking, reinforce, gumbel-softmax or straight-through, with options as NAME:KEY=VALUE,KEY=VALUE,
-    or your own as FILE.py:FUNCTION."""
+    """boundary-seeking, reinforce, relax, gumbel-softmax or another one of docs/estimators.md, with options as
+    NAME:KEY=VALUE,KEY=VALUE (say boundary-seeking:num_samples=10), or your own as FILE.py:FUNCTION."""
     steps: int = 4000
     """Updates of discriminator and generator."""
     batch_size: int = 64
@@ -52,7 +52,8 @@ def main(args: Args) -> None:
         r1=(0, math.inf),
         num_scored=(2, math.inf),
     )
-    estimator = parse_estimator(args.estimator)
+    with seeded(args.seed, "weights", "estimator"):
+        estimator = parse_estimator(args.estimator)
     data = load_images(args.data, seed=args.seed)
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
@@ -63,7 +64,12 @@ def main(args: Args) -> None:
     generator = MLPGenerator(32, num_positions, hidden=(256, 256)).to(run.device)
     discriminator = MLPDiscriminator(num_positions, hidden=(256, 128)).to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
-    g_adam = torch.optim.Adam(generator.parameters(), args.generator_lr, betas=(0.5, 0.999), fused=True)
+    with seeded(args.seed, "probe"):
+        probe_z = generator.latents(args.batch_size)
+    # An estimator may have parameters of its own, which descend their own criterion beside the generator.
+    state = run.try_estimator(args.estimator, estimator, generator, discriminator, probe_z)
+    g_parameters = [*generator.parameters(), *state.parameters()]
+    g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
     run.track(
         export={"generator": average.module, "discriminator": discriminator},
@@ -72,7 +78,7 @@ def main(args: Args) -> None:
         average=average,
         generator_adam=g_adam,
         discriminator_adam=d_adam,
-        **({"estimator": estimator} if isinstance(estimator, nn.Module) else {}),
+        estimator=state,
     )
 
     for step in run.steps():
@@ -93,6 +99,10 @@ def main(args: Args) -> None:
         average.update_parameters(generator)
 
         run.log(d_loss=d_loss, g_loss=g_loss)
+        if run.probing:
+            options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
+            with run.autocast():
+                run.log(**probe(estimator, generator, discriminator, probe_z, **options))
         if run.logging:
             run.log(**diagnostics(generator, discriminator, real, z))
         if run.due(args.sample_every) and run.rank == 0:

@@ -178,3 +178,78 @@ PROBLEMS = {
     "categorical D=1 K=5": categorical_problem(1, 5, seed=4),
     "categorical D=3 K=2": categorical_problem(3, 2, seed=6),
 }
+
+
+@dataclass(frozen=True)
+class SmoothProblem(Problem):
+    """A problem whose log-ratios a smooth discriminator gives, also between the states.
+
+    Attributes:
+        smooth: The discriminator; ``log_w`` is what it answers at the states.
+    """
+
+    smooth: nn.Module
+
+    def all_tuples(self, estimator: Estimator, num_samples: int) -> TupleGradients:
+        """As of :class:`Problem`, with the smooth discriminator in place of the table."""
+        return super().all_tuples(lambda generator, _, z: estimator(generator, self.smooth, z), num_samples)
+
+
+def smoothed(problem: Problem, discriminator: nn.Module) -> SmoothProblem:
+    """The problem with the log-ratios of a discriminator that takes relaxed samples as well."""
+    with torch.no_grad():
+        return SmoothProblem(problem.logits, problem.states, discriminator(problem.states), discriminator)
+
+
+def sample_gradient(problem: Problem, objective: str) -> Tensor:
+    """Exact gradient of E_g[-log w] or E_g[log(1 + 1/w)] with log w held fixed, shape (*event)."""
+    if objective == "log-ratio":
+        return problem.reverse_kl_gradient()
+    return problem.mean_score(problem.log_g.exp() * torch.log1p((-problem.log_w).exp()))
+
+
+class ColumnGenerator(TableGenerator):
+    """A :class:`TableGenerator` whose latents are vectors of one number, the index: z of shape (B, 1)."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        return super().forward(z.flatten())
+
+
+def row_gradients(estimator: Estimator, problem: SmoothProblem, num_rows: int) -> Tensor:
+    """Independent estimates for one latent's logits, shape (num_rows, *event)."""
+    generator = ColumnGenerator(problem.logits.expand(num_rows, *problem.logits.shape).clone())
+    loss = estimator(generator, problem.smooth, torch.arange(num_rows)[:, None])
+    (gradients,) = torch.autograd.grad(loss.sum(), generator.logits)
+    return gradients
+
+
+def assert_mean(draws: Tensor, expected: Tensor) -> None:
+    """The mean over the first axis lies within five standard errors of what is expected, in every component."""
+    error = draws.std(dim=0) / len(draws) ** 0.5
+    assert bool(((draws.mean(dim=0) - expected).abs() < 5 * error).all()), (draws.mean(dim=0) - expected) / error
+
+
+class Pairs(NamedTuple):
+    """Every outcome of a pair of antithetic samples: P = 4^D.
+
+    Attributes:
+        x: The samples, shape (P, D).
+        antithetic: The antithetic samples, shape (P, D).
+        probability: Of each pair, shape (P,).
+    """
+
+    x: Tensor
+    antithetic: Tensor
+    probability: Tensor
+
+
+def antithetic_pairs(logits: Tensor) -> Pairs:
+    """Outcomes of (1[u > 1 - p], 1[u < p]) with one uniform u for each position, p of logits (D,)."""
+    outcomes = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    p = torch.sigmoid(logits)
+    # Both are one where 1 - p < u < p, both zero where p < u < 1 - p; what is left is halved by symmetry.
+    one, zero = (2 * p - 1).clamp(min=0), (1 - 2 * p).clamp(min=0)
+    each = torch.stack([one, zero, torch.minimum(p, 1 - p), torch.minimum(p, 1 - p)], dim=1)  # (D, 4)
+    index = torch.cartesian_prod(*[torch.arange(4)] * len(logits)).view(-1, len(logits))
+    x, antithetic = outcomes[index].unbind(dim=-1)
+    return Pairs(x, antithetic, each[torch.arange(len(logits)), index].prod(dim=1))

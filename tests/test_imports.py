@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "metrics": FOUNDATION,
     "training": {"weights", "distributed"} | FOUNDATION,
     "report": {"estimators", "distributions", "metrics", "data", "training"} | FOUNDATION,
-    "lab": {"weights", "estimators", "distributions", "metrics"} | FOUNDATION,
+    "lab": {"weights", "estimators", "distributions", "metrics", "training"} | FOUNDATION,
 }
 ANYTHING = {"cli", "__main__"}
 

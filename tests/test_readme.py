@@ -1,3 +1,4 @@
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from discrete_gan.cli import main
+from discrete_gan.estimators import ESTIMATORS, TARGETS, parse_estimator
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,6 +36,10 @@ def test_commands_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest.Mon
             steps = 3 if "--resume" in command else 2
             options = [option for option in command[2:] if not re.fullmatch(r"--steps|\d+", option)]
             command = [*command[:2], *options, "--steps", str(steps), "--num-scored", "20"]
+        if command[0] == "lab":
+            command += (
+                ["--steps", "2", "--seeds", "1"] if "--train" in command else ["--draws", "20", "--most-tuples", "500"]
+            )
         main(command)
     assert Path("digits.png").is_file()
 
@@ -56,11 +62,43 @@ def test_links_lead_somewhere() -> None:
         assert (ROOT / link).exists(), link
 
 
-def test_every_estimator_and_option_is_in_the_table() -> None:
-    import inspect
+ESTIMATORS_PAGE = (ROOT / "docs" / "estimators.md").read_text()
 
-    from discrete_gan.estimators import ESTIMATORS
 
-    for name, estimator in ESTIMATORS.items():
-        (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}`")]
-        assert re.findall(r"`(\w+)`", row.split("|")[2]) == list(inspect.signature(estimator).parameters)
+def test_page_of_the_estimators_says_what_they_claim() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \|$", ESTIMATORS_PAGE, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == list(ESTIMATORS)
+    for name, rest in rows:
+        options, target, bias, accepted, evaluations, paper = rest.split(" | ")
+        claims = parse_estimator(name).claims  # type: ignore[attr-defined]
+        assert re.findall(r"`(\w+)`", options) == list(inspect.signature(ESTIMATORS[name]).parameters)
+        assert (target, bias, paper) == (claims.target, claims.bias, claims.paper)
+        assert accepted == {0: "any", 1: "binary", 2: "factorized"}[len(claims.accepts)]
+        for num in (2, 5) if claims.evaluations else ():
+            claimed = parse_estimator(f"{name}:num_samples={num}").claims.evaluations  # type: ignore[attr-defined]
+            assert eval(evaluations.replace(" M", "*M"), {"M": num}) == claimed
+    for name, meaning in TARGETS.items():
+        assert f"| {name} | {meaning.replace('|', chr(92) + '|')} |" in ESTIMATORS_PAGE
+
+
+def test_names_of_the_estimators_are_in_the_readme() -> None:
+    for name in ESTIMATORS:
+        assert f"`{name}`" in README, name
+
+
+def test_code_of_the_estimators_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    learns, mine = re.findall(r"```python\n(.*?)```", ESTIMATORS_PAGE, flags=re.DOTALL)
+    exec(compile(learns, "estimators.md", "exec"), {})
+    Path("mine.py").write_text(mine)
+    (command,) = re.findall(r"`discrete-gan (lab [^`]*)`", ESTIMATORS_PAGE)
+    main([*shlex.split(command), "--num-samples", "2"])
+    assert "\nmine.py:two_samples " in capsys.readouterr().out
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), link

@@ -91,8 +91,10 @@ class BoundarySeeking:
     @property
     def claims(self) -> Claims:
         """What the estimator states about itself."""
-        bias = "O(1/M)" if self.over == "samples" else "O(1/(M B)), and of the latents' partition functions"
-        return Claims("reweighted", bias, self.num_samples, "Hjelm et al. 2018, arXiv 1702.08431")
+        if self.over == "samples":
+            return Claims("reweighted", "O(1/M)", self.num_samples, "Hjelm et al. 2018, arXiv 1702.08431")
+        bias = "O(1/(M B)), and latents weigh as their partition functions"
+        return Claims("reweighted", bias, self.num_samples, "Che et al. 2017, arXiv 1702.07983")
 
     def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.

@@ -39,8 +39,8 @@ class Exact:
 
     @property
     def claims(self) -> Claims:
-        """What the estimator states about itself; the evaluations depend on the generator and are given as 0."""
-        return Claims(self.objective, "none", 0, "enumeration", accepts=FACTORIZED)
+        """What the estimator states about itself."""
+        return Claims(self.objective, "none", None, "enumeration", accepts=FACTORIZED)
 
     def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.

@@ -5,6 +5,7 @@ References:
     https://arxiv.org/abs/2010.04838
 """
 
+import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
@@ -75,7 +76,8 @@ class GumbelRao(StatefulEstimator):
         g = factorized(generator(z), self)
         x = g.sample((self.num_samples,))
         # The noise is what the logits lack to the perturbed logits; it stays as it is when the logits move.
-        noise = (g.perturbed_logits_given(x.expand(self.num_gumbels, *x.shape)) - g.logits).detach()
-        relaxed = g.relax(g.logits + noise, self.schedule()).mean(dim=0)
+        logits = g.logits.clamp(min=torch.finfo(g.logits.dtype).min)  # a category ruled out: inf - inf
+        noise = (g.perturbed_logits_given(x.expand(self.num_gumbels, *x.shape)) - logits).detach()
+        relaxed = g.relax(logits + noise, self.schedule()).mean(dim=0)
         with frozen(discriminator):
             return sample_loss(discriminator(straight_through(x, relaxed)), self.objective).mean(dim=0)

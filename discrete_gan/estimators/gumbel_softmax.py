@@ -59,7 +59,7 @@ class GumbelSoftmax(StatefulEstimator):
     @property
     def claims(self) -> Claims:
         """What the estimator states about itself."""
-        bias = "grows with the temperature" if self.hard else "falls with the temperature, as the variance grows"
+        bias = "first order, grows with the temperature" if self.hard else "vanishes with the temperature"
         return Claims(self.objective, bias, self.num_samples, "Jang et al. 2017, arXiv 1611.01144", FACTORIZED)
 
     def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class Reinforce(StatefulEstimator):
     @property
     def claims(self) -> Claims:
         """What the estimator states about itself."""
-        paper = "Kool et al. 2019" if self.baseline == "leave-one-out" else "Williams 1992"
+        paper = "Kool et al. 2019, openreview r1lgTGL5DE" if self.baseline == "leave-one-out" else "Williams 1992"
         return Claims(self.objective, "none", self.num_samples, paper)
 
     def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ References:
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
@@ -80,7 +81,8 @@ class StraightThrough:
             TypeError: If the generator's distribution has no mean that is a relaxed sample.
         """
         g = factorized(generator(z), self)
-        x = straight_through(g.sample((self.num_samples,)), g.mean if self.jacobian == "probabilities" else g.logits)
+        logits = g.logits.clamp(min=torch.finfo(g.logits.dtype).min)  # a category ruled out: inf - inf
+        x = straight_through(g.sample((self.num_samples,)), g.mean if self.jacobian == "probabilities" else logits)
         with frozen(discriminator):
             return sample_loss(discriminator(x), self.objective).mean(dim=0)
 

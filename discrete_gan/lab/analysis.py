@@ -136,11 +136,13 @@ def analyze(
     claims = getattr(estimator, "claims", None)
     wanted: Target | None = target or (claims.target if claims is not None else None)
     guessed = wanted is None
-    num_own_samples = getattr(estimator, "num_samples", num_samples)
-    exact = _target_gradients(subject, num_own_samples, most_tuples)
+    num_own_samples = _num_samples(estimator)
+    exact = _target_gradients(subject)
+    if wanted == "multi-sample":
+        exact["multi-sample"] = _bound_gradient(subject, num_own_samples or 1, most_tuples)
     if guessed:
         wanted = min(exact, key=lambda each: float((moments.mean - exact[each]).norm() / exact[each].norm()))
-    reference = exact.get(cast(Target, wanted), torch.full_like(moments.mean, math.nan))
+    reference = exact[cast(Target, wanted)]
     error = moments.mean - reference
     noise = torch.zeros_like(error) if moments.enumerated else (moments.variance / moments.num_outcomes)
     length = float(reference.norm())
@@ -314,9 +316,16 @@ def _traits(subject: _Subject, num_rows: int = 4, most_draws: int = 4096) -> _Tr
         return _Traits(None, 0, False, _coupled(subject, latents, "sample", None), evaluations)
     draws = tuple(values[: replay.num_drawn] for values in draws)
     gradients = subject.gradients(latents, kind, draws)
-    order = torch.randperm(max(replay.num_drawn, 1))
-    exchanged = subject.gradients(latents, kind, tuple(values[order[: len(values)]] for values in draws))
-    exchangeable = torch.allclose(gradients, exchanged, rtol=1e-9, atol=1e-12)
+    # A rotation and a swap make every permutation.
+    rotated = torch.arange(replay.num_drawn).roll(1)
+    swapped = torch.arange(replay.num_drawn)
+    swapped[:2] = swapped[:2].flip(0)
+    exchangeable = all(
+        torch.allclose(
+            gradients, subject.gradients(latents, kind, tuple(values[order] for values in draws)), rtol=1e-9, atol=1e-12
+        )
+        for order in (rotated, swapped)
+    )
     return _Traits(kind, replay.num_drawn, exchangeable, _coupled(subject, latents, kind, draws), evaluations)
 
 
@@ -427,19 +436,30 @@ def _seconds(subject: _Subject) -> float:
     return statistics.median(times)
 
 
-def _target_gradients(subject: _Subject, num_samples: int | None, most_tuples: int) -> dict[Target, Tensor]:
-    """Exact gradients of the mean loss over latents; that of the multi-sample bound where it can be enumerated."""
-    num_latents = len(subject.problem.logits)
+def _num_samples(estimator: Estimator) -> int | None:
+    """M of an estimator: an attribute, or a keyword of a function."""
+    if hasattr(estimator, "num_samples"):
+        return int(cast(Any, estimator).num_samples)
+    parameter = None if isinstance(estimator, nn.Module) else inspect.signature(estimator).parameters.get("num_samples")
+    return None if parameter is None or parameter.default is parameter.empty else int(parameter.default)
+
+
+def _target_gradients(subject: _Subject) -> dict[Target, Tensor]:
+    """Exact gradients of the mean loss over latents, shape (L, *event)."""
+    latents = torch.arange(len(subject.problem.logits))
     gradients: dict[Target, Tensor] = {}
     for objective in ("reweighted", "log-ratio", "non-saturating"):
         exact = subject._replace(estimator=Exact(objective), name="exact")
-        gradients[objective] = exact.gradients(torch.arange(num_latents)) / num_latents
-    states = len(subject.problem.log_p)
-    if num_samples and num_tuples(states, num_samples, exchangeable=True) <= most_tuples:
-        bound = subject._replace(estimator=functools.partial(_bound, num_samples=num_samples), name="bound")
-        traits = _Traits("sample", num_samples, True, False, num_samples)
-        gradients["multi-sample"] = _moments(bound, traits, most_tuples, 0).mean
+        gradients[objective] = exact.gradients(latents) / len(latents)
     return gradients
+
+
+def _bound_gradient(subject: _Subject, num_samples: int, most_tuples: int) -> Tensor:
+    """That of the multi-sample bound; NaN where it cannot be enumerated."""
+    if num_tuples(len(subject.problem.log_p), num_samples, exchangeable=True) > most_tuples:
+        return torch.full_like(subject.problem.logits, math.nan)
+    bound = subject._replace(estimator=functools.partial(_bound, num_samples=num_samples), name="bound")
+    return _moments(bound, _Traits("sample", num_samples, True, False, num_samples), most_tuples, 0).mean
 
 
 def _bound(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int) -> Tensor:

@@ -11,6 +11,11 @@ from discrete_gan.lab.problems import Problem, ProductMixture
 Mode = Literal["network", "oracle", "wrong"]
 
 
+def _are_states(x: Tensor) -> bool:
+    """Whether nobody will ask for a gradient between the states."""
+    return not x.requires_grad and bool(((x == 0) | (x == 1)).all())
+
+
 class Oracle(nn.Module):
     r"""Exactly :math:`\log p_{data}(x) / p_g(x)`, recomputed by :meth:`update`.
 
@@ -34,6 +39,8 @@ class Oracle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Log-ratios in nats, shape (...), of samples (..., *event), hard or relaxed. Carries gradient to relaxed."""
+        if _are_states(x):
+            return self.log_w[self.problem.index(x)]
         event_shape = self.problem.event_shape
         choices = torch.stack([1 - x, x], dim=-1) if len(event_shape) == 1 else x  # (..., D, K)
         num_categories = choices.shape[-1]
@@ -63,7 +70,7 @@ class Tabulated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs in nats, shape (...), of samples (..., *event), hard or relaxed."""
-        if not x.requires_grad and bool(((x == 0) | (x == 1)).all()):
+        if _are_states(x):
             return self.values[self.problem.index(x)]
         return self.discriminator(x)
 

@@ -168,7 +168,7 @@ def parity(seed: int = 0) -> Problem:
     """Six bits, an even number of ones nine times as likely as an odd one: no bit says anything without the others."""
     states = _states(6)
     even = states.sum(dim=1) % 2 == 0
-    scores = torch.where(even, math.log(9), 0.0).double()
+    scores = even.double() * math.log(9)
     logits = _normal(2, 6, seed=seed + 1, scale=0.5)
     return _problem("parity", scores, logits, torch.where(even, 0, 1), ("even", "odd"))
 

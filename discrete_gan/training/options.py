@@ -33,6 +33,10 @@ class RunOptions:
     """Steps between sample grids; 0 for none but the last."""
     checkpoint_every: int = 1000
     """Steps between checkpoints; 0 for none but the last."""
+    probe_every: int = 0
+    """Steps between gradient probes; 0 for none."""
+    probe_redraws: int = 16
+    """Gradients drawn anew at each probe."""
     tensorboard: bool = False
     """Also log to the run directory in TensorBoard's format."""
 

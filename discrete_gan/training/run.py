@@ -1,11 +1,12 @@
 """One training run: its device, random streams, progress, logs and checkpoints."""
 
+import copy
 import inspect
 import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ from typing import Any, Literal, Protocol
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from tqdm import tqdm
 
@@ -21,7 +23,7 @@ from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.options import RunOptions, check_options
-from discrete_gan.training.seeds import derive_seed
+from discrete_gan.training.seeds import derive_seed, seeded
 
 
 class Stateful(Protocol):
@@ -71,7 +73,14 @@ class Run:
     def __init__(self, options: RunOptions, *, steps: int, data: dict[str, Any]) -> None:
         if steps < 1:
             raise InputError(f"--steps: expected at least 1, got {steps}")
-        check_options(options, log_every=(1, math.inf), sample_every=(0, math.inf), checkpoint_every=(0, math.inf))
+        check_options(
+            options,
+            log_every=(1, math.inf),
+            sample_every=(0, math.inf),
+            checkpoint_every=(0, math.inf),
+            probe_every=(0, math.inf),
+            probe_redraws=(2, math.inf),
+        )
         recipe_file = Path(inspect.getfile(type(options))).resolve()
         self.recipe = recipe_file.stem
         self.directory = RunDirectory.of(options, self.recipe)
@@ -102,6 +111,43 @@ class Run:
     def autocast(self) -> AbstractContextManager[None]:
         """Context of the forward passes: the run's precision."""
         return self.fabric.autocast()
+
+    def try_estimator(
+        self, name: str, estimator: Callable[..., Tensor], generator: nn.Module, discriminator: nn.Module, z: Tensor
+    ) -> nn.Module:
+        """Call an estimator once before the steps, on copies of the networks: one that cannot work writes nothing.
+
+        Args:
+            name: The estimator as the user wrote it, for the error message.
+            estimator: Returns one loss a latent, shape (B,). Moved to the run's device if it is a module.
+            generator: On the run's device.
+            discriminator: On the run's device.
+            z: Latents, shape (B, latent_dim), at least 2 for batch norm.
+
+        Returns:
+            The estimator's state, an empty module if it has none: to be tracked, its parameters optimized with the
+            generator's. Lazy parameters have become real ones, the same in every process; the rest is as before.
+
+        Raises:
+            InputError: If it refuses the networks, or its gradient does not reach the generator.
+        """
+        state = estimator if isinstance(estimator, nn.Module) else nn.Module()
+        state.to(self.device)
+        before = copy.deepcopy({key: value for key, value in state.state_dict().items() if not is_lazy(value)})
+        generator, discriminator = copy.deepcopy((generator, discriminator))
+        try:
+            with seeded(self.options.seed, "estimator"), self.autocast():
+                loss = estimator(generator, discriminator, z).sum()
+        except InputError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise InputError(f"estimator {name}: {error}") from error
+        parameters = list(generator.parameters())
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else ()
+        if all(gradient is None for gradient in gradients):
+            raise InputError(f"estimator {name}: expected a loss whose gradient reaches the generator, it does not")
+        state.load_state_dict(before, strict=False)
+        return state
 
     def track(self, *, export: dict[str, nn.Module], **stateful: Stateful) -> None:
         """Make the run directory, or take up its last checkpoint if the run is resumed.
@@ -163,9 +209,9 @@ class Run:
                 torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
                 self.step = step + 1
                 yield step
-                if self.device.type == "cpu" or self.due(self.options.log_every):
+                if self.device.type == "cpu" or self.logging:
                     self._check_finite()
-                if self.due(self.options.log_every):
+                if self.logging:
                     self._write_row(bar)
                 bar.update()
                 if self.due(self.options.checkpoint_every) or interrupts:
@@ -184,7 +230,12 @@ class Run:
     @property
     def logging(self) -> bool:
         """Whether what is logged in the step at hand is written: costly figures may wait for it."""
-        return self.due(self.options.log_every)
+        return self.due(self.options.log_every) or self.probing
+
+    @property
+    def probing(self) -> bool:
+        """Whether the generator's gradient is to be probed in the step at hand; a line is written then too."""
+        return self.options.probe_every > 0 and self.due(self.options.probe_every)
 
     def minimize(self, name: str, loss: Tensor, optimizer: Optimizer) -> None:
         """One optimizer step down a loss, with gradients averaged over processes.
@@ -234,7 +285,7 @@ class Run:
         if self._writer is not None:
             for name, value in row.items():
                 self._writer.add_scalar(name, value, self.step)
-        bar.set_postfix({name: f"{value:.3g}" for name, value in row.items()}, refresh=False)
+        bar.set_postfix({name: f"{value:.3g}" for name, value in row.items() if "/" not in name}, refresh=False)
 
     def _save(self) -> None:
         self._check_finite()

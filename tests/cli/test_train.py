@@ -1,17 +1,25 @@
+import copy
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.parameter import is_lazy
 
 from discrete_gan.cli import main
 from discrete_gan.cli.recipes import recipe_files
+from discrete_gan.errors import InputError
+from discrete_gan.estimators import Arm, Estimator, Nvil, Relax, SlopeAnnealedStraightThrough
+from discrete_gan.models import Generator, MLPDiscriminator, MLPGenerator
+from discrete_gan.training import Run, RunOptions
 
 QUICK = ["--steps", "12", "--log-every", "4", "--sample-every", "6", "--checkpoint-every", "6", "--num-scored", "50"]
 
@@ -64,7 +72,10 @@ def test_run_directory_holds_what_the_design_says(digits_run: Path) -> None:
     assert not list(digits_run.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("estimator", ["boundary-seeking", "reinforce:baseline=moving-average"])
+WITH_STATE = ["reinforce:baseline=moving-average", "nvil", "relax", "gumbel-softmax:annealing_rate=0.1"]
+
+
+@pytest.mark.parametrize("estimator", ["boundary-seeking", *WITH_STATE])
 def test_resumed_run_equals_unbroken_run_bit_for_bit(tmp_path: Path, estimator: str) -> None:
     common = ["train", "binary_mnist", "--data", "digits", "--estimator", estimator, "--num-scored", "50"]
     main([*common, *QUICK, "--out", str(tmp_path / "whole")])
@@ -75,6 +86,7 @@ def test_resumed_run_equals_unbroken_run_bit_for_bit(tmp_path: Path, estimator: 
     (broken / "metrics.jsonl").write_text("".join((broken / "metrics.jsonl").read_text().splitlines(True)[:2]))
     main(["train", "binary_mnist", "--resume", str(broken)])
     assert_equal_states(final_state(broken), final_state(tmp_path / "whole"))
+    assert bool(final_state(broken)["states"]["estimator"]) == (estimator in WITH_STATE)
     logs = [
         [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.open()]
         for path in (broken / "metrics.jsonl", tmp_path / "whole" / "metrics.jsonl")
@@ -87,6 +99,55 @@ def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: P
     arguments = ["--steps", "12", "--log-every", "12", "--sample-every", "0", "--checkpoint-every", "0"]
     main(["train", "digits", *arguments, "--out", str(run)])
     assert_equal_states(final_state(run), final_state(digits_run))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("digits", ["--estimator", "boundary-seeking"]),
+        ("digits", ["--estimator", "reinforce:baseline=moving-average"]),
+        ("digits", ["--estimator", "relax"]),
+        ("binary_mnist", ["--data", "digits", "--estimator", "nvil", "--spectral-norm", "--precision", "bf16-mixed"]),
+    ],
+)
+def test_probes_are_logged_and_do_not_disturb_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: str, options: list[str]
+) -> None:
+    for name, probing in {"plain": [], "probed": ["--probe-every", "5", "--probe-redraws", "3"]}.items():
+        main(["train", recipe, *QUICK, *options, *probing, "--out", str(tmp_path / name)])
+    assert_equal_states(final_state(tmp_path / "probed"), final_state(tmp_path / "plain"))
+    plain, probed = (
+        {row["step"]: row for row in map(json.loads, (tmp_path / name / "metrics.jsonl").open())}
+        for name in ("plain", "probed")
+    )
+    assert "g_loss=" in (bar := capsys.readouterr().err) and "probe/" not in bar
+    assert not any("/" in name for row in plain.values() for name in row)
+    assert list(plain) == [4, 8, 12] and list(probed) == [4, 5, 8, 10, 12]
+    for step, row in probed.items():
+        figures = {name: value for name, value in row.items() if name.startswith("probe/")}
+        assert bool(figures) == (step in (5, 10, 12))
+        assert {name for name in row if "/" not in name} == plain[4].keys()
+        if figures:
+            assert {name.split("/")[1] for name in figures} >= {"layers.0", "layers.1", "layers.6", "all"}
+            assert all(np.isfinite(value) for value in figures.values())
+            assert figures["probe/all/variance"] > 0 and abs(figures["probe/all/cosine"]) <= 1
+    assert probed[5]["probe/all/variance"] != probed[10]["probe/all/variance"]
+
+
+@pytest.mark.parametrize("estimator", ["nvil", "rebar", "relax"])
+def test_parameters_of_an_estimator_are_trained_from_the_seed(tmp_path: Path, estimator: str) -> None:
+    for name, options in {"one": ["1"], "second": ["2"], "other seed": ["1", "--seed", "1"]}.items():
+        torch.manual_seed(len(name))  # which must not matter
+        arguments = ["--num-scored", "20", "--estimator", estimator, "--out", str(tmp_path / name)]
+        main(["train", "digits", *arguments, "--steps", *options])
+    one, second, other = (
+        final_state(tmp_path / name)["states"]["estimator"] for name in ("one", "second", "other seed")
+    )
+    for name in one.keys() - {"average", "variance"}:
+        # Adam's steps are at most as long as the learning rate: the two runs were one until the second.
+        assert 0 < (one[name] - second[name]).abs().max() < 3e-3
+        if name.endswith("0.weight"):
+            assert (one[name] - other[name]).abs().max() > 1e-2
 
 
 def test_another_seed_gives_another_run(digits_run: Path, tmp_path: Path) -> None:
@@ -139,6 +200,72 @@ def test_user_estimator_from_a_file(tmp_path: Path) -> None:
     main(["train", "digits", *QUICK, "--estimator", f"{tmp_path}/mine.py:reverse_kl", "--out", str(tmp_path / "run")])
 
 
+def test_user_module_keeps_and_trains_its_state(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, start=0.0):\n"
+        "        super().__init__()\n"
+        "        self.baseline = torch.nn.Parameter(torch.tensor(start))\n"
+        "    def forward(self, generator, discriminator, z):\n"
+        "        g = generator(z)\n"
+        "        x = g.sample((4,))\n"
+        "        left = discriminator(x).detach() - self.baseline\n"
+        "        square = left.square().mean(0)\n"
+        "        return -(left.detach() * g.log_prob(x)).mean(0) + square - square.detach()\n"
+    )
+    arguments = ["--estimator", f"{tmp_path}/mine.py:Mine:start=0.5", "--out", str(tmp_path / "run")]
+    main(["train", "digits", *QUICK, *arguments, "--probe-every", "12"])
+    state = final_state(tmp_path / "run")["states"]["estimator"]
+    assert list(state) == ["baseline"]
+    assert 0.001 < abs(float(state["baseline"]) - 0.5) < 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """Of no recipe."""
+
+
+class TestTryEstimator:
+    def networks(self, num_categories: int | None = None) -> tuple[Generator, MLPDiscriminator, torch.Tensor]:
+        generator = MLPGenerator(3, 4, num_categories, hidden=(5,))
+        return generator, MLPDiscriminator(4, num_categories, hidden=(5,)), generator.latents(6)
+
+    @pytest.mark.parametrize("make", [Nvil, Relax, SlopeAnnealedStraightThrough])
+    def test_only_lazy_parameters_change(self, make: Callable[[], Estimator]) -> None:
+        run = Run(Options(device="cpu"), steps=1, data={})
+        found = []
+        for seed in (0, 1):
+            torch.manual_seed(0)
+            networks, estimator = self.networks(), make()
+            assert isinstance(estimator, torch.nn.Module)
+            before = {k: v for k, v in copy.deepcopy(estimator.state_dict()).items() if not is_lazy(v)}
+            buffers = copy.deepcopy(networks[0].state_dict())
+            torch.manual_seed(seed)
+            random = torch.get_rng_state()
+            state = run.try_estimator("mine", estimator, *networks)
+            assert state is estimator
+            assert torch.equal(torch.get_rng_state(), random)
+            torch.testing.assert_close(networks[0].state_dict(), buffers, rtol=0, atol=0)
+            after = state.state_dict()
+            torch.testing.assert_close({k: after[k] for k in before}, before, rtol=0, atol=0)
+            assert not any(is_lazy(value) for value in after.values())
+            found.append(copy.deepcopy(after))
+        torch.testing.assert_close(*found, rtol=0, atol=0)
+
+    def test_function_has_no_state(self) -> None:
+        run = Run(Options(device="cpu"), steps=1, data={})
+        assert not run.try_estimator("mine", lambda g, d, z: g(z).logits.sum(1), *self.networks()).state_dict()
+
+    def test_refusals_name_the_estimator(self) -> None:
+        run = Run(Options(device="cpu"), steps=1, data={})
+        with pytest.raises(InputError, match=r"^estimator arm: Arm: expected a generator that returns FactorizedBern"):
+            run.try_estimator("arm", Arm(), *self.networks(num_categories=3))
+        for useless in (lambda g, d, z: d(g(z).sample()), lambda g, d, z: g(z).log_prob(g(z).sample()).detach()):
+            with pytest.raises(InputError, match=r"^estimator mine.py:f: .*gradient reaches the generator"):
+                run.try_estimator("mine.py:f", useless, *self.networks())
+
+
 @pytest.mark.parametrize(
     "option", ["--model=conv", "--spectral-norm", "--divergence=pearson", "--precision=bf16-mixed"]
 )
@@ -182,15 +309,13 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in listed for name in recipe_files())
 
 
-def test_help_names_every_estimator_and_default(capsys: pytest.CaptureFixture[str]) -> None:
-    from discrete_gan.estimators import ESTIMATORS
-
+def test_help_names_estimators_their_table_and_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     for recipe in recipe_files():
         with pytest.raises(SystemExit) as exit_info:
             main(["train", recipe, "--help"])
         assert exit_info.value.code == 0
         text = capsys.readouterr().out
-        assert all(name in text for name in ESTIMATORS)
+        assert all(name in text for name in ("boundary-seeking", "reinforce", "docs/estimators.md", "FILE.py:FUNCTION"))
         assert text.count("(default:") >= 15
 
 
@@ -208,6 +333,9 @@ class TestMistakes:
             (["train", "digits", "--estimator", "boundary-seeking:num_samples=1"], "expected at least 2, got 1"),
             (["train", "digits", "--estimator", "boundary-seeking:samples=9"], "did you mean 'num_samples'"),
             (["train", "digits", "--estimator", "gumbel-softmax:temperature=0"], "above 0, got 0"),
+            (["train", "digits", "--estimator", "exact"], "estimator exact: Exact: expected at most 65536 values of x"),
+            (["train", "digits", "--probe-every", "-1"], "--probe-every: expected at least 0, got -1"),
+            (["train", "digits", "--probe-redraws", "1"], "--probe-redraws: expected at least 2, got 1"),
             (["train", "digits", "--data", "nowhere"], "no data at 'nowhere'"),
             (["train", "digits", "--binarize", "none"], "needs 0/1 data"),
             (["train", "digits", "--steps", "0"], "--steps: expected at least 1, got 0"),
@@ -261,13 +389,38 @@ class TestMistakes:
             "def breaks(generator, discriminator, z):\n"
             "    global calls\n"
             "    calls += 1\n"
-            "    return generator(z).logits.sum(1) * (float('nan') if calls == 9 else 1)\n"
+            "    return generator(z).logits.sum(1) * (float('nan') if calls == 1 + 9 else 1)\n"  # the first is a trial
         )
         arguments = [*QUICK, "--estimator", f"{tmp_path}/mine.py:breaks", "--out", str(tmp_path / "run")]
         message = fails(capsys, ["train", "digits", *arguments])
         assert "generator: its loss is not finite at step 9" in message
         assert "step-00000006.pt" in message
         assert final_state(tmp_path / "run")["step"] == 6
+
+    def test_estimator_of_the_users_own_that_does_not_work(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "mine.py").write_text(
+            "def every_sample(generator, discriminator, z):\n"
+            "    return generator(z).log_prob(generator(z).sample((20,)))\n"
+            "def typo(generator, discriminator, z):\n"
+            "    return generater(z)\n"
+            "def useless(generator, discriminator, z):\n"
+            "    return discriminator(generator(z).sample())\n"
+        )
+        for name, expected in {
+            "every_sample": "returned shape (20, 64), expected one loss a latent, (64,)",
+            "typo": f"NameError: name 'generater' is not defined ({tmp_path}/mine.py, line 4)",
+            "useless": "expected a loss whose gradient reaches the generator",
+        }.items():
+            spec, out = f"{tmp_path}/mine.py:{name}", tmp_path / "run"
+            message = fails(capsys, ["train", "digits", "--estimator", spec, "--out", str(out)])
+            assert message.startswith(f"discrete-gan: estimator {spec}: {expected}")
+            assert not out.exists()
+
+    def test_resume_with_another_estimator(self, digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        message = fails(capsys, ["train", "digits", "--resume", str(digits_run), "--estimator", "nvil"])
+        assert "does not fit" in message
 
     def test_data_without_variation(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         np.save(tmp_path / "flat.npy", np.zeros((20, 8, 8), np.uint8))

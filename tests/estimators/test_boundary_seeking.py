@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
-from discrete_gan.estimators import BoundarySeeking, boundary_seeking_loss
+from discrete_gan.estimators import BoundarySeeking, boundary_seeking_loss, maligan
 from discrete_gan.weights import Over, normalized_weights
 from tests.problems import (
     PROBLEMS,
@@ -208,6 +208,19 @@ def test_chunks_need_a_factorized_distribution() -> None:
         BoundarySeeking(4, chunk_size=2)(generator, torch.nn.Linear(3, 1), torch.zeros(2, 3))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("num_samples", [1, 3])
+def test_maligan_weighs_the_whole_batch_even_with_one_sample_a_latent(num_samples: int) -> None:
+    generator, log_w = TableGenerator(seeded_normal(5, 4)), seeded_normal(num_samples, 5)
+    g = generator(torch.arange(5))
+    x = g.sample((num_samples,))
+    share = log_w.exp() / log_w.exp().sum()
+    expected = -5 * ((share - 1 / (5 * num_samples)) * g.log_prob(x)).sum(dim=0)
+    loss = maligan(num_samples)(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
+    assert_exact(loss, expected)
+    assert_exact(boundary_seeking_loss(log_w, g.log_prob(x), over="batch"), expected)
+    assert maligan(num_samples) == BoundarySeeking(num_samples, over="batch", zero_sum=True)
+
+
 def test_errors_name_the_argument_and_the_reason() -> None:
     with pytest.raises(ValueError, match=r"M: expected at least 2, got 1: a single normalized weight is always 1"):
         boundary_seeking_loss(torch.zeros(1, 3), torch.zeros(1, 3))
@@ -219,6 +232,8 @@ def test_errors_name_the_argument_and_the_reason() -> None:
         boundary_seeking_loss(torch.zeros(4, 3), torch.zeros(4, 3), over="rows")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^num_samples: expected at least 2, got 1: a single normalized weight"):
         BoundarySeeking(1)
+    with pytest.raises(ValueError, match=r"^num_samples: expected at least 1, got 0"):
+        BoundarySeeking(0, over="batch")
     with pytest.raises(ValueError, match=r"^over: expected one of"):
         BoundarySeeking(over="rows")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^chunk_size: expected at least 1, got 0"):

@@ -1,39 +1,139 @@
 """One battery for every estimator: what it returns, and whom its gradient reaches."""
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent
 
-from discrete_gan.estimators import ESTIMATORS, BoundarySeeking, Estimator, GumbelSoftmax, Reinforce, StraightThrough
-from tests.problems import SmoothDiscriminator, TableGenerator, seeded_normal
+from discrete_gan.estimators import (
+    ESTIMATORS,
+    Arm,
+    BoundarySeeking,
+    Claims,
+    ControlledBoundarySeeking,
+    DisArm,
+    DoubleCV,
+    Estimator,
+    Exact,
+    GumbelRao,
+    GumbelSoftmax,
+    MuProp,
+    Nvil,
+    Rebar,
+    Reinforce,
+    ReinMax,
+    Relax,
+    SlopeAnnealedStraightThrough,
+    StraightThrough,
+    Vimco,
+    maligan,
+    st_gumbel_softmax,
+)
+from tests.problems import ColumnGenerator, SmoothDiscriminator, assert_exact, seeded_normal
 
 B = 3
-EVERY: list[Estimator] = [
-    BoundarySeeking(4),
+Z = torch.arange(B)[:, None]
+NAMED: dict[str, Estimator] = {
+    "boundary-seeking": BoundarySeeking(4),
+    "boundary-seeking-cv": ControlledBoundarySeeking(4),
+    "maligan": maligan(4),
+    "vimco": Vimco(4),
+    "reinforce": Reinforce(4),
+    "nvil": Nvil(4, hidden=5),
+    "muprop": MuProp(2),
+    "double-cv": DoubleCV(4),
+    "arm": Arm(4),
+    "disarm": DisArm(4),
+    "rebar": Rebar(2),
+    "relax": Relax(2, hidden=5),
+    "straight-through": StraightThrough(num_samples=2),
+    "slope-annealed": SlopeAnnealedStraightThrough(annealing_rate=0.1, num_samples=2),
+    "reinmax": ReinMax(num_samples=2),
+    "gumbel-softmax": GumbelSoftmax(),
+    "st-gumbel-softmax": st_gumbel_softmax(),
+    "gumbel-rao": GumbelRao(num_gumbels=3, num_samples=2),
+    "exact": Exact(),
+}
+VARIANTS: list[Estimator] = [
     BoundarySeeking(4, over="batch", zero_sum=False),
     BoundarySeeking(5, chunk_size=2),
-    Reinforce(4),
+    ControlledBoundarySeeking(4, "linear"),
     Reinforce(4, baseline="none"),
-    Reinforce(4, baseline="moving-average"),
-    GumbelSoftmax(),
-    GumbelSoftmax(hard=True, num_samples=2, objective="log-ratio"),
-    StraightThrough(num_samples=2),
+    Reinforce(4, baseline="moving-average", objective="non-saturating"),
+    Nvil(2, normalize=True, objective="non-saturating"),
+    MuProp(1, "non-saturating"),
+    DoubleCV(2, "non-saturating"),
+    Arm(4, "non-saturating"),
+    DisArm(4, "non-saturating"),
+    Rebar(2, temperature=0.7, scale=0.6, learn=False, objective="non-saturating"),
+    StraightThrough(objective="log-ratio", jacobian="identity"),
+    ReinMax(1.5, annealing_rate=0.1, min_temperature=0.5, objective="log-ratio"),
+    GumbelSoftmax(hard=True, num_samples=2, objective="log-ratio", annealing_rate=0.1),
+    GumbelRao(1.0, objective="log-ratio", annealing_rate=0.1),
+    Exact("log-ratio"),
+    Exact("non-saturating"),
 ]
+EVERY = [*NAMED.values(), *VARIANTS]
+MODULES = [estimator for estimator in EVERY if isinstance(estimator, nn.Module)]
 BATTERY = pytest.mark.parametrize("estimator", EVERY, ids=repr)
-EVENTS = pytest.mark.parametrize("event", [(4,), (2, 3)], ids=["binary", "one-hot"])
+BINARY_ONLY = (Arm, DisArm)
+
+
+def claims(estimator: Estimator) -> Claims:
+    return estimator.claims  # type: ignore[attr-defined]
+
+
+def fresh(estimator: Estimator, dtype: torch.dtype = torch.float64) -> Estimator:
+    """A copy in the same state: a call counts, moves averages, and gives lazy layers their sizes."""
+    estimator = copy.deepcopy(estimator)
+    return estimator.to(dtype) if isinstance(estimator, nn.Module) else estimator
+
+
+def awake(estimator: Estimator, event: tuple) -> Estimator:
+    """A fresh copy whose lazy layers have their sizes and whose parameters are all off zero."""
+    estimator = fresh(estimator)
+    if isinstance(estimator, nn.Module) and any(True for _ in estimator.parameters()):
+        estimator(ColumnGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event)), Z)
+        with torch.no_grad():
+            for seed, parameter in enumerate(estimator.parameters()):
+                parameter.add_(seeded_normal(*parameter.shape, seed=seed, scale=0.1))
+    return estimator
+
+
+PAIRS = pytest.mark.parametrize(
+    ("estimator", "event"),
+    [(e, event) for e in EVERY for event in ((4,), (2, 3)) if len(event) == 1 or not isinstance(e, BINARY_ONLY)],
+    ids=lambda value: repr(value) if not isinstance(value, tuple) else {1: "binary", 2: "one-hot"}[len(value)],
+)
+
+
+class AnyGenerator(ColumnGenerator):
+    """Returns torch's own distribution, which the estimators know nothing about."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=self.logits[z.flatten()]), 1)
 
 
 def test_battery_has_every_named_estimator() -> None:
-    assert {type(estimator) for estimator in EVERY} == set(ESTIMATORS.values())
+    assert NAMED.keys() == ESTIMATORS.keys()
+    for name, make in ESTIMATORS.items():
+        default = make()
+        assert type(NAMED[name]) is type(default)
+    assert repr(ESTIMATORS["maligan"](7)) == repr(BoundarySeeking(7, over="batch"))
+    assert repr(ESTIMATORS["st-gumbel-softmax"](0.7)) == repr(GumbelSoftmax(0.7, hard=True))
 
 
-@BATTERY
-@EVENTS
+@PAIRS
 def test_gradient_reaches_the_generator_only(estimator: Estimator, event: tuple) -> None:
-    generator, discriminator = TableGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    torch.manual_seed(0)
+    generator, discriminator = ColumnGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
     discriminator.output.requires_grad_(False)  # what was fixed before stays fixed
-    loss = estimator(generator, discriminator, torch.arange(B))
+    loss = fresh(estimator)(generator, discriminator, Z)
     assert loss.shape == (B,)
+    assert loss.dtype == torch.float64
     assert [p.requires_grad for p in discriminator.parameters()] == [True, False]
     loss.sum().backward()
     assert [p.grad for p in discriminator.parameters()] == [None, None]
@@ -42,22 +142,86 @@ def test_gradient_reaches_the_generator_only(estimator: Estimator, event: tuple)
     assert bool(generator.logits.grad.isfinite().all())
 
 
-@pytest.mark.parametrize("estimator", [e for e in EVERY if isinstance(e, BoundarySeeking | Reinforce)], ids=repr)
+@PAIRS
+def test_gradient_reaches_all_parameters_of_the_estimator_itself(estimator: Estimator, event: tuple) -> None:
+    estimator = awake(estimator, event)
+    own = list(estimator.parameters()) if isinstance(estimator, nn.Module) else []
+    learning = isinstance(estimator, Nvil | Relax) or (isinstance(estimator, Rebar) and estimator.learn)
+    assert any(p.requires_grad for p in own) == learning
+    torch.manual_seed(0)
+    generator, discriminator = ColumnGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    estimator(generator, discriminator, Z).sum().backward()
+    for parameter in own:
+        assert (parameter.grad is not None and bool((parameter.grad != 0).any())) == parameter.requires_grad
+
+
+SCORE_FUNCTION = (BoundarySeeking, Reinforce, Nvil, Vimco, Arm, DisArm, Exact)
+
+
+@pytest.mark.parametrize("estimator", [e for e in EVERY if isinstance(e, SCORE_FUNCTION)], ids=repr)
 def test_score_function_estimators_keep_no_graph_of_the_discriminator(estimator: Estimator) -> None:
     kept = []
     discriminator = SmoothDiscriminator(torch.Size((4,)))
     discriminator.register_forward_hook(lambda module, args, raw: kept.append(raw.requires_grad))
-    estimator(TableGenerator(seeded_normal(B, 4)), discriminator, torch.arange(B))
+    fresh(estimator)(ColumnGenerator(seeded_normal(B, 4)), discriminator, Z)
     assert not any(kept)
     assert kept
 
 
-@BATTERY
-def test_each_loss_depends_on_its_own_latent(estimator: Estimator) -> None:
-    generator, discriminator = TableGenerator(seeded_normal(B, 4)), SmoothDiscriminator(torch.Size((4,)))
-    loss = estimator(generator, discriminator, torch.arange(B))
+@PAIRS
+def test_cost_is_what_it_claims(estimator: Estimator, event: tuple) -> None:
+    evaluations = []
+    discriminator = SmoothDiscriminator(torch.Size(event))
+    discriminator.register_forward_hook(lambda module, args, raw: evaluations.append(raw.numel()))
+    fresh(estimator)(ColumnGenerator(seeded_normal(B, *event)), discriminator, Z)
+    values = {1: 2**4, 2: 3**2}[len(event)]  # of the exact gradient, which cannot know them beforehand
+    assert sum(evaluations) == B * (claims(estimator).evaluations or values)
+
+
+@PAIRS
+def test_each_loss_depends_on_its_own_latent(estimator: Estimator, event: tuple) -> None:
+    torch.manual_seed(2)  # where all samples of a latent are equal, leave-one-out has no gradient
+    generator, discriminator = ColumnGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    loss = fresh(estimator)(generator, discriminator, Z)
     (gradient,) = torch.autograd.grad(loss[1], generator.logits)
-    assert (gradient != 0).any(dim=1).tolist() == [False, True, False]
+    assert (gradient != 0).flatten(1).any(dim=1).tolist() == [False, True, False]
+
+
+@PAIRS
+def test_value_is_the_same_without_gradients(estimator: Estimator, event: tuple) -> None:
+    generator, discriminator = ColumnGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    first = awake(estimator, event)
+    second = fresh(first)
+    torch.manual_seed(0)
+    loss = first(generator, discriminator, Z)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert_exact(second(generator, discriminator, Z), loss.detach())
+
+
+@PAIRS
+def test_float32_stays_float32(estimator: Estimator, event: tuple) -> None:
+    torch.manual_seed(0)
+    generator, discriminator = ColumnGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    loss = fresh(estimator, torch.float32)(generator.float(), discriminator.float(), Z)
+    assert loss.dtype == torch.float32
+    loss.sum().backward()
+    assert generator.logits.grad is not None
+    assert bool(generator.logits.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("estimator", [e for e in EVERY if not isinstance(e, BINARY_ONLY)], ids=repr)
+def test_a_category_ruled_out_gets_no_gradient_and_spoils_none(estimator: Estimator) -> None:
+    torch.manual_seed(0)
+    logits = seeded_normal(B, 2, 3)
+    logits[0, 0, 1] = -torch.inf
+    generator = ColumnGenerator(logits)
+    loss = fresh(estimator)(generator, SmoothDiscriminator(torch.Size((2, 3))), Z)
+    loss.sum().backward()
+    assert generator.logits.grad is not None
+    assert bool(loss.isfinite().all())
+    assert bool(generator.logits.grad.isfinite().all())
+    assert generator.logits.grad[0, 0, 1] == 0
 
 
 @BATTERY
@@ -68,11 +232,90 @@ def test_discriminator_trains_again_after_an_error(estimator: Estimator) -> None
 
     discriminator = Failing(torch.Size((4,)))
     with pytest.raises(RuntimeError, match="out of memory"):
-        estimator(TableGenerator(seeded_normal(B, 4)), discriminator, torch.arange(B))
+        fresh(estimator)(ColumnGenerator(seeded_normal(B, 4)), discriminator, Z)
     assert all(parameter.requires_grad for parameter in discriminator.parameters())
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("estimator", [e for e in EVERY if claims(e).accepts], ids=repr)
+def test_distributions_it_does_not_accept_are_refused_by_name(estimator: Estimator) -> None:
+    accepted = " or ".join(kind.__name__ for kind in claims(estimator).accepts)
+    message = f"^{type(estimator).__name__}: expected a generator that returns {accepted}, got Independent$"
+    with pytest.raises(TypeError, match=message):
+        fresh(estimator)(AnyGenerator(seeded_normal(B, 4)), SmoothDiscriminator(torch.Size((4,))), Z)
+
+
+@pytest.mark.parametrize("estimator", [e for e in EVERY if isinstance(e, BINARY_ONLY)], ids=repr)
+def test_binary_estimators_refuse_categories(estimator: Estimator) -> None:
+    assert len(claims(estimator).accepts) == 1
+    message = rf"^{type(estimator).__name__}: .* returns FactorizedBernoulli, got FactorizedCategorical$"
+    with pytest.raises(TypeError, match=message):
+        estimator(ColumnGenerator(seeded_normal(B, 2, 3)), SmoothDiscriminator(torch.Size((2, 3))), Z)
+
+
+ANY_DISTRIBUTION = [e for e in EVERY if not claims(e).accepts and getattr(e, "chunk_size", None) is None]
+
+
+@pytest.mark.parametrize("estimator", ANY_DISTRIBUTION, ids=repr)
+def test_the_others_take_any_distribution(estimator: Estimator) -> None:
+    torch.manual_seed(0)
+    generator = AnyGenerator(seeded_normal(B, 4))
+    fresh(estimator)(generator, SmoothDiscriminator(torch.Size((4,))), Z).sum().backward()
+    assert generator.logits.grad is not None
+    assert bool((generator.logits.grad != 0).any())
 
 
 @BATTERY
 def test_the_call_that_makes_it_is_its_text(estimator: Estimator) -> None:
     assert repr(eval(repr(estimator))) == repr(estimator)
+
+
+@pytest.mark.parametrize("estimator", MODULES, ids=repr)
+def test_state_resumes(estimator: Estimator) -> None:
+    generator, discriminator = ColumnGenerator(seeded_normal(B, 4)), SmoothDiscriminator(torch.Size((4,)))
+    first = awake(estimator, (4,))
+    second = eval(repr(estimator)).double()
+    for _ in range(3):
+        first(generator, discriminator, Z)
+    second.load_state_dict(first.state_dict())  # type: ignore[attr-defined]
+    losses = []
+    for each in (first, second):
+        torch.manual_seed(0)
+        losses.append(each(generator, discriminator, Z).detach())
+    assert torch.equal(*losses)
+
+
+@pytest.mark.parametrize("estimator", EVERY, ids=repr)
+def test_mistaken_arguments_are_named(estimator: Estimator) -> None:
+    kind: Callable[..., Estimator] = type(estimator)  # type: ignore[assignment]
+    if not isinstance(estimator, Exact):
+        with pytest.raises(ValueError, match=r"^num_samples: expected at least [12], got 0"):
+            kind(num_samples=0)
+    if hasattr(estimator, "objective"):
+        with pytest.raises(ValueError, match=r"^objective: expected one of .*non-saturating.*, got 'kl'"):
+            kind(objective="kl")
+    if hasattr(estimator, "temperature"):
+        for temperature in (0.0, -1.0, float("nan")):
+            with pytest.raises(ValueError, match=r"^temperature: expected a number above 0"):
+                kind(temperature=temperature)
+    if hasattr(estimator, "annealing_rate"):
+        with pytest.raises(ValueError, match=r"^annealing_rate: expected at least 0, got -1"):
+            kind(annealing_rate=-1.0)
+        with pytest.raises(ValueError, match=r"^min_temperature: expected a number above 0, got 0"):
+            kind(min_temperature=0.0)
+        with pytest.raises(ValueError, match=r"^temperature: expected at least 3.*falls to min_temperature"):
+            kind(annealing_rate=0.1, min_temperature=3.0)
+    for name in ("hidden", "num_gumbels"):
+        if hasattr(estimator, name):
+            with pytest.raises(ValueError, match=rf"^{name}: expected at least 1, got 0"):
+                kind(**{name: 0})
+    if hasattr(estimator, "decay"):
+        with pytest.raises(ValueError, match=r"^decay: expected a number from 0 to (below )?1, got 1.5"):
+            kind(decay=1.5)
+    if isinstance(estimator, Vimco | DoubleCV | ControlledBoundarySeeking):
+        with pytest.raises(ValueError, match=r"^num_samples: expected at least 2, got 1"):
+            kind(num_samples=1)
+    for name in ("control", "jacobian"):
+        if hasattr(estimator, name) and not callable(getattr(estimator, name)):
+            with pytest.raises(ValueError, match=rf"^{name}: expected one of .*, got 'none'"):
+                kind(**{name: "none"})

@@ -5,22 +5,29 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
 from discrete_gan.distributed import average_gradients, gather, mean_over_processes, num_processes, process_rank
-from discrete_gan.estimators import BoundarySeeking, Estimator, Reinforce, StraightThrough
-from tests.problems import Replay, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
+from discrete_gan.estimators import (
+    BoundarySeeking,
+    ControlledBoundarySeeking,
+    Estimator,
+    Nvil,
+    Reinforce,
+    StraightThrough,
+)
+from tests.problems import ColumnGenerator, Replay, SmoothDiscriminator, assert_exact, seeded_normal
 
 M, B, STEPS = 6, 4, 3
 EVENT = torch.Size((5,))
 
 
-class AnyGenerator(TableGenerator):
+class AnyGenerator(ColumnGenerator):
     """Returns torch's own distribution, which the estimators know nothing about."""
 
     def forward(self, z: Tensor) -> Distribution:
-        return Independent(Bernoulli(logits=self.logits[z]), 1)
+        return Independent(Bernoulli(logits=self.logits[z.flatten()]), 1)
 
 
 def estimators() -> dict[str, Estimator]:
@@ -32,6 +39,8 @@ def estimators() -> dict[str, Estimator]:
         "samples": BoundarySeeking(M),
         "moving average": Reinforce(M, baseline="moving-average").double(),
         "straight-through": StraightThrough(num_samples=M),
+        "tilted": ControlledBoundarySeeking(M).double(),
+        "nvil": Nvil(M, hidden=3, normalize=True).double(),
     }
 
 
@@ -40,17 +49,18 @@ def gradients() -> dict[str, Tensor]:
     share = B // num_processes()
     z = torch.arange(process_rank() * share, (process_rank() + 1) * share)
     discriminator = SmoothDiscriminator(EVENT)
+    torch.manual_seed(0)  # of the network that is made at the first call
     result = {}
     for name, estimator in estimators().items():
-        generator = (AnyGenerator if "any" in name else TableGenerator)(seeded_normal(B, *EVENT))
+        generator = (AnyGenerator if "any" in name else ColumnGenerator)(seeded_normal(B, *EVENT))
         for step in range(STEPS):
             x = (seeded_normal(M, B, *EVENT, seed=step) > 0).double()
-            estimator(Replay(generator, x[:, z]), discriminator, z).mean().backward()
+            estimator(Replay(generator, x[:, z]), discriminator, z[:, None]).mean().backward()
         average_gradients(generator.parameters())
         assert generator.logits.grad is not None
         result[name] = generator.logits.grad
-        if isinstance(estimator, Reinforce):
-            result["state"] = estimator.average
+        if isinstance(estimator, nn.Module):
+            result |= {f"{name}: {key}": value for key, value in estimator.named_buffers()}
     return result
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from discrete_gan.estimators import Reinforce, leave_one_out_loss, reinforce_loss
-from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, assert_exact, seeded_normal
+from discrete_gan.estimators.reinforce import Baseline
+from tests.problems import PROBLEMS, Problem, Replay, TableGenerator, assert_exact, sample_gradient, seeded_normal
 
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 
@@ -25,6 +26,14 @@ def test_leave_one_out_is_unbiased_and_none_too(problem: Problem, num_samples: i
     for baseline in ("none", "leave-one-out"):
         tuples = problem.all_tuples(Reinforce(num_samples, baseline=baseline), num_samples)
         assert_exact(tuples.mean, problem.reverse_kl_gradient())
+
+
+@ALL
+@pytest.mark.parametrize("baseline", ["none", "moving-average", "leave-one-out"])
+def test_unbiased_for_the_non_saturating_objective(problem: Problem, baseline: Baseline) -> None:
+    estimator = Reinforce(2, baseline=baseline, objective="non-saturating").double()
+    estimator.average.fill_(0.7)
+    assert_exact(problem.all_tuples(estimator, 2).mean, sample_gradient(problem, "non-saturating"))
 
 
 @ALL

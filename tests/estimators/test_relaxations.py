@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from discrete_gan.estimators import GumbelSoftmax, StraightThrough, straight_through
-from tests.problems import PROBLEMS, Problem, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
+from discrete_gan.estimators import GumbelSoftmax, SlopeAnnealedStraightThrough, StraightThrough, straight_through
+from discrete_gan.estimators._common import Objective
+from tests.problems import (
+    PROBLEMS,
+    Estimator,
+    Problem,
+    SmoothDiscriminator,
+    TableGenerator,
+    assert_exact,
+    seeded_normal,
+)
 
 B, M = 3, 4
 EVENTS = pytest.mark.parametrize("event", [(5,), (2, 4)], ids=["binary", "one-hot"])
@@ -70,6 +79,45 @@ def test_straight_through(event: tuple, objective: str) -> None:
     value, slope = loss_slopes(discriminator, x, objective)
     assert_exact(loss.detach(), value)
     assert_exact(gradient, pulled_back(mean.expand_as(slope), slope).sum(dim=0))
+
+
+def replayed(estimator: Estimator, event: tuple) -> tuple[Tensor, Tensor, Tensor, nn.Module]:
+    """Loss and gradient with samples that the same seed draws again, and the discriminator that judged them."""
+    generator, discriminator = TableGenerator(seeded_normal(B, *event)), SmoothDiscriminator(torch.Size(event))
+    torch.manual_seed(0)
+    loss = estimator(generator, discriminator, torch.arange(B))
+    torch.manual_seed(0)
+    x = generator(torch.arange(B)).sample((M,))
+    (gradient,) = torch.autograd.grad(loss.sum(), generator.logits)
+    return loss.detach(), gradient, x, discriminator
+
+
+@EVENTS
+@OBJECTIVES
+def test_identity_hands_on_the_slope(event: tuple, objective: Objective) -> None:
+    estimator = StraightThrough(M, objective, jacobian="identity")
+    loss, gradient, x, discriminator = replayed(estimator, event)
+    value, slope = loss_slopes(discriminator, x, objective)
+    assert_exact(loss, value)
+    expected = slope.sum(dim=0)
+    if len(event) == 2:
+        # The logits are the normalized ones: a constant added to all of a position changes nothing.
+        probs = torch.softmax(seeded_normal(B, *event), dim=-1)
+        expected = expected - probs * expected.sum(dim=-1, keepdim=True)
+    assert_exact(gradient, expected)
+
+
+@EVENTS
+@OBJECTIVES
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.0])
+def test_slope_is_that_of_the_colder_probabilities(event: tuple, objective: Objective, temperature: float) -> None:
+    estimator = SlopeAnnealedStraightThrough(temperature, min_temperature=0.1, num_samples=M, objective=objective)
+    loss, gradient, x, discriminator = replayed(estimator, event)
+    value, slope = loss_slopes(discriminator, x, objective)
+    assert_exact(loss, value)
+    logits = seeded_normal(B, *event) / temperature
+    cold = torch.sigmoid(logits) if len(event) == 1 else torch.softmax(logits, dim=-1)
+    assert_exact(gradient, (pulled_back(cold.expand_as(slope), slope) / temperature).sum(dim=0))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())

@@ -1,0 +1,126 @@
+"""``discrete-gan lab``: what it prints, writes and refuses."""
+
+import csv
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from discrete_gan.cli import main
+from discrete_gan.estimators import ESTIMATORS
+
+QUICK = ["--draws", "50", "--most-tuples", "5000", "--num-samples", "2"]
+MINE = """\
+import torch
+
+
+def score(generator, discriminator, z, num_samples=2):
+    g = generator(z)
+    x = g.sample((num_samples,))
+    with torch.no_grad():
+        reward = discriminator(x)
+    return -((reward - reward.mean(0)) * g.log_prob(x)).sum(0) / (num_samples - 1)
+"""
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_estimator_has_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["lab", *QUICK, "--out", str(tmp_path)])
+    found = rows(tmp_path / "table-network.csv")
+    assert [row["estimator"] for row in found] == list(ESTIMATORS)
+    for row in found:
+        assert float(row["mse"]) == pytest.approx(float(row["bias"]) ** 2 + float(row["variance"]), rel=1e-9)
+        assert row["method"] in ("enumerated", "sampled")
+    printed = capsys.readouterr().out
+    assert "table: 16 states, network discriminator" in printed
+    assert all(f"\n{name} " in printed for name in ESTIMATORS)
+    picture = matplotlib.image.imread(tmp_path / "table-network.png")
+    assert picture.shape[0] > 500
+    assert picture.std() > 0.1
+
+
+def test_each_m_has_a_row_unless_the_text_says_it(tmp_path: Path) -> None:
+    names = ["reinforce", "boundary-seeking:num_samples=3,zero_sum=false", "exact"]
+    options = ["--num-samples", "2", "4", "--discriminator", "oracle", "--problem", "table3", "parity"]
+    main(["lab", "--estimators", *names, *options, "--out", str(tmp_path)])
+    for problem in ("table3", "parity"):
+        found = rows(tmp_path / f"{problem}-oracle.csv")
+        assert [(row["estimator"], row["num_samples"]) for row in found] == [
+            ("reinforce", "2"),
+            ("reinforce", "4"),
+            (names[1], "3"),
+            ("exact", ""),
+        ]
+    assert [row["num_outcomes"] for row in rows(tmp_path / "table3-oracle.csv")] == ["36", "330", "120", "1"]
+
+
+def test_ten_lines_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(MINE)
+    main(["lab", "--estimators", "mine.py:score", "reinforce", "--num-samples", "2", "3"])
+    found = rows(Path("runs/lab/table-network.csv"))
+    assert [row["estimator"] for row in found] == ["mine.py:score"] * 2 + ["reinforce"] * 2
+    for mine, theirs in zip(found[:2], found[2:], strict=True):
+        assert mine["target"] == "log-ratio?"
+        for column in ("variance", "mse", "cosine_kl"):
+            assert float(mine[column]) == pytest.approx(float(theirs[column]), rel=1e-9)
+
+
+def test_training_writes_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--steps", "3", "--seeds", "2", "--discriminator", "oracle", "--num-samples", "2"]
+    main(["lab", "--train", "--estimators", "exact", "nvil", *options, "--out", str(tmp_path)])
+    found = rows(tmp_path / "missing-modes-oracle-training.csv")
+    keys = [(row["estimator"], row["seed"], row["step"]) for row in found]
+    assert keys == [(name, seed, step) for name in ("exact", "nvil") for seed in "01" for step in "0123"]
+    assert {"kl", "reverse_kl", "js", "total_variation", "alternating", "evaluations"} <= found[0].keys()
+    assert "missing-modes: after 3 steps, oracle discriminator" in capsys.readouterr().out
+    assert (tmp_path / "missing-modes-oracle-training.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--problem", "tabel"], "unknown problem 'tabel': did you mean 'table'? expected one of categories, "),
+        (["--estimators", "rebarr"], "unknown estimator 'rebarr': did you mean 'rebar'?"),
+        (["--num-samples", "0"], "--num-samples: expected at least 1, got 0"),
+        (["--draws", "1"], "--draws: expected at least 2, got 1"),
+        (["--lr", "0", "--train"], "--lr: expected a number above 0, got 0.0"),
+        (["--estimators", "reinforce:num_samples=1"], "estimator reinforce: num_samples: expected at least 2, got 1"),
+    ],
+)
+def test_mistakes_are_one_line(options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["lab", *options, "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"discrete-gan: {message}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("train", [[], ["--train", "--steps", "1", "--seeds", "1"]])
+def test_bad_estimator_is_named_and_the_others_are_kept(
+    train: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.py").write_text("def flat(generator, discriminator, z):\n    return generator(z).logits.sum()\n")
+    options = ["--problem", "categories", "--discriminator", "oracle", *QUICK, *train]
+    with pytest.raises(SystemExit) as ended:
+        main(["lab", "--estimators", "bad.py:flat", "reinforce", "disarm", *options])
+    assert ended.value.code == 2
+    output = capsys.readouterr()
+    line = output.err.strip().splitlines()[-1]
+    assert "estimator bad.py:flat: returned shape (), expected one loss a latent" in line
+    assert "DisArm: expected a generator that returns FactorizedBernoulli, got FactorizedCategorical" in line
+    assert "\nreinforce " in output.out
+    (written,) = Path("runs/lab").glob("*.csv")
+    assert {row["estimator"] for row in rows(written)} == {"reinforce"}
+
+
+def test_what_does_not_fit_is_left_out_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["lab", *QUICK, "--problem", "categories", "--discriminator", "oracle", "--out", str(tmp_path)])
+    output = capsys.readouterr().out
+    assert "left out: disarm:num_samples=2: DisArm: expected a generator that returns FactorizedBernoulli" in output
+    assert len(rows(tmp_path / "categories-oracle.csv")) == len(ESTIMATORS) - 2

@@ -1,0 +1,158 @@
+"""ARM and DisARM: exact means and variances by enumeration of antithetic pairs."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from discrete_gan.estimators import Arm, DisArm, arm_gradient, disarm_gradient
+from discrete_gan.estimators._common import Objective
+from tests.problems import (
+    PROBLEMS,
+    Pairs,
+    Problem,
+    SmoothDiscriminator,
+    TableGenerator,
+    TupleGradients,
+    antithetic_pairs,
+    assert_exact,
+    assert_mean,
+    binary_problem,
+    row_gradients,
+    sample_gradient,
+    seeded_normal,
+    smoothed,
+)
+
+BINARY = {
+    "binary D=1": binary_problem(1, seed=8),
+    "binary D=2": PROBLEMS["binary D=2"],
+    "binary D=3": binary_problem(3, seed=12),
+    "binary D=4": PROBLEMS["binary D=4"],
+}
+ALL = pytest.mark.parametrize("problem", BINARY.values(), ids=BINARY.keys())
+OBJECTIVES = pytest.mark.parametrize("objective", ["log-ratio", "non-saturating"])
+
+
+class ReplayPairs(nn.Module):
+    """A generator whose distribution hands out given antithetic samples, each of shape (M, B, D)."""
+
+    def __init__(self, generator: Callable[[Tensor], Distribution], x: Tensor, antithetic: Tensor) -> None:
+        super().__init__()
+        self.generator, self.x, self.antithetic = generator, x, antithetic
+
+    def forward(self, z: Tensor) -> Distribution:
+        g = self.generator(z)
+
+        def sample(shape: tuple) -> tuple[Tensor, Tensor]:
+            assert shape == (len(self.x),)
+            return self.x, self.antithetic
+
+        vars(g)["antithetic_sample"] = sample
+        return g
+
+
+def disarm_on_all_pairs(problem: Problem, objective: Objective, num_samples: int) -> TupleGradients:
+    pairs = antithetic_pairs(problem.logits)
+    index = torch.cartesian_prod(*[torch.arange(len(pairs.x))] * num_samples).view(-1, num_samples).T
+    generator = TableGenerator(problem.logits.expand(index.shape[1], -1).clone())
+    replay = ReplayPairs(generator, pairs.x[index], pairs.antithetic[index])
+    loss = DisArm(num_samples, objective)(replay, problem.discriminator(), torch.arange(index.shape[1]))
+    (gradients,) = torch.autograd.grad(loss.sum(), generator.logits)
+    return TupleGradients(pairs.probability[index].prod(dim=0), gradients)
+
+
+def loss_difference(problem: Problem, pairs: Pairs, objective: str) -> Tensor:
+    """f(x) - f(x~) of every pair, shape (P,)."""
+    log_w = problem.log_w
+    losses = -log_w if objective == "log-ratio" else torch.log1p((-log_w).exp())
+    place = 2 ** torch.arange(len(problem.logits) - 1, -1, -1)
+    first, second = ((each.long() * place).sum(dim=1) for each in (pairs.x, pairs.antithetic))
+    return losses[first] - losses[second]
+
+
+def arm_moments(problem: Problem, objective: str) -> tuple[Tensor, Tensor]:
+    """Mean and variance of one component each, shapes (D,), in closed form.
+
+    Given the outcome of a position, its u - 1/2 is uniform on an interval: on (c, 1/2), with c = |p - 1/2|, where
+    the pair is (1, 0), on its mirror image where it is (0, 1), and on (-c, c) where the two agree.
+    """
+    pairs = antithetic_pairs(problem.logits)
+    c = (torch.sigmoid(problem.logits) - 0.5).abs()
+    disagree = pairs.x - pairs.antithetic  # (P, D): 1, -1 or 0
+    mean = disagree * (c + 0.5) / 2
+    second = torch.where(disagree == 0, c**2 / 3, (c**2 + c / 2 + 0.25) / 3)
+    difference = loss_difference(problem, pairs, objective)[:, None]
+    weight = pairs.probability[:, None]
+    first_moment = (weight * difference * mean).sum(dim=0)
+    return first_moment, (weight * difference**2 * second).sum(dim=0) - first_moment**2
+
+
+@ALL
+@OBJECTIVES
+def test_disarm_is_unbiased(problem: Problem, objective: Objective) -> None:
+    tuples = disarm_on_all_pairs(problem, objective, 1)
+    assert_exact(tuples.probability.sum(), torch.tensor(1.0).double())
+    assert_exact(tuples.mean, sample_gradient(problem, objective))
+
+
+def test_more_pairs_are_averaged() -> None:
+    problem = BINARY["binary D=2"]
+    one, two = (disarm_on_all_pairs(problem, "log-ratio", m) for m in (1, 2))
+    assert_exact(two.mean, one.mean)
+    assert_exact(two.variance, one.variance / 2)
+
+
+@ALL
+@OBJECTIVES
+def test_closed_form_of_arm_is_unbiased(problem: Problem, objective: str) -> None:
+    assert_exact(arm_moments(problem, objective)[0], sample_gradient(problem, objective))
+
+
+@ALL
+@OBJECTIVES
+def test_disarm_never_varies_more_than_arm(problem: Problem, objective: Objective) -> None:
+    tuples = disarm_on_all_pairs(problem, objective, 1)
+    variance = torch.einsum("t,td->d", tuples.probability, (tuples.gradients - tuples.mean).square())
+    assert bool((variance < arm_moments(problem, objective)[1]).all())
+
+
+@ALL
+@OBJECTIVES
+def test_arm_has_its_closed_form_moments(problem: Problem, objective: Objective) -> None:
+    discriminator = SmoothDiscriminator(problem.logits.shape)
+    problem = smoothed(problem, discriminator)
+    mean, variance = arm_moments(problem, objective)
+    torch.manual_seed(0)
+    draws = row_gradients(Arm(1, objective), problem, 200_000)
+    assert_mean(draws, mean)
+    assert_mean((draws - mean).square(), variance)
+
+
+@pytest.mark.parametrize("estimator", [Arm, DisArm])
+def test_drawn_estimates_are_unbiased_and_average_their_samples(estimator: type[Arm | DisArm]) -> None:
+    problem = smoothed(BINARY["binary D=3"], SmoothDiscriminator(torch.Size((3,))))
+    variance = arm_moments(problem, "log-ratio")[1].sum().item()
+    torch.manual_seed(0)
+    draws = row_gradients(estimator(3), problem, 100_000)
+    assert_mean(draws, problem.reverse_kl_gradient())
+    if estimator is Arm:
+        # The empirical variance of 3e5 samples is right to about a percent.
+        assert draws.var(dim=0).sum().item() == pytest.approx(variance / 3, rel=0.03)
+
+
+def test_gradients_by_their_formulas() -> None:
+    loss, antithetic_loss = seeded_normal(4, 3), seeded_normal(4, 3, seed=1)
+    uniform, logits = torch.sigmoid(seeded_normal(4, 3, 5, seed=2)), seeded_normal(3, 5, seed=3)
+    x, antithetic = (uniform > 1 - logits.sigmoid()).double(), (uniform < logits.sigmoid()).double()
+    for m, b, d in ((0, 0, 0), (1, 2, 4), (3, 1, 2)):
+        difference = (loss[m, b] - antithetic_loss[m, b]).item()
+        expected = difference * (uniform[m, b, d].item() - 0.5)
+        assert arm_gradient(loss, antithetic_loss, uniform)[m, b, d].item() == pytest.approx(expected, rel=1e-12)
+        sign = (x[m, b, d] - antithetic[m, b, d]).item()
+        expected = difference / 2 * sign / (1 + math.exp(-abs(logits[b, d].item())))
+        found = disarm_gradient(loss, antithetic_loss, x, antithetic, logits)[m, b, d].item()
+        assert found == pytest.approx(expected, rel=1e-12)

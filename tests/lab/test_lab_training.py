@@ -1,0 +1,56 @@
+"""Training on enumerable problems."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from discrete_gan.errors import InputError
+from discrete_gan.estimators import BoundarySeeking, Exact, Nvil, Relax
+from discrete_gan.lab import PROBLEMS, train
+from tests.problems import assert_exact
+
+
+def test_curve_starts_at_the_start_and_counts() -> None:
+    problem = PROBLEMS["missing-modes"](0)
+    curve = train(BoundarySeeking(4), problem, discriminator="oracle", steps=7, batch_size=8, every=3)
+    assert curve.steps.tolist() == [0, 3, 6, 7]
+    assert curve.evaluations.tolist() == [0, 3 * 32, 6 * 32, 7 * 32]
+    log_p_g = problem.generator().log_p_g(problem.states).detach()
+    assert_exact(curve.divergences[0], torch.stack(problem.divergences(log_p_g)))
+    assert_exact(curve.mode_mass[0], problem.mode_mass(log_p_g))
+    assert curve.divergences.shape == (4, 4)
+    assert float(curve.seconds[-1]) > float(curve.seconds[1]) > 0
+
+
+@pytest.mark.parametrize("discriminator", ["oracle", "network"])
+def test_exact_gradient_finds_the_missing_modes(discriminator: str) -> None:
+    problem = PROBLEMS["missing-modes"](0)
+    curve = train(Exact(), problem, discriminator=discriminator, steps=150, every=50)
+    assert float(curve.divergences[-1, 0]) < 0.2 * float(curve.divergences[0, 0])
+    assert float(curve.mode_mass[-1, 2:].sum()) > 0.3
+
+
+def test_reverse_kl_falls_under_its_exact_gradient() -> None:
+    problem = PROBLEMS["ising"](0)
+    curve = train(Exact("log-ratio"), problem, discriminator="oracle", steps=40, lr=0.02, batch_size=64)
+    assert bool((curve.divergences[1:, 1] < curve.divergences[:-1, 1]).all())
+
+
+@pytest.mark.parametrize("estimator", [Nvil(2), Relax(1)], ids=["nvil", "relax"])
+def test_estimators_with_parameters_learn_on_a_copy(estimator: nn.Module) -> None:
+    problem = PROBLEMS["table"](0)
+    first, again, other = (
+        train(estimator, problem, discriminator="oracle", steps=5, seed=seed).divergences  # type: ignore[arg-type]
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert any(isinstance(module, nn.LazyLinear) for module in estimator.modules())
+
+
+def test_bad_estimator_is_named() -> None:
+    def broken(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        return generator(z).log_prob(generator(z).sample((3,)))
+
+    with pytest.raises(InputError, match=r"^estimator mine: returned shape \(3, 16\), expected one loss a latent"):
+        train(broken, PROBLEMS["table"](0), name="mine", discriminator="oracle")
