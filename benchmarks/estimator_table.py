@@ -1,7 +1,7 @@
 """Train binary_mnist with each estimator at equal discriminator evaluations, over seeds, and print the table.
 
-Every run takes as many steps, and every step as many discriminator evaluations: M = 20 samples for each of 64 latents
-in the generator's update, 64 real and 64 generated images in the discriminator's. Run with::
+Every run takes as many steps, and every step as many discriminator evaluations: 20 for each of 64 latents in the
+generator's update, 64 real and 64 generated images in the discriminator's. Run with::
 
     python benchmarks/estimator_table.py --data ../shared/data/mnist --out runs/table --jobs 2
 
@@ -19,9 +19,14 @@ from pathlib import Path
 
 ESTIMATORS = {
     "boundary-seeking": "boundary-seeking:num_samples=20",
+    "boundary-seeking-cv": "boundary-seeking-cv:num_samples=19",
     "reinforce": "reinforce:num_samples=20,baseline=leave-one-out",
+    "double-cv": "double-cv:num_samples=20",
+    "disarm": "disarm:num_samples=10",
+    "vimco": "vimco:num_samples=20",
     "gumbel-softmax": "gumbel-softmax:num_samples=20,temperature=0.5",
     "straight-through": "straight-through:num_samples=20",
+    "reinmax": "reinmax:num_samples=20",
 }
 
 

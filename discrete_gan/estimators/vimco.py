@@ -40,11 +40,10 @@ def vimco_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
     num_samples = log_w.shape[0]
     check_at_least("log_w: number of samples M", num_samples, 2, _ONE_SAMPLE)
     log_w = log_w.detach()
-    others = (log_w.sum(dim=0) - log_w) / (num_samples - 1)
     # (M, M, B): entry (m, j) is the log-weight of sample j where that of sample m is replaced.
-    replaced = torch.where(
-        torch.eye(num_samples, dtype=torch.bool, device=log_w.device)[:, :, None], others[:, None], log_w[None]
-    )
+    itself = torch.eye(num_samples, dtype=torch.bool, device=log_w.device)[:, :, None]
+    others = torch.where(itself, 0, log_w).sum(dim=1, keepdim=True) / (num_samples - 1)
+    replaced = torch.where(itself, others, log_w)
     signal = torch.logsumexp(log_w, dim=0) - torch.logsumexp(replaced, dim=1)
     return -(signal * log_prob).sum(dim=0)
 

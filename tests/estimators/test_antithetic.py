@@ -10,6 +10,8 @@ from torch.distributions import Distribution
 
 from discrete_gan.estimators import Arm, DisArm, arm_gradient, disarm_gradient
 from discrete_gan.estimators._common import Objective
+from discrete_gan.lab import DISCRIMINATORS
+from discrete_gan.lab import PROBLEMS as LAB_PROBLEMS
 from tests.problems import (
     PROBLEMS,
     Pairs,
@@ -118,6 +120,20 @@ def test_disarm_never_varies_more_than_arm(problem: Problem, objective: Objectiv
     tuples = disarm_on_all_pairs(problem, objective, 1)
     variance = torch.einsum("t,td->d", tuples.probability, (tuples.gradients - tuples.mean).square())
     assert bool((variance < arm_moments(problem, objective)[1]).all())
+
+
+@pytest.mark.parametrize("name", ["table", "table3", "parity", "missing-modes", "ising"])
+def test_nor_on_any_problem_of_the_lab(name: str) -> None:
+    # ising4 has 3^16 pairs
+    lab = LAB_PROBLEMS[name](0)
+    for mode in ("oracle", "network", "wrong"):
+        discriminator = DISCRIMINATORS[mode](lab, lab.generator())
+        log_w = discriminator(lab.states).detach()
+        for logits in lab.logits:
+            problem = Problem(logits, lab.states, log_w)
+            tuples = disarm_on_all_pairs(problem, "log-ratio", 1)
+            variance = torch.einsum("t,td->d", tuples.probability, (tuples.gradients - tuples.mean).square())
+            assert bool((variance < arm_moments(problem, "log-ratio")[1]).all())
 
 
 @ALL
