@@ -33,7 +33,7 @@ def header(*cells: str) -> None:
     print("|" + "---|" * len(cells))
 
 
-def normalized_only(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int) -> Tensor:
+def normalized_only(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int = 1) -> Tensor:
     """Boundary-seeking with its plain weights for any M, one among them."""
     g = generator(z)
     x = g.sample((num_samples,))

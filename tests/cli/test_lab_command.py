@@ -5,9 +5,12 @@ from pathlib import Path
 
 import matplotlib.image
 import pytest
+import torch
 
 from discrete_gan.cli import main
-from discrete_gan.estimators import ESTIMATORS
+from discrete_gan.cli.lab import final_table, table, write_curves
+from discrete_gan.estimators import ESTIMATORS, parse_estimator
+from discrete_gan.lab import DISCRIMINATORS, PROBLEMS, Analysis, Curve, analyze, train
 
 QUICK = ["--draws", "50", "--most-tuples", "5000", "--num-samples", "2"]
 MINE = """\
@@ -81,6 +84,75 @@ def test_training_writes_every_step(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (tmp_path / "missing-modes-oracle-training.png").stat().st_size > 20_000
 
 
+def test_options_reach_the_analysis(tmp_path: Path) -> None:
+    options = ["--problem", "table", "--discriminator", "wrong", "--seed", "4", "--draws", "60", "--most-tuples", "100"]
+    main(["lab", "--estimators", "reinforce", "disarm", *options, "--num-samples", "2", "--out", str(tmp_path)])
+    problem = PROBLEMS["table"](4)
+    discriminator = DISCRIMINATORS["wrong"](problem, problem.generator(), seed=4)
+    for row in rows(tmp_path / "table-wrong.csv"):
+        spec = f"{row.pop('estimator')}:num_samples=2"
+        expected = analyze(spec, problem, discriminator=discriminator, most_tuples=100, num_draws=60, seed=4)
+        assert (expected.method, expected.num_outcomes) == ("sampled", 60)
+        assert list(row) == [name for name in Analysis._fields if name not in ("estimator", "gradient")]
+        del row["seconds"]
+        assert row == {name: str(getattr(expected, name)) for name in row}
+
+
+def test_options_reach_the_training(tmp_path: Path) -> None:
+    options = ["--problem", "table", "--discriminator", "wrong", "--seed", "4", "--lr", "0.2", "--num-samples", "2", "3"]
+    options += ["--steps", "2", "--seeds", "2", "--out", str(tmp_path)]
+    main(["lab", "--train", "--estimators", "reinforce", *options])
+    problem, estimator = PROBLEMS["table"](4), parse_estimator("reinforce:num_samples=3")
+    expected = []
+    for seed in (4, 5):
+        curve = train(estimator, problem, discriminator="wrong", steps=2, lr=0.2, seed=seed)
+        expected += torch.cat([curve.divergences, curve.evaluations[:, None]], dim=1).tolist()
+    columns = ("kl", "reverse_kl", "js", "total_variation", "evaluations")
+    found = rows(tmp_path / "table-wrong-training.csv")
+    assert [[float(row[column]) for column in columns] for row in found] == expected
+
+
+def analysis(**figures: object) -> Analysis:
+    numbers = {"num_samples": 2, "method": "sampled", "num_outcomes": 5000, "bias": 0.25, "bias_error": 0.011}
+    numbers |= {"z_score": 3.0, "variance": 7.0, "mse": 7.0625, "cosine": 0.5, "cosine_kl": -0.125}
+    numbers |= {"cosine_reverse_kl": 1.0, "evaluations": 2.0, "seconds": 0.0034, "gradient": torch.zeros(1)}
+    return Analysis(**{"estimator": "", "problem": "", "target": "log-ratio", **numbers, **figures})  # type: ignore[arg-type]
+
+
+def test_table_of_analyses() -> None:
+    exact = analysis(method="enumerated", num_outcomes=1, num_samples=None, target="reweighted", bias=1e-16, variance=0.0)
+    assert table({"reinforce": [analysis(), analysis(bias=0.0)], "exact": [exact]}).splitlines() == [
+        "estimator  M  target      evals         bias  variance   MSE    cos  cos KL  cos rKL    ms  how",
+        "reinforce  2  log-ratio       2  0.25 ± 0.01         7  7.06  0.500  -0.125    1.000  3.40  5,000 draws",
+        "reinforce  2  log-ratio       2     0 ± 0.01         7  7.06  0.500  -0.125    1.000  3.40  5,000 draws",
+        "exact      -  reweighted      2            0         0  7.06  0.500  -0.125    1.000  3.40  1 outcomes",
+    ]
+
+
+def curve(end: list[float], seconds: float) -> Curve:
+    divergences = torch.tensor([[8.0, 7.0, 6.0, 5.0], end]).double()
+    mode_mass = torch.tensor([[0.5, 0.25], [0.75, 0.125]]).double()
+    return Curve(
+        torch.tensor([0, 9]), divergences, mode_mass, torch.tensor([0, 4000]), torch.tensor([0, seconds]).double()
+    )
+
+
+def test_table_and_csv_of_curves(tmp_path: Path) -> None:
+    curves = {"a": [curve([1, 2, 3, 4], 1), curve([1, 4, 3, 4], 2), curve([4, 6, 3, 4], 3)], "b": [curve([0] * 4, 5)]}
+    found = [line.split() for line in final_table(curves).splitlines()]
+    ends = ["2.0000", "1.7321", "4.0000", "2.0000", "3.0000", "0.0000", "4.0000", "0.0000"]
+    assert [cell for cell in found[1] if cell != "±"] == ["a", *ends, "4,000", "2.0"]
+    assert [cell for cell in found[2] if cell != "±"] == ["b", *["0.0000", "nan"] * 4, "4,000", "5.0"]
+    write_curves(tmp_path / "curves.csv", {"a": curves["a"][:2]}, PROBLEMS["parity"](0))
+    assert (tmp_path / "curves.csv").read_text().splitlines() == [
+        "estimator,seed,step,kl,reverse_kl,js,total_variation,even,odd,evaluations,seconds",
+        "a,0,0,8.0,7.0,6.0,5.0,0.5,0.25,0,0.0",
+        "a,0,9,1.0,2.0,3.0,4.0,0.75,0.125,4000,1.0",
+        "a,1,0,8.0,7.0,6.0,5.0,0.5,0.25,0,0.0",
+        "a,1,9,1.0,4.0,3.0,4.0,0.75,0.125,4000,2.0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -88,6 +160,8 @@ def test_training_writes_every_step(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--estimators", "rebarr"], "unknown estimator 'rebarr': did you mean 'rebar'?"),
         (["--num-samples", "0"], "--num-samples: expected at least 1, got 0"),
         (["--draws", "1"], "--draws: expected at least 2, got 1"),
+        (["--most-tuples", "0"], "--most-tuples: expected at least 1, got 0"),
+        (["--lr", "inf", "--train"], "--lr: expected a number above 0, got inf"),
         (["--lr", "0", "--train"], "--lr: expected a number above 0, got 0.0"),
         (["--estimators", "reinforce:num_samples=1"], "estimator reinforce: num_samples: expected at least 2, got 1"),
     ],

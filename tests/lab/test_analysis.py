@@ -1,6 +1,8 @@
 """The lab's figures against an enumeration of their own, and what it finds out about an estimator."""
 
+import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from discrete_gan.errors import InputError
 from discrete_gan.estimators import (
     ESTIMATORS,
     BoundarySeeking,
+    Estimator,
     Exact,
     Nvil,
     Reinforce,
@@ -187,6 +190,37 @@ def test_order_of_draws_and_several_draws_are_found_out() -> None:
     assert told.bias > 0.1
 
 
+def last_is_the_baseline(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    """The first two samples of three may change places, no others."""
+    g = generator(z)
+    x, baseline = g.sample((2,)), g.sample((1,))
+    with torch.no_grad():
+        reward = discriminator(x) - discriminator(baseline)
+    return -(reward * g.log_prob(x)).mean(dim=0)
+
+
+def next_is_the_baseline(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    """Three samples in a circle, which may be turned but not turned over."""
+    g = generator(z)
+    x = g.sample((3,))
+    with torch.no_grad():
+        reward = discriminator(x)
+    return -((reward - reward.roll(1, 0)) * g.log_prob(x)).mean(dim=0)
+
+
+@pytest.mark.parametrize("estimator", [last_is_the_baseline, next_is_the_baseline])
+def test_order_that_matters_to_some_permutations_only(estimator: Estimator) -> None:
+    problem = PROBLEMS["table3"](0)
+    found = analyze(estimator, problem, discriminator=DISCRIMINATORS["wrong"](problem, problem.generator()))
+    assert (found.method, found.num_outcomes) == ("enumerated", 8**3)
+    assert found.bias < 1e-12
+
+
+def test_enumerates_up_to_the_limit() -> None:
+    found = [analyze("reinforce:num_samples=2", TABLE, most_tuples=most, num_draws=100) for most in (136, 135)]
+    assert [(each.method, each.num_outcomes) for each in found] == [("enumerated", 136), ("sampled", 100)]
+
+
 def batch_baseline(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int = 2) -> Tensor:
     """The mean of the whole batch is the baseline."""
     g = generator(z)
@@ -207,6 +241,105 @@ def test_coupled_latents_are_drawn_call_by_call() -> None:
     alone = analyze(batch_baseline, TABLE)
     assert alone.method == "enumerated"
     assert_exact(alone.gradient, analyze(Exact("log-ratio"), TABLE).gradient / 2, rtol=1e-9)
+
+
+def test_coupled_outcomes_beyond_a_thousand_calls_are_drawn() -> None:
+    problem = PROBLEMS["table3"](0)
+    found = analyze(batch_baseline, problem, num_samples=6, num_draws=400)  # 1,716 multisets
+    assert (found.method, found.num_outcomes) == ("sampled", 100)
+
+
+def test_latents_coupled_by_their_logits_alone() -> None:
+    def shared_factor(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        logits = generator(z).logits
+        return logits.sum(dim=1) * logits.detach().mean()
+
+    assert analyze(shared_factor, two_latents(), num_draws=2000).method == "sampled"
+
+
+def test_figures_of_known_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = []
+
+    def noisy(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        noise.append(torch.rand(len(z)).double())
+        return generator(z).logits.sum(dim=1) * noise[-1]
+
+    # Every reading of the clock is a second after the one before.
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr("discrete_gan.lab.analysis.time", clock)
+    problem = two_latents()
+    exact = analyze(Exact("log-ratio"), problem).gradient
+    noise.clear()
+    found = analyze(noisy, problem, target="log-ratio", num_draws=3)
+    (drawn,) = (each.view(3, 2, 1).expand(3, 2, 2) / 2 for each in noise if len(each) == 6)
+    mean, variance, length = drawn.mean(dim=0), drawn.var(dim=0), exact.norm()
+    assert (found.method, found.num_outcomes, found.seconds) == ("sampled", 3, 1)
+    assert_exact(found.gradient, mean)
+    square = (mean - exact).square().sum() - variance.sum() / 3
+    expected = {
+        "bias": square.sqrt() / length,
+        "bias_error": (variance.sum() / 3).sqrt() / length,
+        "z_score": ((mean - exact).abs() / (variance / 3).sqrt()).max(),
+        "variance": variance.sum() / length**2,
+        "mse": (square + variance.sum()) / length**2,
+        "cosine": nn.functional.cosine_similarity(mean.flatten(), exact.flatten(), dim=0),
+    }
+    assert_exact({name: getattr(found, name) for name in expected}, {k: float(v) for k, v in expected.items()}, rtol=1e-9)
+
+
+class Counting(nn.Module):
+    """Its gradient is the number of its calls."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        self.calls += 1
+        return self.calls.clone() * generator(z).logits.sum(dim=1)
+
+
+def test_every_call_starts_from_the_adapted_state() -> None:
+    found = analyze(Counting(), two_latents(), adapt=3)
+    assert (found.method, found.num_outcomes, found.variance) == ("enumerated", 1, 0)
+    assert_exact(found.gradient, torch.full((2, 2), 4 / 2).double())
+
+
+class Learning(nn.Module):
+    """Its gradient is its parameter, which should be 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        return self.factor.detach() * generator(z).logits.sum(dim=1) + (self.factor - 3).square()
+
+
+def test_parameters_adapt_by_adam() -> None:
+    factor = torch.ones((), dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([factor], lr=0.02)
+    for _ in range(50):
+        adam.zero_grad()
+        (factor - 3).square().backward()
+        adam.step()
+    estimator = Learning()
+    assert_exact(analyze(estimator, TABLE, adapt=50).gradient[0], factor.detach().expand(4), rtol=1e-10)
+    assert estimator.factor.item() == 1
+
+
+def test_seed_is_that_of_the_draws() -> None:
+    first, again, other = (analyze("arm", TABLE, num_draws=50, seed=seed).gradient for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_target_that_is_asked_for_comes_before_what_is_claimed() -> None:
+    found = analyze(Exact("log-ratio"), TABLE, target="reweighted")
+    assert found.target == "reweighted"
+    assert found.bias > 0.1
 
 
 def test_other_noise_is_drawn() -> None:

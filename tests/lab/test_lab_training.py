@@ -1,5 +1,8 @@
 """Training on enumerable problems."""
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -34,6 +37,38 @@ def test_reverse_kl_falls_under_its_exact_gradient() -> None:
     problem = PROBLEMS["ising"](0)
     curve = train(Exact("log-ratio"), problem, discriminator="oracle", steps=40, lr=0.02, batch_size=64)
     assert bool((curve.divergences[1:, 1] < curve.divergences[:-1, 1]).all())
+
+
+def test_exact_training_is_gradient_descent_by_adam() -> None:
+    problem = PROBLEMS["table"](0)
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    curve = train(Exact("log-ratio"), problem, discriminator="oracle", steps=4, lr=0.3)
+    assert torch.equal(torch.get_rng_state(), state)
+    generator = problem.generator()
+    adam = torch.optim.Adam(generator.parameters(), lr=0.3)
+    for found in curve.divergences:
+        divergences = problem.divergences(generator.log_p_g(problem.states))
+        assert_exact(found, torch.stack(divergences).detach(), rtol=1e-9)
+        adam.zero_grad()
+        divergences.reverse_kl.backward()
+        adam.step()
+
+
+def test_seconds_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every reading of the clock is a second after the one before.
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr("discrete_gan.lab.training.time", clock)
+    assert train(Exact(), PROBLEMS["table"](0), discriminator="oracle", steps=3).seconds.tolist() == [0, 1, 2, 3]
+
+
+def test_seed_is_that_of_the_discriminator_too() -> None:
+    problem = PROBLEMS["table"](0)
+    first, again, other = (
+        train(Exact(), problem, discriminator="wrong", steps=1, seed=seed).divergences for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("estimator", [Nvil(2), Relax(1)], ids=["nvil", "relax"])

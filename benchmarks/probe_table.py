@@ -1,0 +1,116 @@
+"""Noise of the generator's gradient on the networks of a finished run, one estimator a row, as Markdown.
+
+All see the same averaged generator, discriminator and 64 latents. Run with::
+
+    discrete-gan train binary_mnist --data ../shared/data/mnist --out runs/mnist
+    python benchmarks/probe_table.py runs/mnist
+"""
+
+import argparse
+import copy
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from discrete_gan.cli.sample import load_generator
+from discrete_gan.estimators import parse_estimator
+from discrete_gan.lab.probe import probe
+from discrete_gan.models import ConvDiscriminator, MLPDiscriminator
+from discrete_gan.training.directory import RunDirectory
+
+# 20 discriminator evaluations a latent, or the nearest number that divides.
+ESTIMATORS = (
+    "boundary-seeking:num_samples=20",
+    "boundary-seeking-cv:num_samples=19",
+    "boundary-seeking-cv:num_samples=19,control=linear",
+    "boundary-seeking:num_samples=20,zero_sum=false",
+    "vimco:num_samples=20",
+    "reinforce:num_samples=20",
+    "reinforce:num_samples=20,baseline=none",
+    "nvil:num_samples=20",
+    "muprop:num_samples=19",
+    "double-cv:num_samples=20",
+    "arm:num_samples=10",
+    "disarm:num_samples=10",
+    "rebar:num_samples=7",
+    "relax:num_samples=7",
+    "straight-through:num_samples=20",
+    "reinmax:num_samples=20",
+    "gumbel-softmax:num_samples=20",
+    "st-gumbel-softmax:num_samples=20",
+    "gumbel-rao:num_samples=20",
+)
+_LATENTS, _WARM_UP, _TIMED = 64, 100, 5
+
+
+def load_discriminator(directory: RunDirectory) -> nn.Module:
+    kind = directory.read_config()["models"]["discriminator"].partition(":")[2]
+    return {"MLPDiscriminator": MLPDiscriminator, "ConvDiscriminator": ConvDiscriminator}[kind].from_pretrained(
+        directory.path / "discriminator"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--redraws", type=int, default=32)
+    parser.add_argument("--reference", type=int, default=4096)
+    args = parser.parse_args()
+    directory = RunDirectory(args.run)
+    generator, discriminator = load_generator(directory), load_discriminator(directory)
+    torch.manual_seed(0)
+    z = generator.latents(_LATENTS)  # type: ignore[operator]
+    print(f"{args.run.name}, {args.redraws} redraws, reference of {args.reference} samples\n")
+    print("| estimator | target | evaluations | variance / squared length | cosine to the reference | ms a gradient |")
+    print("|---|---|---|---|---|---|")
+    for spec in ESTIMATORS:
+        torch.manual_seed(0)
+        estimator = parse_estimator(spec)
+        adapt(estimator, generator, discriminator)
+        found = probe(
+            estimator,
+            generator,
+            discriminator,
+            z,
+            seed=0,
+            step=0,
+            num_redraws=args.redraws,
+            num_reference=args.reference,
+        )
+        claims = estimator.claims  # type: ignore[attr-defined]
+        noise = 1 / float(found["probe/all/snr"])
+        cells = [spec, claims.target, claims.evaluations, f"{noise:.3f}", f"{float(found['probe/all/cosine']):.3f}"]
+        print(
+            f"| {' | '.join(map(str, cells))} | {milliseconds(estimator, generator, discriminator, z):.1f} |",
+            flush=True,
+        )
+
+
+def adapt(estimator: object, generator: nn.Module, discriminator: nn.Module) -> None:
+    """Let averages and parameters of the estimator's own fit the networks."""
+    if not isinstance(estimator, nn.Module):
+        return
+    generator = copy.deepcopy(generator)
+    optimizer = torch.optim.Adam([*estimator.parameters(), torch.zeros(1, requires_grad=True)], 1e-3)
+    for _ in range(_WARM_UP):
+        loss = estimator(generator, discriminator, generator.latents(_LATENTS))  # type: ignore[operator]
+        optimizer.zero_grad()
+        loss.mean().backward()
+        optimizer.step()
+
+
+def milliseconds(estimator: object, generator: nn.Module, discriminator: nn.Module, z: torch.Tensor) -> float:
+    times = []
+    for _ in range(_TIMED):
+        start = time.perf_counter()
+        estimator(generator, discriminator, z).mean().backward()  # type: ignore[operator]
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
