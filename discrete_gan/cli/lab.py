@@ -23,7 +23,6 @@ from discrete_gan.lab import (
     Problem,
     analyze,
     train,
-    with_num_samples,
 )
 from discrete_gan.lab.figures import save_analyses, save_curves
 
@@ -109,19 +108,17 @@ def _check(args: LabArgs) -> None:
 
 def _specs(spec: str, num_samples: tuple[int, ...]) -> list[str]:
     """An estimator's text for each M, or as it is where it says M itself or has none."""
-    if "num_samples=" in spec.replace("-", "_"):
+    head, *options = spec.split(":", 2 if spec.partition(":")[0].endswith(".py") else 1)
+    if head.endswith(".py"):
+        head, options = ":".join([head, *options[:1]]), options[1:]
+    if "num_samples" in spec.replace("-", "_"):
         return [spec]
+    texts = [f"{head}:{','.join(filter(None, [*options, f'num_samples={number}']))}" for number in (2, *num_samples)]
     try:
-        with_num_samples(parse_estimator(spec), 2)
+        parse_estimator(texts[0])
     except InputError:
         return [spec]
-    head, colon, options = spec.partition(":")
-    function, _, own_options = options.partition(":")
-    if head.endswith(".py"):
-        stem, options = f"{head}{colon}{function}", own_options
-    else:
-        stem = head
-    return [f"{stem}:{','.join(filter(None, (options, f'num_samples={number}')))}" for number in num_samples]
+    return texts[1:]
 
 
 def _analyze(args: LabArgs, problem: Problem) -> None:

@@ -99,6 +99,21 @@ def test_ising_neighbors_prefer_to_agree() -> None:
     assert_exact(at(up) - at(its_neighbor), 6 * 0.4 + 2 * fields[1], rtol=1e-9)
 
 
+def test_ising_modes_are_clear_majorities() -> None:
+    problem = MADE["ising"]
+    up = problem.states.sum(dim=1)
+    assert torch.equal(problem.modes, torch.where(up >= 7, 0, torch.where(up <= 2, 1, -1)))
+
+
+@pytest.mark.parametrize("name", FEW_STATES)
+def test_seed_is_that_of_the_table_and_of_the_start(name: str) -> None:
+    again, other = PROBLEMS[name](0), PROBLEMS[name](1)
+    assert torch.equal(again.log_p, MADE[name].log_p)
+    assert torch.equal(again.logits, MADE[name].logits)
+    assert torch.equal(other.log_p, again.log_p) == (name in ("parity", "missing-modes"))
+    assert not torch.equal(other.logits, again.logits)
+
+
 def test_generator_starts_without_half_of_the_modes() -> None:
     problem = MADE["missing-modes"]
     start = problem.mode_mass(problem.generator().log_p_g(problem.states))
@@ -136,6 +151,7 @@ def test_oracle_is_the_log_ratio_and_linear_in_each_position_between(problem: Pr
         generator.logits.add_(1)
     oracle.update(generator)
     assert_exact(oracle(problem.states), (problem.log_p - generator.log_p_g(problem.states)).detach())
+    assert not oracle(problem.states).requires_grad
 
 
 def test_trained_network_nears_the_oracle() -> None:
@@ -151,6 +167,19 @@ def test_trained_network_nears_the_oracle() -> None:
     assert (network(problem.states) - oracle.log_w).abs().max() < before / 3
 
 
+@pytest.mark.parametrize("name", ["network", "wrong"])
+def test_networks_are_drawn_from_their_seed_alone(name: str) -> None:
+    problem = MADE["table"]
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    networks = [DISCRIMINATORS[name](problem, problem.generator(), seed=seed) for seed in (1, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), state)
+    first, again, other = (network(problem.states) for network in networks)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert all(parameter.grad is None for network in networks for parameter in network.parameters())
+
+
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_table_of_a_discriminator_gives_gradients_where_asked(name: str) -> None:
     problem = MADE["categories"]
@@ -158,10 +187,10 @@ def test_table_of_a_discriminator_gives_gradients_where_asked(name: str) -> None
     tabulated = Tabulated(discriminator, problem)
     x = problem.states[:5].view(5, 1, 3, 4)
     assert_exact(tabulated(x), discriminator(x).detach())
-    relaxed = (0.8 * x + 0.05).requires_grad_()
-    (gradient,) = torch.autograd.grad(tabulated(relaxed).sum(), relaxed)
-    (expected,) = torch.autograd.grad(discriminator(relaxed).sum(), relaxed)
-    assert_exact(gradient, expected)
-    assert_exact(tabulated(relaxed.detach()), discriminator(relaxed.detach()))
-    assert math.isfinite(float(gradient.norm()))
-    assert bool((gradient != 0).any())
+    for asked in ((0.8 * x + 0.05).requires_grad_(), x.clone().requires_grad_()):  # also at the states
+        (gradient,) = torch.autograd.grad(tabulated(asked).sum(), asked)
+        (expected,) = torch.autograd.grad(discriminator(asked).sum(), asked)
+        assert_exact(gradient, expected)
+        assert_exact(tabulated(asked.detach()), discriminator(asked.detach()))
+        assert math.isfinite(float(gradient.norm()))
+        assert bool((gradient != 0).any())
