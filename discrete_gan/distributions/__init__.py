@@ -2,5 +2,6 @@
 
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
+from discrete_gan.distributions.point_mass import PointMass
 
-__all__ = ["FactorizedBernoulli", "FactorizedCategorical"]
+__all__ = ["FactorizedBernoulli", "FactorizedCategorical", "PointMass"]

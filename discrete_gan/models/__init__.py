@@ -1,7 +1,17 @@
-"""Generators and discriminators for binary and categorical data."""
+"""Generators and discriminators for binary, categorical and continuous data."""
 
 from discrete_gan.models.base import Generator, HubModel
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator
+from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator
 
-__all__ = ["ConvDiscriminator", "ConvGenerator", "Generator", "HubModel", "MLPDiscriminator", "MLPGenerator"]
+__all__ = [
+    "ConvDiscriminator",
+    "ConvGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "Generator",
+    "HubModel",
+    "MLPDiscriminator",
+    "MLPGenerator",
+]

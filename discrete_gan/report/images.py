@@ -1,10 +1,10 @@
-"""What a run on binary images is judged by: grids of samples beside real images, and their scores."""
+"""What a run on images is judged by: grids of samples beside real images, and their scores."""
 
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from discrete_gan.data import ImageData, binarize
 from discrete_gan.errors import InputError
@@ -13,18 +13,30 @@ from discrete_gan.report.grid import save_comparison, save_grid
 from discrete_gan.training import generate, seeded
 
 Binarize = Literal["threshold", "stochastic", "none"]
+Pixels = Literal["threshold", "stochastic", "none", "grey"]
 
 _PANEL = 100  # images in each panel of the last picture
 
 
+def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:
+    """Pixels in [0, 1]: as bits, or with ``"grey"`` as the intensities that they are. Float32, the same shape."""
+    return images / maximum if pixels == "grey" else binarize(images, pixels, maximum)
+
+
+def to_unit(images: Tensor, generator: nn.Module) -> Tensor:
+    """Samples from the generator's ``pixel_range`` to [0, 1]; as they are where it has none."""
+    low, high = getattr(generator, "pixel_range", (0, 1))
+    return (images - low) / (high - low)
+
+
 class ImageReport:
-    """Scores and pictures of a generator of binary images against one data set.
+    """Scores and pictures of a generator of images against one data set.
 
     The feature network of the scores is a classifier trained on ``labeled``, once, and cached.
 
     Args:
         data: The training run's data.
-        binarization: As in the training.
+        pixels: How pixels are made bits in the training, or ``"grey"`` where they are not.
         labeled: Data to train the classifier on: usually the same; None, or without labels, for no scores.
         device: Where to compute.
 
@@ -32,13 +44,11 @@ class ImageReport:
         InputError: If ``labeled`` has images of another shape.
     """
 
-    def __init__(
-        self, data: ImageData, binarization: Binarize, *, labeled: ImageData | None, device: torch.device
-    ) -> None:
+    def __init__(self, data: ImageData, pixels: Pixels, *, labeled: ImageData | None, device: torch.device) -> None:
         self.image_shape = data.image_shape
         with seeded("report", "binarization"):
-            train = binarize(data.train_images.to(device), binarization, data.maximum)
-            self.test = binarize(data.test_images.to(device), binarization, data.maximum)
+            train = prepared(data.train_images.to(device), pixels, data.maximum)
+            self.test = prepared(data.test_images.to(device), pixels, data.maximum)
         self.scorer: ImageScorer | None = None
         if labeled is None or labeled.train_labels is None or labeled.test_labels is None:
             return
@@ -47,7 +57,7 @@ class ImageReport:
                 f"{labeled.name}: its images are {labeled.image_shape}, expected {data.image_shape} as in {data.name}"
             )
         # Labeled grey images may serve 0/1 data, which needs no binarization itself.
-        how = "stochastic" if binarization == "none" and labeled.maximum > 1 else binarization
+        how: Pixels = "stochastic" if pixels == "none" and labeled.maximum > 1 else pixels
         trained = load_or_train_classifier(
             labeled.train_images,
             labeled.train_labels,
@@ -55,7 +65,7 @@ class ImageReport:
             labeled.test_labels,
             labeled.image_shape,
             labeled.num_classes or 0,
-            binarizer=lambda images: binarize(images, how, labeled.maximum),
+            binarizer=lambda images: prepared(images, how, labeled.maximum),
             key=f"{labeled.fingerprint()}-{how}",
             device=device,
         )
@@ -64,7 +74,7 @@ class ImageReport:
 
     def grid(self, path: Path, generator: nn.Module) -> None:
         """Write a grid of 64 samples; the same latents at every call."""
-        save_grid(path, generate(generator, 64), self.image_shape)
+        save_grid(path, to_unit(generate(generator, 64), generator), self.image_shape)
 
     def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
         """Score samples, write ``folder/samples.png`` beside real images, and print where and what.
@@ -77,7 +87,7 @@ class ImageReport:
         Returns:
             The scores for results.json, empty without a labeled data set.
         """
-        samples = generate(generator, num_samples)
+        samples = to_unit(generate(generator, num_samples), generator)
         scores = self.scorer(samples) if self.scorer else None
         title = "samples as they come, none picked"
         if scores is not None:
