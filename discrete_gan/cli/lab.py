@@ -42,9 +42,9 @@ _TRAINED = (
 class LabArgs:
     """Measure gradient estimators on problems small enough to enumerate, exactly where that is possible."""
 
-    problem: tuple[str, ...] = ("table",)
-    """table, table3, categories, ising, ising4, parity, missing-modes, equations; several are done in turn. Default:
-    table, or missing-modes with --train."""
+    problem: tuple[str, ...] = ()
+    """table, table3, categories, ising, ising4, parity, missing-modes, equations; several are done in turn. If not
+    given, table, or missing-modes with --train."""
     estimators: tuple[str, ...] = ()
     """Names with options as NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION. All if not given (a selection
     with --train)."""
@@ -78,10 +78,7 @@ def lab(arguments: list[str]) -> None:
     """
     args = tyro.cli(LabArgs, args=arguments, prog="discrete-gan lab")
     _check(args)
-    names = args.problem
-    if args.train and "--problem" not in arguments:
-        names = ("missing-modes",)
-    for name in names:
+    for name in args.problem or ("missing-modes" if args.train else "table",):
         problem = PROBLEMS[name](args.seed)
         if args.train:
             _train(args, problem)
@@ -98,8 +95,8 @@ def _check(args: LabArgs) -> None:
         for value in getattr(args, name) if name == "num_samples" else (getattr(args, name),):
             if value < least:
                 raise InputError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}")
-    if not args.num_samples or not args.problem:
-        raise InputError("--num-samples and --problem: expected at least one value each")
+    if not args.num_samples:
+        raise InputError("--num-samples: expected at least one value")
     if not 0 < args.lr < math.inf:
         raise InputError(f"--lr: expected a number above 0, got {args.lr}")
     for spec in args.estimators:
@@ -181,7 +178,7 @@ def _train(args: LabArgs, problem: Problem) -> None:
         print(f"M = {args.num_samples[-1]}; mean ± standard deviation over {args.seeds} seeds; divergences in nats\n")
         print(final_table(curves))
         stem = args.out / f"{problem.name}-{args.discriminator}-training"
-        write_curves(stem.with_suffix(".csv"), curves, problem)
+        write_curves(stem.with_suffix(".csv"), curves, problem, first_seed=args.seed)
         data_mass = problem.mode_mass(problem.log_p).tolist()
         save_curves(stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
         print(f"\n{stem}.csv, {stem}.png")
@@ -257,15 +254,15 @@ def write_analyses(path: Path, found: dict[str, list[Analysis]]) -> None:
                 write([name, *(getattr(each, field) for field in fields)])
 
 
-def write_curves(path: Path, curves: dict[str, list[Curve]], problem: Problem) -> None:
+def write_curves(path: Path, curves: dict[str, list[Curve]], problem: Problem, *, first_seed: int = 0) -> None:
     """Every record of every run as CSV."""
     with _csv(path) as write:
         write(["estimator", "seed", "step", *Divergences._fields, *problem.mode_names, "evaluations", "seconds"])
         for name, runs in curves.items():
-            for number, run in enumerate(runs):
+            for seed, run in enumerate(runs, start=first_seed):
                 for row in zip(*(column.tolist() for column in run), strict=True):
                     step, divergences, mass, evaluations, seconds = row
-                    write([name, number, step, *divergences, *mass, evaluations, seconds])
+                    write([name, seed, step, *divergences, *mass, evaluations, seconds])
 
 
 @contextmanager

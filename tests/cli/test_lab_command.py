@@ -84,9 +84,10 @@ def test_training_writes_every_step(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (tmp_path / "missing-modes-oracle-training.png").stat().st_size > 20_000
 
 
-def test_options_reach_the_analysis(tmp_path: Path) -> None:
+def test_options_reach_the_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discrete_gan.cli.lab.save_analyses", lambda *args, **options: None)
     options = ["--problem", "table", "--discriminator", "wrong", "--seed", "4", "--draws", "60", "--most-tuples", "100"]
-    main(["lab", "--estimators", "reinforce", "disarm", *options, "--num-samples", "2", "--out", str(tmp_path)])
+    main(["lab", "--estimators", "reinforce", *options, "--num-samples", "2", "--out", str(tmp_path)])
     problem = PROBLEMS["table"](4)
     discriminator = DISCRIMINATORS["wrong"](problem, problem.generator(), seed=4)
     for row in rows(tmp_path / "table-wrong.csv"):
@@ -98,8 +99,21 @@ def test_options_reach_the_analysis(tmp_path: Path) -> None:
         assert row == {name: str(getattr(expected, name)) for name in row}
 
 
-def test_options_reach_the_training(tmp_path: Path) -> None:
-    options = ["--problem", "table", "--discriminator", "wrong", "--seed", "4", "--lr", "0.2", "--num-samples", "2", "3"]
+def test_options_reach_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discrete_gan.cli.lab.save_curves", lambda *args, **options: None)
+    options = [
+        "--problem",
+        "table",
+        "--discriminator",
+        "wrong",
+        "--seed",
+        "4",
+        "--lr",
+        "0.2",
+        "--num-samples",
+        "2",
+        "3",
+    ]
     options += ["--steps", "2", "--seeds", "2", "--out", str(tmp_path)]
     main(["lab", "--train", "--estimators", "reinforce", *options])
     problem, estimator = PROBLEMS["table"](4), parse_estimator("reinforce:num_samples=3")
@@ -120,7 +134,9 @@ def analysis(**figures: object) -> Analysis:
 
 
 def test_table_of_analyses() -> None:
-    exact = analysis(method="enumerated", num_outcomes=1, num_samples=None, target="reweighted", bias=1e-16, variance=0.0)
+    exact = analysis(
+        method="enumerated", num_outcomes=1, num_samples=None, target="reweighted", bias=1e-16, variance=0.0
+    )
     assert table({"reinforce": [analysis(), analysis(bias=0.0)], "exact": [exact]}).splitlines() == [
         "estimator  M  target      evals         bias  variance   MSE    cos  cos KL  cos rKL    ms  how",
         "reinforce  2  log-ratio       2  0.25 ± 0.01         7  7.06  0.500  -0.125    1.000  3.40  5,000 draws",

@@ -70,6 +70,7 @@ def test_latents_share_the_loss() -> None:
     found = analyze("reinforce:num_samples=2", problem, discriminator=oracle)
     log_w = oracle(problem.states).detach()
     parts = [problems.Problem(logits, problem.states, log_w).all_tuples(Reinforce(2), 2) for logits in problem.logits]
+    assert found.num_outcomes == 10  # multisets of 2 of the 4 states, for each latent
     assert_exact(found.gradient, torch.stack([part.mean / 2 for part in parts]), rtol=1e-10)
     variance = sum(float(part.variance) / 4 for part in parts)
     assert found.variance == pytest.approx(variance / float(found.gradient.norm()) ** 2, rel=1e-9)
@@ -284,7 +285,9 @@ def test_figures_of_known_draws(monkeypatch: pytest.MonkeyPatch) -> None:
         "mse": (square + variance.sum()) / length**2,
         "cosine": nn.functional.cosine_similarity(mean.flatten(), exact.flatten(), dim=0),
     }
-    assert_exact({name: getattr(found, name) for name in expected}, {k: float(v) for k, v in expected.items()}, rtol=1e-9)
+    assert_exact(
+        {name: getattr(found, name) for name in expected}, {k: float(v) for k, v in expected.items()}, rtol=1e-9
+    )
 
 
 class Counting(nn.Module):

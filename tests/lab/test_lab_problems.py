@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Categorical, Independent, OneHotCategorical, kl_divergence
 
-from discrete_gan.lab import DISCRIMINATORS, PROBLEMS, Oracle, Problem, ProductMixture, TrainedNetwork
-from discrete_gan.lab.discriminators import Tabulated
+from discrete_gan.lab import DISCRIMINATORS, PROBLEMS, Oracle, Problem, ProductMixture, TrainedNetwork, Wrong
+from discrete_gan.lab.discriminators import NetworkDiscriminator, Tabulated
 from tests.problems import assert_exact, seeded_normal
 
 MADE = {name: make(0) for name, make in PROBLEMS.items()}
@@ -178,6 +178,14 @@ def test_networks_are_drawn_from_their_seed_alone(name: str) -> None:
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert all(parameter.grad is None for network in networks for parameter in network.parameters())
+
+
+def test_wrong_network_is_ten_times_as_steep_and_never_learns() -> None:
+    problem = MADE["table"]
+    plain, wrong = NetworkDiscriminator(problem.event_shape, seed=1), Wrong(problem, problem.generator(), seed=1)
+    for _ in range(2):
+        assert_exact(wrong(problem.states).diff(), 10 * plain(problem.states).diff())
+        wrong.update(problem.generator())
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)

@@ -83,6 +83,22 @@ def test_estimators_with_parameters_learn_on_a_copy(estimator: nn.Module) -> Non
     assert any(isinstance(module, nn.LazyLinear) for module in estimator.modules())
 
 
+class Learning(nn.Module):
+    """Moves the generator only once its own parameter has moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.zeros(()))
+
+    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        return self.factor.detach() * generator(z).logits.sum(dim=1) + (self.factor - 3).square()
+
+
+def test_parameters_of_the_estimator_learn_too() -> None:
+    kl = train(Learning(), PROBLEMS["table"](0), discriminator="wrong", steps=2).divergences[:, 0]
+    assert kl[0] == kl[1] != kl[2]
+
+
 def test_bad_estimator_is_named() -> None:
     def broken(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         return generator(z).log_prob(generator(z).sample((3,)))
