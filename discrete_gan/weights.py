@@ -86,6 +86,38 @@ def normalized_weights(log_w: Tensor, *, over: Over = "samples", zero_sum: bool 
     return weights - mean_weight if zero_sum else weights
 
 
+def union_weights(log_w: Tensor, real_log_w: Tensor, *, zero_sum: bool = False) -> Tensor:
+    r"""Importance weights of generated samples, normalized over them and real samples together.
+
+    .. math:: \frac{e^{s_{m,b}}}{\sum_{m'} e^{s_{m',b}} + \sum_{r} e^{s_r}}
+
+    What Softmax GAN's softmax gives the generated samples, each latent's beside the same real ones. Invariant to a
+    constant added to both arguments; never above :func:`normalized_weights`, and as small as the generated samples
+    are unlikely beside the real ones. Infinities count as there.
+
+    Args:
+        log_w: Scores of generated samples in nats, larger for more real, shape (M, B).
+        real_log_w: Scores of real samples in nats, shape (R,).
+        zero_sum: Subtract 1/(M + R), the generator's target in Softmax GAN: a constant, so the expected gradient stays
+            as it is.
+
+    Returns:
+        Weights of shape (M, B). Those of a latent and of the real samples beside them sum to one, or to zero with
+        ``zero_sum``. Gradients reach both arguments.
+
+    Raises:
+        ValueError: If ``log_w`` is not (M, B) or ``real_log_w`` not (R,).
+
+    References:
+        Softmax GAN (Lin, 2017), https://arxiv.org/abs/1704.06191
+    """
+    log_w = _checked(log_w)
+    if real_log_w.dim() != 1:
+        raise ValueError(f"real_log_w: expected shape (R,), got {tuple(real_log_w.shape)}")
+    beside = real_log_w.to(log_w.dtype)[:, None].expand(-1, log_w.shape[1])
+    return normalized_weights(torch.cat([log_w, beside]), zero_sum=zero_sum)[: len(log_w)]
+
+
 def log_partition(log_w: Tensor, *, over: Over = "samples") -> Tensor:
     r"""Log of the mean weight, :math:`\log \frac{1}{M} \sum_m w_m`, an estimate of :math:`\log E_g[w]`.
 

@@ -21,8 +21,8 @@ ARROWS: dict[str, set[str]] = {
     "divergences": {"_arguments"},
     "distributions": {"_arguments"},
     "estimators": {"weights", "distributions", "distributed"} | FOUNDATION,
-    "losses": {"weights", "divergences", "_arguments"},
-    "models": {"distributions"},
+    "losses": {"weights", "divergences", "distributed", "_arguments"},
+    "models": {"distributions", "distributed"},
     "data": FOUNDATION,
     "metrics": FOUNDATION,
     "training": {"weights", "distributed"} | FOUNDATION,
@@ -31,7 +31,8 @@ ARROWS: dict[str, set[str]] = {
 }
 ANYTHING = {"cli", "__main__"}
 
-LIGHT = ["", ".weights", ".divergences", ".distributions", ".estimators", ".losses.penalties"]
+LOSSES = [f".losses.{path.stem}" for path in sorted((PACKAGE / "losses").glob("[!_]*.py"))]
+LIGHT = ["", ".weights", ".divergences", ".distributions", ".estimators", *LOSSES]
 
 
 def part_of(path: Path) -> str:

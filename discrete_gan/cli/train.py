@@ -48,6 +48,7 @@ def _saved(kind: type, options: list[str], recipe: str) -> Any:
         key: Path(value) if value is not None and Path in _members(hints[key]) else value
         for key, value in saved.items()
     }
+    saved = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}  # JSON has none
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
     return kind(**{**saved, "overwrite": False})
 

@@ -5,7 +5,13 @@ estimator too: there is nothing to register and nothing to inherit.
 """
 
 from discrete_gan.estimators.arm import Arm, DisArm, arm_gradient, disarm_gradient
-from discrete_gan.estimators.boundary_seeking import BoundarySeeking, boundary_seeking_loss, maligan
+from discrete_gan.estimators.boundary_seeking import (
+    BoundarySeeking,
+    SoftmaxBoundarySeeking,
+    boundary_seeking_loss,
+    maligan,
+    softmax_boundary_seeking_loss,
+)
 from discrete_gan.estimators.claims import TARGETS, Claims, Target
 from discrete_gan.estimators.controlled import ControlledBoundarySeeking
 from discrete_gan.estimators.exact import Exact
@@ -41,6 +47,7 @@ __all__ = [
     "Reinforce",
     "Relax",
     "SlopeAnnealedStraightThrough",
+    "SoftmaxBoundarySeeking",
     "StraightThrough",
     "Target",
     "Temperature",
@@ -54,6 +61,7 @@ __all__ = [
     "parse_estimator",
     "reinforce_loss",
     "reinmax_gradient",
+    "softmax_boundary_seeking_loss",
     "st_gumbel_softmax",
     "straight_through",
     "vimco_loss",

@@ -4,6 +4,7 @@ References:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
     Maximum-Likelihood Augmented Discrete Generative Adversarial Networks (Che et al., 2017),
     https://arxiv.org/abs/1702.07983
+    Softmax GAN (Lin, 2017), https://arxiv.org/abs/1704.06191
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from discrete_gan._arguments import check_at_least, check_choice, check_same_sha
 from discrete_gan.distributed import gather, process_rank
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.estimators.claims import Claims
-from discrete_gan.weights import Over, normalized_weights
+from discrete_gan.weights import Over, normalized_weights, union_weights
 
 _ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
@@ -169,3 +170,76 @@ def maligan(num_samples: int = 20) -> BoundarySeeking:
         https://arxiv.org/abs/1702.07983
     """
     return BoundarySeeking(num_samples, over="batch", zero_sum=True)
+
+
+def softmax_boundary_seeking_loss(
+    log_w: Tensor, log_prob: Tensor, real_log_w: Tensor, *, zero_sum: bool = True
+) -> Tensor:
+    r"""Boundary-seeking surrogate with the weights of a softmax over generated and real samples together.
+
+    .. math::
+        \ell_b = -\sum_{m=1}^{M} \Big(\tilde w_{m,b} - \tfrac{1}{M + R}\Big) \log g_\theta(x_{m,b} \mid z_b), \qquad
+        \tilde w_{m,b} = \frac{e^{s_{m,b}}}{\sum_{m'} e^{s_{m',b}} + \sum_{r=1}^{R} e^{s_r}}
+
+    What it descends: with many samples of both kinds, :math:`R = \rho M`, sums become means, and the expected gradient
+    is that of :math:`\lambda_z KL(\tilde p_z \| g(\cdot \mid z))`, where
+    :math:`\tilde p_z \propto g(x \mid z)\, e^{s(x)}` and
+
+    .. math:: \lambda_z = \frac{Z_z}{Z_z + \rho\, E_{data}[e^s]}, \qquad Z_z = E_{g(\cdot \mid z)}[e^s]
+
+    are held fixed: the target of :func:`boundary_seeking_loss`, but a latent counts by its share of the softmax. One
+    whose samples all look unlikely beside the data moves little, instead of as much as any other. For finite M the bias
+    is of rate 1/M. With M = 1 the gradient does not vanish: it is REINFORCE's, without bias, with the bounded reward
+    :math:`\sigma(s - \log \sum_r e^{s_r})`.
+
+    Scores of a GAN's discriminator are log-ratios. Those of ``losses.softmax_gan`` are :math:`\log D` up to a constant,
+    so that the target is :math:`g(x \mid z)\, D(x)` normalized: weights are bounded, the fixed point is the same.
+
+    Args:
+        log_w: Scores of the generated samples in nats, larger for more real, shape (M, B). Not differentiated.
+        log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
+        real_log_w: Scores of real samples in nats, shape (R,). Those of every process of a distributed run are taken
+            together, equally many on each. Not differentiated.
+        zero_sum: Subtract 1/(M + R), the target that Softmax GAN sets the generator: no expectation changes.
+
+    Returns:
+        One loss per latent, shape (B,). Gradients reach ``log_prob`` only.
+
+    Raises:
+        ValueError: If the shapes of ``log_w`` and ``log_prob`` differ, or ``real_log_w`` is not (R,).
+    """
+    check_samples("log_w", log_w)
+    check_same_shape("log_prob", log_prob, "log_w", log_w)
+    weights = union_weights(log_w.detach(), gather(real_log_w), zero_sum=zero_sum)
+    return -(weights * log_prob).sum(dim=0)
+
+
+@dataclass(frozen=True)
+class SoftmaxBoundarySeeking:
+    """Softmax GAN for discrete data: see :func:`softmax_boundary_seeking_loss`.
+
+    It needs real samples beside the latents, so it is no estimator by itself: bind them at each step,
+    ``functools.partial(SoftmaxBoundarySeeking(), real=batch)``. One call costs ``num_samples`` discriminator
+    evaluations a latent and one a real sample, all without a backward pass.
+
+    Attributes:
+        num_samples: M, samples drawn for each latent.
+        zero_sum: Subtract 1/(M + R).
+
+    Raises:
+        ValueError: If M is below 1.
+    """
+
+    num_samples: int = 20
+    zero_sum: bool = True
+
+    def __post_init__(self) -> None:
+        check_at_least("num_samples", self.num_samples, 1)
+
+    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor, *, real: Tensor) -> Tensor:
+        """One loss per latent, shape (B,), given real samples (R, *event). Gradients reach the generator only."""
+        g = generator(z)
+        x = g.sample((self.num_samples,))
+        with torch.no_grad():
+            log_w, real_log_w = discriminator(x), discriminator(real)
+        return softmax_boundary_seeking_loss(log_w, g.log_prob(x), real_log_w, zero_sum=self.zero_sum)

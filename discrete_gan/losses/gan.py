@@ -23,8 +23,8 @@ def discriminator_loss(
     where :math:`H(t, D) = -t \log D - (1 - t) \log(1 - D)` (equation 24 of Zhou et al. has the targets). Without
     smoothing the loss is that of ``divergences.GAN``, whose optimum is the log-ratio. With it the optimum is
     :math:`D = ((1 - \lambda_2) p_{data} + \lambda_1 p_g) / (p_{data} + p_g)`: the raw output stays between
-    :math:`\log \lambda_1 / (1 - \lambda_1)` and :math:`\log (1 - \lambda_2) / \lambda_2`, and is no log-ratio any more,
-    so weights made of it understate large ratios.
+    :math:`\log(\lambda_1 / (1 - \lambda_1))` and :math:`\log((1 - \lambda_2) / \lambda_2)`, and is no log-ratio any
+    more: weights made of it understate large ratios.
 
     Args:
         real: Raw outputs on data, any shape.

@@ -22,9 +22,9 @@ def gradient_penalty(raw: Tensor, x: Tensor) -> Tensor:
 
     On data this is R1 (equation 9 of Mescheder et al., its factor :math:`\gamma` left to the caller), on
     generated samples R2. Keeps the log-ratio smooth, so that the weights of a latent's samples do not
-    collapse onto one of them. Other penalties on the squared norm are this one times two: the contractive penalty of
-    the boundary-seeking GAN's PyTorch code sums it over data and generated samples; on :func:`interpolates` it
-    draws the gradient to zero where :func:`wgan_gp_penalty` draws its norm to one.
+    collapse onto one of them. Other penalties on the squared norm are this one times two: the contractive penalty in
+    the PyTorch code of the boundary-seeking GAN's authors takes it on data and on generated samples; on
+    :func:`interpolates` it draws the gradient to zero where :func:`wgan_gp_penalty` draws its norm to one.
 
     Args:
         raw: Raw outputs of the samples, shape (B,), computed from ``x``: one forward pass serves loss and penalty.

@@ -3,6 +3,7 @@
 from discrete_gan.models.base import Generator, HubModel
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator
 
 __all__ = [
@@ -14,4 +15,6 @@ __all__ = [
     "HubModel",
     "MLPDiscriminator",
     "MLPGenerator",
+    "MinibatchDiscrimination",
+    "VirtualBatchNorm",
 ]

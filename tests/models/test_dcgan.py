@@ -37,7 +37,7 @@ def test_generator(image_shape: tuple, pixel_range: tuple) -> None:
 
 
 def test_channels_double_at_each_halving_or_stay() -> None:
-    def widths(model: nn.Module, kind: type) -> list[tuple[int, int]]:
+    def widths(model: nn.Module, kind: type[nn.Conv2d] | type[nn.ConvTranspose2d]) -> list[tuple[int, int]]:
         return [(layer.in_channels, layer.out_channels) for layer in model.modules() if isinstance(layer, kind)]
 
     shape = (3, 64, 64)
@@ -79,7 +79,7 @@ def test_spectral_normalization_bounds_every_weight() -> None:
             discriminator(torch.rand(2, 784))
     for layer in discriminator.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1, rel=0.02)
+            assert float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) == pytest.approx(1, rel=0.02)
 
 
 def test_weights_start_as_in_the_paper() -> None:

@@ -1,0 +1,122 @@
+"""The stress tests of Softmax GAN: one table and one picture, settings by losses, over seeds.
+
+One command a cell, on the same networks::
+
+    python benchmarks/stress_tests.py --data ../shared/data/fashion_mnist --out runs/stress --jobs 2
+
+Runs that are finished already are not run again, so an interrupted grid goes on where it stopped. A run has collapsed
+when fewer than 5 classes have more than 2 % of its samples.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from discrete_gan.cli.sample import load_generator
+from discrete_gan.report import image_grid, to_unit
+from discrete_gan.training import generate
+from discrete_gan.training.directory import RunDirectory
+
+SETTINGS = {
+    "DCGAN": [],
+    "no batch norm, constant filters": ["--no-batch-norm", "--constant-filters"],
+    "ReLU, pixels in [0, 1]": ["--relu", "--pixel-range", "0", "1"],
+    "5 discriminator steps": ["--discriminator-steps", "5"],
+    "5 generator steps": ["--generator-steps", "5"],
+}
+_COLLAPSED_BELOW, _COVERED_ABOVE = 5, 0.02
+
+
+def train(folder: Path, options: list[str], args: argparse.Namespace) -> None:
+    """One cell, on one thread, unless it is there."""
+    if (folder / "results.json").exists():
+        return
+    command = [sys.executable, "-m", "discrete_gan", "train", "softmax_gan", "--data", args.data, "--overwrite"]
+    command += ["--steps", str(args.steps), "--width", str(args.width), "--out", str(folder), *options]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".log").open("w") as log:
+        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and sample standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{statistics.mean(values):.1f} ± {deviation:.1f}"
+
+
+def print_table(cells: dict[tuple[str, str, int], Path], seeds: int, losses: list[str]) -> None:
+    print("| setting | loss | Frechet distance | times the floor | classes above 2 % | collapsed | seconds | failed |")
+    print("|---|---|---|---|---|---|---|---|")
+    for setting in SETTINGS:
+        for loss in losses:
+            files = [cells[setting, loss, seed] / "results.json" for seed in range(seeds)]
+            runs = [json.loads(file.read_text()) for file in files if file.exists()]
+            if not runs:
+                print(f"| {setting} | {loss} | | | | | | {seeds} |")
+                continue
+            covered = [sum(part > _COVERED_ABOVE for part in run["class_fractions"]) for run in runs]
+            row = [
+                setting,
+                loss,
+                spread([run["frechet"] for run in runs]),
+                spread([run["frechet"] / run["frechet_floor"] for run in runs]),
+                " ".join(map(str, covered)),
+                f"{sum(count < _COLLAPSED_BELOW for count in covered)} of {len(runs)}",
+                f"{statistics.mean(run['seconds'] for run in runs):.0f}",
+                str(seeds - len(runs)),
+            ]
+            print(f"| {' | '.join(row)} |")
+
+
+def save_picture(path: Path, cells: dict[tuple[str, str, int], Path], losses: list[str]) -> None:
+    """Samples of the first seed, settings down, losses across."""
+    figure = Figure(figsize=(3.1 * len(losses), 3.3 * len(SETTINGS)), dpi=90, layout="constrained")
+    grid = figure.subplots(len(SETTINGS), len(losses), squeeze=False)
+    for row, setting in zip(grid, SETTINGS, strict=True):
+        for axes, loss in zip(row, losses, strict=True):
+            axes.set_axis_off()
+            axes.set_title(f"{loss}: {setting}", fontsize=8)
+            directory = RunDirectory(cells[setting, loss, 0])
+            if not (directory.path / "results.json").exists():
+                continue
+            generator = load_generator(directory)
+            samples = to_unit(generate(generator, 64), generator)
+            axes.imshow(image_grid(samples, tuple(directory.read_config()["data"]["image_shape"])))
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Run what is missing, print a Markdown table, write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="../shared/data/fashion_mnist")
+    parser.add_argument("--out", type=Path, default=Path("runs/stress"))
+    parser.add_argument("--losses", nargs="+", default=["gan", "softmax"])
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    names = {setting: setting.replace(",", "").replace(" ", "-").lower() for setting in SETTINGS}
+    cells = {
+        (setting, loss, seed): args.out / f"{names[setting]}-{loss}-{seed}"
+        for seed in range(args.seeds)
+        for setting in SETTINGS
+        for loss in args.losses
+    }
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for (setting, loss, seed), folder in cells.items():
+            options = [*SETTINGS[setting], "--loss", loss, "--seed", str(seed)]
+            pool.submit(train, folder, options, args)
+    print_table(cells, args.seeds, args.losses)
+    save_picture(args.out / "samples.png", cells, args.losses)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Softmax GAN and its rivals on grey or color images: one DCGAN pair, six losses, and the paper's stress tests.
+
+The stress tests of the paper are ``--no-batch-norm --constant-filters`` (of the generator), ``--relu --pixel-range 0
+1`` and ``--discriminator-steps 5`` or ``--generator-steps 5``. A batch as small as 5 trains too.
+
+Reference:
+    Softmax GAN (Lin, 2017), https://arxiv.org/abs/1704.06191
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import tyro
+from torch import Tensor
+
+from discrete_gan.data import Batches, load_images
+from discrete_gan.errors import InputError
+from discrete_gan.losses import gan, hinge, least_squares, log_ratio, softmax_gan, wasserstein
+from discrete_gan.losses.penalties import wgan_gp_penalty
+from discrete_gan.models import DCGANDiscriminator, DCGANGenerator
+from discrete_gan.report import ImageReport
+from discrete_gan.training import Run, RunOptions, check_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(RunOptions):
+    """Arguments of the recipe."""
+
+    data: str = "../shared/data/fashion_mnist"
+    """A folder of MNIST-style idx files, a .npy or .npz file, or hub:NAME; 28, 32 or 64 pixels a side."""
+    loss: Literal["softmax", "gan", "wgan-gp", "lsgan", "hinge", "log-ratio"] = "softmax"
+    """gan is the non-saturating one; log-ratio trains the discriminator as gan does."""
+    steps: int = 2000
+    """Rounds of updates."""
+    batch_size: int = 64
+    """Real images, and generated ones, an update."""
+    discriminator_steps: int = 1
+    """Updates of the discriminator a round."""
+    generator_steps: int = 1
+    """Updates of the generator a round."""
+    batch_norm: bool = True
+    """Batch norm in the generator."""
+    constant_filters: bool = False
+    """As many channels in every layer of the generator."""
+    relu: bool = False
+    """ReLU in place of leaky ReLU in the discriminator."""
+    pixel_range: tuple[float, float] = (-1, 1)
+    """Range of the pixels: -1 1 (the generator ends in tanh) or 0 1 (in a sigmoid)."""
+    latent_dim: int = 100
+    """Size of z, uniform in [-1, 1]."""
+    width: int = 32
+    """Channels at half resolution; the paper's code has 64."""
+    lr: float = 2e-4
+    """Adam's learning rate of both networks."""
+    gradient_penalty: float = 10.0
+    """Weight of the penalty of wgan-gp, whose discriminator has no batch norm."""
+    num_scored: int = 10_000
+    """Samples to score at the end."""
+
+
+class Losses(NamedTuple):
+    """Of the raw outputs on a real and a generated batch, real before fake."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+
+
+LOSSES = {
+    "softmax": Losses(softmax_gan.discriminator_loss, softmax_gan.generator_loss),
+    "gan": Losses(gan.discriminator_loss, lambda real, fake: gan.non_saturating_loss(fake).mean()),
+    "wgan-gp": Losses(wasserstein.discriminator_loss, lambda real, fake: wasserstein.generator_loss(fake).mean()),
+    "lsgan": Losses(least_squares.discriminator_loss, lambda real, fake: least_squares.generator_loss(fake).mean()),
+    "hinge": Losses(hinge.discriminator_loss, lambda real, fake: hinge.generator_loss(fake).mean()),
+    "log-ratio": Losses(gan.discriminator_loss, lambda real, fake: log_ratio.generator_loss(fake).mean()),
+}
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    check_options(
+        args,
+        batch_size=(2, math.inf),
+        discriminator_steps=(1, math.inf),
+        generator_steps=(1, math.inf),
+        latent_dim=(1, math.inf),
+        width=(1, math.inf),
+        lr=(0, math.inf),
+        gradient_penalty=(0, math.inf),
+        num_scored=(2, math.inf),
+    )
+    low, high = args.pixel_range
+    if (low, high) not in ((-1, 1), (0, 1)):
+        raise InputError(f"--pixel-range: expected -1 1 (tanh) or 0 1 (sigmoid), got {low:g} {high:g}")
+    data = load_images(args.data, seed=args.seed)
+    run = Run(args, steps=args.steps, data=data.summary())
+    num_rounds = max(args.discriminator_steps, args.generator_steps)
+    batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
+    images = data.train_images.to(run.device)
+    try:
+        generator = DCGANGenerator(
+            args.latent_dim, data.image_shape, args.width, args.batch_norm, args.constant_filters, args.pixel_range
+        )
+        discriminator = DCGANDiscriminator(
+            data.image_shape, args.width, batch_norm=args.loss != "wgan-gp", relu=args.relu
+        )
+    except ValueError as error:
+        raise InputError(f"--data {args.data}: {error}") from None
+    report = ImageReport(data, "grey", labeled=data, device=run.device)
+    generator.to(run.device)
+    discriminator.to(run.device)
+    g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
+    losses = LOSSES[args.loss]
+    run.track(
+        export={"generator": generator, "discriminator": discriminator},
+        generator=generator,
+        discriminator=discriminator,
+        generator_adam=g_adam,
+        discriminator_adam=d_adam,
+    )
+
+    def real_batch(number: int) -> Tensor:
+        indices = batches.indices(number, device=run.device)
+        return low + (high - low) * images[indices] / data.maximum
+
+    for step in run.steps():
+        for update in range(args.discriminator_steps):
+            real = real_batch(step * num_rounds + update)
+            with torch.no_grad(), run.autocast():
+                fake = generator(generator.latents(args.batch_size)).sample()
+            with run.autocast():
+                d_loss = losses.discriminator(discriminator(real), discriminator(fake))
+                if args.loss == "wgan-gp":
+                    d_loss = d_loss + args.gradient_penalty * wgan_gp_penalty(discriminator, real, fake).mean()
+            run.minimize("discriminator", d_loss, d_adam)
+            run.log(d_loss=d_loss)
+
+        discriminator.requires_grad_(False)  # no gradients for its weights while the generator learns
+        for update in range(args.generator_steps):
+            real = real_batch(step * num_rounds + update)
+            with run.autocast():
+                fake = generator(generator.latents(args.batch_size)).rsample()
+                with torch.no_grad():
+                    raw_real = discriminator(real)
+                g_loss = losses.generator(raw_real, discriminator(fake))
+            run.minimize("generator", g_loss, g_adam)
+            run.log(g_loss=g_loss, raw_real=raw_real.mean())
+        discriminator.requires_grad_(True)
+
+        if run.due(args.sample_every) and run.rank == 0:
+            report.grid(run.directory.sample_path(run.step), generator)
+
+    if run.rank == 0:
+        results = report.final(run.directory.path, generator, num_samples=args.num_scored)
+        run.finish({"seconds": run.seconds, **results})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

@@ -1,0 +1,95 @@
+"""The recipe of continuous images: every loss, every stress test, resuming, sampling."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from discrete_gan.cli import main
+
+QUICK = ["--steps", "2", "--width", "2", "--batch-size", "5", "--num-scored", "10", "--sample-every", "0"]
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "grey.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8))
+    return path
+
+
+def train(out: Path, data: Path, *options: str) -> dict:
+    main(["train", "softmax_gan", "--data", str(data), *QUICK, "--out", str(out), *options])
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert (out / "samples.png").is_file()
+    return rows[-1]
+
+
+@pytest.mark.parametrize("loss", ["softmax", "gan", "wgan-gp", "lsgan", "hinge", "log-ratio"])
+def test_every_loss_trains(loss: str, tmp_path: Path, grey: Path) -> None:
+    row = train(tmp_path / "run", grey, "--loss", loss)
+    assert all(np.isfinite(row[name]) for name in ("d_loss", "g_loss", "raw_real"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--no-batch-norm", "--constant-filters"],
+        ["--relu", "--pixel-range", "0", "1"],
+        ["--discriminator-steps", "3"],
+        ["--generator-steps", "3"],
+    ],
+)
+def test_stress_tests_run(options: list[str], tmp_path: Path, grey: Path) -> None:
+    train(tmp_path / "run", grey, *options)
+
+
+def test_updates_of_a_round_see_different_images(tmp_path: Path, grey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from discrete_gan.data import Batches
+
+    asked: list[int] = []
+    indices = Batches.indices
+    monkeypatch.setattr(Batches, "indices", lambda self, step, **at: asked.append(step) or indices(self, step, **at))
+    train(tmp_path / "run", grey, "--discriminator-steps", "3")
+    assert asked == [0, 1, 2, 0, 3, 4, 5, 3]  # the generator's update looks at the first of the round
+
+
+def test_resumed_run_equals_unbroken_run(tmp_path: Path, grey: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        train(folder, grey, "--steps", "4", "--checkpoint-every", "2")
+    (broken / "checkpoints" / "step-00000004.pt").unlink()
+    main(["train", "softmax_gan", "--resume", str(broken)])
+    states = [torch.load(run / "checkpoints" / "step-00000004.pt", weights_only=True) for run in (whole, broken)]
+    torch.testing.assert_close(states[0]["states"], states[1]["states"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("pixel_range", [("-1", "1"), ("0", "1")])
+def test_samples_are_intensities(pixel_range: tuple[str, str], tmp_path: Path, grey: Path) -> None:
+    run = tmp_path / "run"
+    train(run, grey, "--pixel-range", *pixel_range)
+    main(["sample", str(run), "--num", "3", "--out", str(tmp_path / "x.npy")])
+    samples = np.load(tmp_path / "x.npy")
+    assert (samples.shape, samples.dtype) == ((3, 28, 28), np.uint8)
+    # Untrained, with weights of 0.02: middle grey.
+    assert 100 < samples.mean() < 156
+    main(["sample", str(run), "--num", "3", "--out", str(tmp_path / "x.png")])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pixel-range", "0", "255"], "--pixel-range: expected -1 1 (tanh) or 0 1 (sigmoid), got 0 255"),
+        (["--data", "digits"], "--data digits: image_shape: expected sides that can be halved twice"),
+        (["--generator-steps", "0"], "--generator-steps: expected at least 1, got 0"),
+    ],
+)
+def test_mistakes_are_one_line(
+    options: list[str], message: str, tmp_path: Path, grey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "softmax_gan", "--data", str(grey), *QUICK, "--out", str(tmp_path / "run"), *options])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,86 @@
+"""Two processes, each with half of both batches, give the value and gradient of one with all of them."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from discrete_gan.distributed import average_gradients, num_processes, process_rank
+from discrete_gan.estimators.boundary_seeking import SoftmaxBoundarySeeking
+from discrete_gan.losses import feature_matching, softmax_gan
+from tests.problems import ColumnGenerator, Replay, SmoothDiscriminator, assert_exact, seeded_normal
+
+REAL, FAKE, M, B, D = 6, 4, 3, 4, 5
+
+
+class Critic(nn.Module):
+    """Two features, the first of which is the score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(seeded_normal(D, 2, seed=5))
+
+    def features(self, x: Tensor) -> Tensor:
+        return (x @ self.weight).tanh()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.features(x)[:, 0]
+
+
+def share(batch: Tensor) -> Tensor:
+    return batch.tensor_split(num_processes())[process_rank()]
+
+
+def coupled() -> dict[str, Callable[[Critic, Tensor, Tensor], Tensor]]:
+    return {
+        "discriminator": lambda critic, real, fake: softmax_gan.discriminator_loss(critic(real), critic(fake)),
+        "generator": lambda critic, real, fake: softmax_gan.generator_loss(critic(real), critic(fake)),
+        "real fixed": lambda critic, real, fake: softmax_gan.generator_loss(critic(real).detach(), critic(fake)),
+        "features": lambda critic, real, fake: feature_matching.generator_loss(
+            critic.features(real), critic.features(fake)
+        ),
+    }
+
+
+def results() -> dict[str, Tensor]:
+    """Losses of this process and gradients averaged over all."""
+    found = {}
+    for name, loss in coupled().items():
+        critic, shift = Critic(), nn.Parameter(torch.zeros(D).double())  # the generator's parameter
+        value = loss(critic, share(seeded_normal(REAL, D)), share(seeded_normal(FAKE, D, seed=1)) + shift)
+        value.backward()
+        average_gradients([critic.weight, shift])
+        assert critic.weight.grad is not None and shift.grad is not None
+        found |= {name: value.detach(), f"{name}, critic": critic.weight.grad, f"{name}, shift": shift.grad}
+    return found | discrete()
+
+
+def discrete() -> dict[str, Tensor]:
+    generator, z = ColumnGenerator(seeded_normal(B, D)), share(torch.arange(B))
+    samples = (seeded_normal(M, B, D, seed=2) > 0).double()[:, z]
+    estimator = partial(SoftmaxBoundarySeeking(M), real=share((seeded_normal(REAL, D, seed=3) > 0).double()))
+    estimator(Replay(generator, samples), SmoothDiscriminator(torch.Size((D,))), z[:, None]).mean().backward()
+    average_gradients(generator.parameters())
+    assert generator.logits.grad is not None
+    return {"boundary-seeking": generator.logits.grad}
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    torch.save(results(), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    mp.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    expected = results()
+    assert all(bool((value != 0).any()) for value in expected.values())
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert_exact(found[name], value)
