@@ -17,14 +17,25 @@ from discrete_gan.errors import InputError
 from discrete_gan.estimators import Estimator, Exact, Target, multi_sample_bound, parse_estimator
 from discrete_gan.estimators._common import StatefulEstimator
 from discrete_gan.lab.discriminators import Oracle, Tabulated
-from discrete_gan.lab.enumeration import Alphabet, Kind, Replay, all_tuples, alphabet, in_chunks, num_tuples
+from discrete_gan.lab.enumeration import (
+    Kind,
+    OutOfDrawsError,
+    Replay,
+    all_tuples,
+    alphabet,
+    alphabet_size,
+    in_chunks,
+    num_tuples,
+)
 from discrete_gan.lab.problems import Problem
 
 # Numbers in the largest temporary of one call; 32 stands for the hidden layer of a discriminator.
 _CHUNK_NUMBERS, _HIDDEN = 2**23, 32
 # An estimator that couples its latents is called once for each outcome.
 _MOST_SINGLE_CALLS = 1000
-_TIMED_LATENTS, _TIMED_CALLS = 64, 7
+# Draws to hand out; an estimator that wants more is not enumerated anyway.
+_MOST_DRAWS = 4096
+_TIMED_LATENTS, _TIMED_CALLS, _TIMED_SECONDS = 64, 7, 2.0
 
 
 class Analysis(NamedTuple):
@@ -218,12 +229,14 @@ class _Subject(NamedTuple):
 
         The estimator's state is as before afterwards.
         """
-        estimator = copy.deepcopy(self.estimator) if isinstance(self.estimator, nn.Module) else self.estimator
         logits = self.problem.logits[latents] if logits is None else logits
-        generator = Rows(logits) if draws is None else Replay(logits, kind, draws)
+        return self.gradient_through(Rows(logits) if draws is None else Replay(logits, kind, draws), latents)
+
+    def gradient_through(self, generator: "Rows | Replay", latents: Tensor) -> Tensor:
+        """The same, of any generator of one row for each of the latents."""
+        estimator = copy.deepcopy(self.estimator) if isinstance(self.estimator, nn.Module) else self.estimator
         z = torch.eye(len(self.problem.logits), dtype=torch.float64)[latents]
-        loss = estimator(generator, self.discriminator, z)
-        return checked_gradient(loss, generator.logits, self.name)
+        return checked_gradient(estimator(generator, self.discriminator, z), generator.logits, self.name)
 
 
 class Rows(nn.Module):
@@ -287,46 +300,54 @@ class _Traits(NamedTuple):
     evaluations: float
 
 
-def _traits(subject: _Subject, num_rows: int = 4, most_draws: int = 4096) -> _Traits:
-    problem = subject.problem
-    latents = torch.arange(num_rows) % len(problem.logits)
+def _traits(subject: _Subject, num_rows: int = 4) -> _Traits:
+    latents = torch.arange(num_rows) % len(subject.problem.logits)
+    evaluations = _evaluations(subject, latents)
+    found = _all_draws(subject, latents)
+    if found is None:
+        return _Traits(None, 0, False, _coupled(subject, latents, "sample", None), evaluations)
+    kind, draws = found
+    num_draws = len(draws[0])
+    gradients = subject.gradients(latents, kind, draws)
+    # A rotation and a swap make every permutation.
+    rotated, swapped = torch.arange(num_draws).roll(1), torch.arange(num_draws)
+    swapped[:2] = swapped[:2].flip(0)
+    permuted = (
+        subject.gradients(latents, kind, tuple(values[order] for values in draws)) for order in (rotated, swapped)
+    )
+    exchangeable = all(torch.allclose(gradients, other, rtol=1e-9, atol=1e-12) for other in permuted)
+    return _Traits(kind, num_draws, exchangeable, _coupled(subject, latents, kind, draws), evaluations)
+
+
+def _evaluations(subject: _Subject, latents: Tensor) -> float:
     evaluated: list[int] = []
     hook = subject.discriminator.register_forward_hook(lambda module, args, raw: evaluated.append(raw.numel()))
     try:
-        for kind in ("sample", "antithetic_sample"):
-            if kind == "antithetic_sample" and len(problem.event_shape) == 2:
-                continue
-            evaluated.clear()
-            drawn = getattr(Rows(problem.logits[latents])(latents), kind)((most_draws,))
-            draws = drawn if isinstance(drawn, tuple) else (drawn,)
-            before = torch.get_rng_state()
-            replay = Replay(problem.logits[latents], kind, draws)
-            estimator = subject.estimator
-            estimator = copy.deepcopy(estimator) if isinstance(estimator, nn.Module) else estimator
-            z = torch.eye(len(problem.logits), dtype=torch.float64)[latents]
-            checked_gradient(estimator(replay, subject.discriminator, z), replay.logits, subject.name)
-            if torch.equal(before, torch.get_rng_state()):
-                break
-        else:
-            kind, replay = None, None
+        subject.gradients(latents)
     finally:
         hook.remove()
-    evaluations = sum(evaluated) / num_rows
-    if kind is None or replay is None:
-        return _Traits(None, 0, False, _coupled(subject, latents, "sample", None), evaluations)
-    draws = tuple(values[: replay.num_drawn] for values in draws)
-    gradients = subject.gradients(latents, kind, draws)
-    # A rotation and a swap make every permutation.
-    rotated = torch.arange(replay.num_drawn).roll(1)
-    swapped = torch.arange(replay.num_drawn)
-    swapped[:2] = swapped[:2].flip(0)
-    exchangeable = all(
-        torch.allclose(
-            gradients, subject.gradients(latents, kind, tuple(values[order] for values in draws)), rtol=1e-9, atol=1e-12
-        )
-        for order in (rotated, swapped)
-    )
-    return _Traits(kind, replay.num_drawn, exchangeable, _coupled(subject, latents, kind, draws), evaluations)
+    return sum(evaluated) / len(latents)
+
+
+def _all_draws(subject: _Subject, latents: Tensor) -> tuple[Kind, tuple[Tensor, ...]] | None:
+    """Method and draws that are all the randomness of one call; None if there is more, or another kind."""
+    kinds: tuple[Kind, ...] = ("sample", "antithetic_sample")
+    for kind in kinds:
+        logits = subject.problem.logits[latents]
+        draw = getattr(Rows(logits)(latents), kind, None)
+        if draw is None:
+            continue
+        drawn = draw((_MOST_DRAWS,))
+        draws = drawn if isinstance(drawn, tuple) else (drawn,)
+        before = torch.get_rng_state()
+        replay = Replay(logits, kind, draws)
+        try:
+            subject.gradient_through(replay, latents)
+        except OutOfDrawsError:
+            continue
+        if torch.equal(before, torch.get_rng_state()):
+            return kind, tuple(values[: replay.num_drawn] for values in draws)
+    return None
 
 
 def _coupled(subject: _Subject, latents: Tensor, kind: Kind, draws: tuple[Tensor, ...] | None) -> bool:
@@ -367,12 +388,12 @@ def _moments(subject: _Subject, traits: _Traits, most_tuples: int, num_draws: in
 def _enumerated(subject: _Subject, traits: _Traits, latent: int, most_tuples: int, rows: int) -> _Moments | None:
     """Moments of one latent's gradient over every outcome of the draws, None if there are too many."""
     assert traits.kind is not None
-    letters: Alphabet = alphabet(subject.problem.logits[latent], traits.kind)
-    size = len(letters.log_prob)
+    size = alphabet_size(subject.problem.logits[latent], traits.kind)
     limit = min(most_tuples, _MOST_SINGLE_CALLS) if traits.coupled else most_tuples
     count = num_tuples(size, traits.num_draws, exchangeable=traits.exchangeable)
     if count > limit:
         return None
+    letters = alphabet(subject.problem.logits[latent], traits.kind)
     mean = square = torch.zeros(subject.problem.event_shape, dtype=torch.float64)
     tuples = all_tuples(size, traits.num_draws, exchangeable=traits.exchangeable)
     for part in in_chunks(tuples, 1 if traits.coupled else rows):
@@ -428,7 +449,7 @@ def _seconds(subject: _Subject) -> float:
     estimator = copy.deepcopy(estimator) if isinstance(estimator, nn.Module) else estimator
     z = torch.eye(len(subject.problem.logits), dtype=torch.float64)[latents]
     times = []
-    for _ in range(_TIMED_CALLS):
+    while len(times) < _TIMED_CALLS and sum(times) < _TIMED_SECONDS:
         generator = Rows(subject.problem.logits[latents])
         start = time.perf_counter()
         estimator(generator, subject.discriminator, z).sum().backward()

@@ -27,6 +27,11 @@ class Alphabet(NamedTuple):
     log_prob: Tensor
 
 
+def alphabet_size(logits: Tensor, kind: Kind) -> int:
+    """A, without making them: K^D samples, or 3^D antithetic pairs, of logits (D,) or (D, K)."""
+    return (2 if logits.dim() == 1 else logits.shape[1]) ** len(logits) if kind == "sample" else 3 ** len(logits)
+
+
 def alphabet(logits: Tensor, kind: Kind) -> Alphabet:
     """All single samples of one latent, of logits (D,) or (D, K), or all antithetic pairs of binary ones."""
     if kind == "sample":
@@ -42,6 +47,10 @@ def alphabet(logits: Tensor, kind: Kind) -> Alphabet:
     first = one_hot @ p.new_tensor([1, 0, 0]) + one_hot[..., 2] * likelier
     second = one_hot @ p.new_tensor([0, 1, 0]) + one_hot[..., 2] * likelier
     return Alphabet((first, second), outcomes.log_prob(one_hot))
+
+
+class OutOfDrawsError(RuntimeError):
+    """More draws were wanted than there are to hand out."""
 
 
 class Replay(nn.Module):
@@ -71,7 +80,7 @@ class Replay(nn.Module):
         num, start = math.prod(sample_shape), self.num_drawn
         self.num_drawn += num
         if self.num_drawn > len(self.draws[0]):
-            raise RuntimeError(f"replay: {self.num_drawn} draws wanted, {len(self.draws[0])} given")
+            raise OutOfDrawsError(f"replay: {self.num_drawn} draws wanted, {len(self.draws[0])} given")
         parts = tuple(draws[start : start + num].reshape(*sample_shape, *draws.shape[1:]) for draws in self.draws)
         return parts if self.kind == "antithetic_sample" else parts[0]
 

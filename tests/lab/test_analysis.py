@@ -400,3 +400,12 @@ def test_bound_beyond_enumeration_has_no_bias_to_show() -> None:
     found = analyze("vimco", TABLE, num_samples=4, most_tuples=100, num_draws=100)
     assert math.isnan(found.bias)
     assert found.variance != found.variance or found.variance > 0
+
+
+def test_too_many_pairs_or_draws_are_not_enumerated() -> None:
+    # 3^16 pairs would not fit in memory; 5,000 draws are more than are ever handed out.
+    many = PROBLEMS["ising4"](0)
+    generator = many.generator()
+    assert analyze("disarm:num_samples=1", many, discriminator=Oracle(many, generator), num_draws=2).method == "sampled"
+    found = analyze("boundary-seeking:num_samples=5000", TABLE, discriminator=WRONG, num_draws=2)
+    assert (found.method, found.evaluations) == ("sampled", 5000)
