@@ -51,10 +51,11 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.1f} ± {deviation:.1f}"
 
 
-def print_table(cells: dict[tuple[str, str, int], Path], seeds: int, losses: list[str]) -> None:
+def print_table(cells: dict[tuple[str, str, int], Path], args: argparse.Namespace) -> None:
+    seeds, losses = args.seeds, args.losses
     print("| setting | loss | Frechet distance | times the floor | classes above 2 % | collapsed | seconds | failed |")
     print("|---|---|---|---|---|---|---|---|")
-    for setting in SETTINGS:
+    for setting in args.settings:
         for loss in losses:
             files = [cells[setting, loss, seed] / "results.json" for seed in range(seeds)]
             runs = [json.loads(file.read_text()) for file in files if file.exists()]
@@ -75,11 +76,12 @@ def print_table(cells: dict[tuple[str, str, int], Path], seeds: int, losses: lis
             print(f"| {' | '.join(row)} |")
 
 
-def save_picture(path: Path, cells: dict[tuple[str, str, int], Path], losses: list[str]) -> None:
+def save_picture(path: Path, cells: dict[tuple[str, str, int], Path], args: argparse.Namespace) -> None:
     """Samples of the first seed, settings down, losses across."""
-    figure = Figure(figsize=(3.1 * len(losses), 3.3 * len(SETTINGS)), dpi=90, layout="constrained")
-    grid = figure.subplots(len(SETTINGS), len(losses), squeeze=False)
-    for row, setting in zip(grid, SETTINGS, strict=True):
+    settings, losses = args.settings, args.losses
+    figure = Figure(figsize=(3.1 * len(losses), 3.3 * len(settings)), dpi=90, layout="constrained")
+    grid = figure.subplots(len(settings), len(losses), squeeze=False)
+    for row, setting in zip(grid, settings, strict=True):
         for axes, loss in zip(row, losses, strict=True):
             axes.set_axis_off()
             axes.set_title(f"{loss}: {setting}", fontsize=8)
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data/fashion_mnist")
     parser.add_argument("--out", type=Path, default=Path("runs/stress"))
     parser.add_argument("--losses", nargs="+", default=["gan", "softmax"])
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=3)
@@ -107,15 +110,15 @@ def main() -> None:
     cells = {
         (setting, loss, seed): args.out / f"{names[setting]}-{loss}-{seed}"
         for seed in range(args.seeds)
-        for setting in SETTINGS
+        for setting in args.settings
         for loss in args.losses
     }
     with ThreadPoolExecutor(args.jobs) as pool:
         for (setting, loss, seed), folder in cells.items():
             options = [*SETTINGS[setting], "--loss", loss, "--seed", str(seed)]
             pool.submit(train, folder, options, args)
-    print_table(cells, args.seeds, args.losses)
-    save_picture(args.out / "samples.png", cells, args.losses)
+    print_table(cells, args)
+    save_picture(args.out / "samples.png", cells, args)
 
 
 if __name__ == "__main__":
