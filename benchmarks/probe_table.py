@@ -8,8 +8,6 @@ All see the same averaged generator, discriminator and 64 latents. Run with::
 
 import argparse
 import copy
-import statistics
-import time
 from pathlib import Path
 
 import torch
@@ -43,7 +41,7 @@ ESTIMATORS = (
     "st-gumbel-softmax:num_samples=20",
     "gumbel-rao:num_samples=20",
 )
-_LATENTS, _WARM_UP, _TIMED = 64, 100, 5
+_LATENTS, _WARM_UP = 64, 100
 
 
 def load_discriminator(directory: RunDirectory) -> nn.Module:
@@ -65,8 +63,8 @@ def main() -> None:
     torch.manual_seed(0)
     z = generator.latents(_LATENTS)  # type: ignore[operator]
     print(f"{args.run.name}, {args.redraws} redraws, reference of {args.reference} samples\n")
-    print("| estimator | target | evaluations | variance / squared length | cosine to the reference | ms a gradient |")
-    print("|---|---|---|---|---|---|")
+    print("| estimator | target | evaluations | variance / squared length | cosine to the reference |")
+    print("|---|---|---|---|---|")
     for spec in ESTIMATORS:
         torch.manual_seed(0)
         estimator = parse_estimator(spec)
@@ -101,15 +99,6 @@ def adapt(estimator: object, generator: nn.Module, discriminator: nn.Module) -> 
         optimizer.zero_grad()
         loss.mean().backward()
         optimizer.step()
-
-
-def milliseconds(estimator: object, generator: nn.Module, discriminator: nn.Module, z: torch.Tensor) -> float:
-    times = []
-    for _ in range(_TIMED):
-        start = time.perf_counter()
-        estimator(generator, discriminator, z).mean().backward()  # type: ignore[operator]
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from discrete_gan.lab import (
 )
 from discrete_gan.lab.figures import save_analyses, save_curves
 
+_MOST_SAMPLES = 10_000
 _TRAINED = (
     "exact",
     "boundary-seeking",
@@ -42,10 +43,10 @@ _TRAINED = (
 class LabArgs:
     """Measure gradient estimators on problems small enough to enumerate, exactly where that is possible."""
 
-    problem: tuple[str, ...] = ()
-    """table, table3, categories, ising, ising4, parity, missing-modes, equations; several are done in turn. If not
-    given, table, or missing-modes with --train."""
-    estimators: tuple[str, ...] = ()
+    problem: tuple[str, ...] | None = None
+    """One or several of table, table3, categories, ising, ising4, parity, missing-modes, equations. Without it, table,
+    or missing-modes with --train."""
+    estimators: tuple[str, ...] | None = None
     """Names with options as NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION. All if not given (a selection
     with --train)."""
     num_samples: tuple[int, ...] = (2, 4, 8)
@@ -61,7 +62,7 @@ class LabArgs:
     lr: float = 0.05
     """Adam's learning rate of the generator, in training."""
     draws: int = 20_000
-    """Gradients drawn where not all outcomes can be enumerated."""
+    """Gradients drawn where not all outcomes can be enumerated; a twentieth where latents share a baseline."""
     most_tuples: int = 500_000
     """Enumerate up to this many tuples or multisets of samples a latent."""
     seed: int = 0
@@ -87,7 +88,10 @@ def lab(arguments: list[str]) -> None:
 
 
 def _check(args: LabArgs) -> None:
-    for name in args.problem:
+    for option in ("problem", "estimators", "num_samples"):
+        if getattr(args, option) == ():
+            raise InputError(f"--{option.replace('_', '-')}: expected at least one value")
+    for name in args.problem or ():
         if name not in PROBLEMS:
             raise unknown_name("problem", name, PROBLEMS)
     for name in ("num_samples", "steps", "seeds", "draws", "most_tuples"):
@@ -95,12 +99,18 @@ def _check(args: LabArgs) -> None:
         for value in getattr(args, name) if name == "num_samples" else (getattr(args, name),):
             if value < least:
                 raise InputError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}")
-    if not args.num_samples:
-        raise InputError("--num-samples: expected at least one value")
+    if max(args.num_samples) > _MOST_SAMPLES:
+        raise InputError(f"--num-samples: expected at most {_MOST_SAMPLES}, got {max(args.num_samples)}")
+    if not 0 <= args.seed < 2**32:
+        raise InputError(f"--seed: expected a whole number from 0 to below 2^32, got {args.seed}")
     if not 0 < args.lr < math.inf:
         raise InputError(f"--lr: expected a number above 0, got {args.lr}")
-    for spec in args.estimators:
+    for spec in args.estimators or ():
         parse_estimator(spec)  # a mistake in the last name must not cost the minutes of the first
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {args.out}: expected a folder that can be written ({error.strerror})") from None
 
 
 def _specs(spec: str, num_samples: tuple[int, ...]) -> list[str]:

@@ -27,7 +27,7 @@ from discrete_gan.lab.enumeration import (
     in_chunks,
     num_tuples,
 )
-from discrete_gan.lab.problems import Problem
+from discrete_gan.lab.problems import Problem, named_problem
 
 # Numbers in the largest temporary of one call; 32 stands for the hidden layer of a discriminator.
 _CHUNK_NUMBERS, _HIDDEN = 2**23, 32
@@ -94,7 +94,7 @@ class _Moments(NamedTuple):
 
 def analyze(
     estimator: Estimator | str,
-    problem: Problem,
+    problem: Problem | str,
     *,
     num_samples: int | None = None,
     discriminator: nn.Module | None = None,
@@ -112,10 +112,11 @@ def analyze(
 
     Args:
         estimator: Any estimator, or its text for :func:`parse_estimator`.
-        problem: Whose generator is differentiated, at its start.
+        problem: Whose generator is differentiated, at its start; a name stands for ``PROBLEMS[name](0)``.
         num_samples: M, in place of the estimator's own.
         discriminator: Of samples (..., *event), in float64; the oracle if not given.
-        target: What the gradient should be, where the estimator does not state it (``claims.target``).
+        target: What the gradient should be, where the estimator does not state it (``claims.target``). Without
+            either, the target whose gradient has the nearest direction is taken.
         most_tuples: Enumerate no more than this many tuples or multisets a latent.
         num_draws: Gradients drawn a latent otherwise; a twentieth of it, at least 100, where latents are coupled.
         adapt: Calls in which an estimator with parameters or averages adapts them first, by Adam.
@@ -135,6 +136,7 @@ def analyze(
     if num_samples is not None:
         estimator = with_num_samples(estimator, num_samples)
         name = describe(estimator)
+    problem = named_problem(problem)
     generator = problem.generator()
     discriminator = Tabulated(discriminator or Oracle(problem, generator), problem)
     with torch.random.fork_rng(devices=[]):
@@ -151,8 +153,9 @@ def analyze(
     exact = _target_gradients(subject)
     if wanted == "multi-sample":
         exact["multi-sample"] = _bound_gradient(subject, num_own_samples or 1, most_tuples)
-    if guessed:
-        wanted = min(exact, key=lambda each: float((moments.mean - exact[each]).norm() / exact[each].norm()))
+    if guessed:  # by direction, so that a wrong scale shows as a bias and not as another target
+        distance = {each: float((moments.mean - value).norm() / value.norm()) for each, value in exact.items()}
+        wanted = max(exact, key=lambda each: (round(_cosine(moments.mean, exact[each]), 9), -distance[each]))
     reference = exact[cast(Target, wanted)]
     error = moments.mean - reference
     noise = torch.zeros_like(error) if moments.enumerated else (moments.variance / moments.num_outcomes)

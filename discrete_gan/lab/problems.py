@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.errors import unknown_name
 
 
 class ProductMixture(nn.Module):
@@ -215,3 +216,16 @@ PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "missing-modes": missing_modes,
     "equations": equations,
 }
+
+
+def named_problem(problem: Problem | str) -> Problem:
+    """A problem as it is, or the one of that name with seed 0.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if isinstance(problem, Problem):
+        return problem
+    if problem not in PROBLEMS:
+        raise unknown_name("problem", problem, PROBLEMS)
+    return PROBLEMS[problem](0)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from discrete_gan.estimators import Estimator
+from discrete_gan.estimators import Estimator, parse_estimator
 from discrete_gan.lab.analysis import checked_loss
 from discrete_gan.lab.discriminators import DISCRIMINATORS
-from discrete_gan.lab.problems import Problem
+from discrete_gan.lab.problems import Problem, named_problem
 
 
 class Curve(NamedTuple):
@@ -34,8 +34,8 @@ class Curve(NamedTuple):
 
 
 def train(
-    estimator: Estimator,
-    problem: Problem,
+    estimator: Estimator | str,
+    problem: Problem | str,
     *,
     name: str = "",
     discriminator: str = "network",
@@ -48,8 +48,8 @@ def train(
     """Train a problem's generator by Adam, its discriminator brought up to date before every step.
 
     Args:
-        estimator: Any estimator; its state is copied and left alone.
-        problem: What to learn.
+        estimator: Any estimator, or its text for :func:`parse_estimator`; its state is copied and left alone.
+        problem: What to learn; a name stands for ``PROBLEMS[name](0)``.
         name: Of the estimator, for error messages.
         discriminator: Name in :data:`DISCRIMINATORS`.
         steps: Updates of the generator.
@@ -65,6 +65,9 @@ def train(
         InputError: If the estimator returns what is not one finite loss a latent.
         TypeError: If it does not accept the problem's distribution.
     """
+    problem = named_problem(problem)
+    if isinstance(estimator, str):
+        name, estimator = name or estimator, parse_estimator(estimator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rows = list(_records(estimator, problem, name, discriminator, steps, batch_size, lr, every, seed))

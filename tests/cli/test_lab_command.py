@@ -172,6 +172,10 @@ def test_table_and_csv_of_curves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--problem"], "--problem: expected at least one value"),
+        (["--estimators"], "--estimators: expected at least one value"),
+        (["--num-samples", "10001"], "--num-samples: expected at most 10000, got 10001"),
+        (["--seed", "-1"], "--seed: expected a whole number from 0 to below 2^32, got -1"),
         (["--problem", "tabel"], "unknown problem 'tabel': did you mean 'table'? expected one of categories, "),
         (["--estimators", "rebarr"], "unknown estimator 'rebarr': did you mean 'rebar'?"),
         (["--num-samples", "0"], "--num-samples: expected at least 1, got 0"),
@@ -214,3 +218,16 @@ def test_what_does_not_fit_is_left_out_of_all(tmp_path: Path, capsys: pytest.Cap
     output = capsys.readouterr().out
     assert "left out: disarm:num_samples=2: DisArm: expected a generator that returns FactorizedBernoulli" in output
     assert len(rows(tmp_path / "categories-oracle.csv")) == len(ESTIMATORS) - 2
+
+
+def test_folder_that_cannot_be_written_is_found_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(SystemExit) as ended:
+            main(["lab", "--out", str(out)])
+        assert ended.value.code == 2
+        output = capsys.readouterr()
+        assert f"--out {out}: expected a folder that can be written" in output.err
+        assert not output.out

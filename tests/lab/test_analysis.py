@@ -409,3 +409,15 @@ def test_too_many_pairs_or_draws_are_not_enumerated() -> None:
     assert analyze("disarm:num_samples=1", many, discriminator=Oracle(many, generator), num_draws=2).method == "sampled"
     found = analyze("boundary-seeking:num_samples=5000", TABLE, discriminator=WRONG, num_draws=2)
     assert (found.method, found.evaluations) == ("sampled", 5000)
+
+
+def test_guess_is_by_direction() -> None:
+    """A wrong scale is a bias, not another target."""
+
+    def twice(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+        return 2 * Reinforce(2)(generator, discriminator, z)
+
+    found = analyze(twice, "table", discriminator=WRONG)
+    assert found.target == "log-ratio?"
+    assert found.bias == pytest.approx(1, abs=1e-12)
+    assert found.cosine == pytest.approx(1, abs=1e-12)

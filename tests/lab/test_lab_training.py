@@ -105,3 +105,11 @@ def test_bad_estimator_is_named() -> None:
 
     with pytest.raises(InputError, match=r"^estimator mine: returned shape \(3, 16\), expected one loss a latent"):
         train(broken, PROBLEMS["table"](0), name="mine", discriminator="oracle")
+
+
+def test_names_stand_for_estimators_and_problems() -> None:
+    by_name = train("boundary-seeking:num_samples=2", "table", discriminator="oracle", steps=2)
+    made = train(BoundarySeeking(2), PROBLEMS["table"](0), discriminator="oracle", steps=2)
+    assert torch.equal(by_name.divergences, made.divergences)
+    with pytest.raises(InputError, match=r"unknown problem 'tabel': did you mean 'table'"):
+        train("exact", "tabel")
