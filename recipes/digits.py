@@ -14,7 +14,7 @@ from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Run, RunOptions, check_options, diagnostics, seeded
+from discrete_gan.training import Run, RunOptions, check_options, diagnostics, seeded, try_estimator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def main(args: Args) -> None:
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
     # An estimator may have parameters of its own, which descend their own criterion beside the generator.
-    state = run.try_estimator(args.estimator, estimator, generator, discriminator, probe_z)
+    state = try_estimator(run, args.estimator, estimator, generator, discriminator, probe_z)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)

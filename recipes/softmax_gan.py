@@ -10,7 +10,7 @@ Reference:
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import tyro
@@ -61,20 +61,20 @@ class Args(RunOptions):
     """Samples to score at the end."""
 
 
-class Losses(NamedTuple):
-    """Of the raw outputs on a real and a generated batch, real before fake."""
-
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor], Tensor]
-
-
-LOSSES = {
-    "softmax": Losses(softmax_gan.discriminator_loss, softmax_gan.generator_loss),
-    "gan": Losses(gan.discriminator_loss, lambda real, fake: gan.non_saturating_loss(fake).mean()),
-    "wgan-gp": Losses(wasserstein.discriminator_loss, lambda real, fake: wasserstein.generator_loss(fake).mean()),
-    "lsgan": Losses(least_squares.discriminator_loss, lambda real, fake: least_squares.generator_loss(fake).mean()),
-    "hinge": Losses(hinge.discriminator_loss, lambda real, fake: hinge.generator_loss(fake).mean()),
-    "log-ratio": Losses(gan.discriminator_loss, lambda real, fake: log_ratio.generator_loss(fake).mean()),
+DISCRIMINATOR_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "softmax": softmax_gan.discriminator_loss,
+    "gan": gan.discriminator_loss,
+    "wgan-gp": wasserstein.discriminator_loss,
+    "lsgan": least_squares.discriminator_loss,
+    "hinge": hinge.discriminator_loss,
+    "log-ratio": gan.discriminator_loss,
+}
+GENERATOR_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {  # softmax alone looks at real scores too
+    "gan": gan.non_saturating_loss,
+    "wgan-gp": wasserstein.generator_loss,
+    "lsgan": least_squares.generator_loss,
+    "hinge": hinge.generator_loss,
+    "log-ratio": log_ratio.generator_loss,
 }
 
 
@@ -113,7 +113,6 @@ def main(args: Args) -> None:
     discriminator.to(run.device)
     g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
-    losses = LOSSES[args.loss]
     run.track(
         export={"generator": generator, "discriminator": discriminator},
         generator=generator,
@@ -132,22 +131,25 @@ def main(args: Args) -> None:
             with torch.no_grad(), run.autocast():
                 fake = generator(generator.latents(args.batch_size)).sample()
             with run.autocast():
-                d_loss = losses.discriminator(discriminator(real), discriminator(fake))
+                raw_real = discriminator(real)
+                d_loss = DISCRIMINATOR_LOSSES[args.loss](raw_real, discriminator(fake))
                 if args.loss == "wgan-gp":
                     d_loss = d_loss + args.gradient_penalty * wgan_gp_penalty(discriminator, real, fake).mean()
             run.minimize("discriminator", d_loss, d_adam)
-            run.log(d_loss=d_loss)
+            run.log(d_loss=d_loss, raw_real=raw_real.mean())
 
         discriminator.requires_grad_(False)  # no gradients for its weights while the generator learns
         for update in range(args.generator_steps):
-            real = real_batch(step * num_rounds + update)
             with run.autocast():
-                fake = generator(generator.latents(args.batch_size)).rsample()
-                with torch.no_grad():
-                    raw_real = discriminator(real)
-                g_loss = losses.generator(raw_real, discriminator(fake))
+                raw_fake = discriminator(generator(generator.latents(args.batch_size)).rsample())
+                if args.loss == "softmax":
+                    with torch.no_grad():
+                        raw_real = discriminator(real_batch(step * num_rounds + update))
+                    g_loss = softmax_gan.generator_loss(raw_real, raw_fake)
+                else:
+                    g_loss = GENERATOR_LOSSES[args.loss](raw_fake).mean()
             run.minimize("generator", g_loss, g_adam)
-            run.log(g_loss=g_loss, raw_real=raw_real.mean())
+            run.log(g_loss=g_loss)
         discriminator.requires_grad_(True)
 
         if run.due(args.sample_every) and run.rank == 0:

@@ -25,7 +25,7 @@ from discrete_gan.estimators.spec import ESTIMATORS, Estimator, parse_estimator
 from discrete_gan.estimators.straight_through import SlopeAnnealedStraightThrough, StraightThrough, straight_through
 from discrete_gan.estimators.taylor import DoubleCV, MuProp
 from discrete_gan.estimators.temperature import Temperature
-from discrete_gan.estimators.vimco import Vimco, multi_sample_bound, vimco_loss
+from discrete_gan.estimators.vimco import Vimco, vimco_loss
 
 __all__ = [
     "ESTIMATORS",
@@ -57,7 +57,6 @@ __all__ = [
     "disarm_gradient",
     "leave_one_out_loss",
     "maligan",
-    "multi_sample_bound",
     "parse_estimator",
     "reinforce_loss",
     "reinmax_gradient",

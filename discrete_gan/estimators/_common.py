@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.estimators.temperature import Temperature
 
 Objective = Literal["non-saturating", "log-ratio"]
 OBJECTIVES = ("non-saturating", "log-ratio")
@@ -31,6 +34,46 @@ class StatefulEstimator(nn.Module):
         """The call that makes it."""
         names = inspect.signature(type(self)).parameters
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+class TemperedEstimator(StatefulEstimator):
+    """An estimator with a temperature: what all of them take, checked and kept.
+
+    Attributes:
+        schedule: Gives the temperature of each call, and counts it.
+    """
+
+    def __init__(
+        self,
+        temperature: float,
+        num_samples: int,
+        objective: Objective,
+        annealing_rate: float,
+        min_temperature: float,
+    ) -> None:
+        super().__init__()
+        check_at_least("num_samples", num_samples, 1)
+        check_choice("objective", objective, OBJECTIVES)
+        self.temperature, self.num_samples, self.objective = temperature, num_samples, objective
+        self.annealing_rate, self.min_temperature = annealing_rate, min_temperature
+        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
+
+
+@dataclass(frozen=True)
+class LossEstimator:
+    """An estimator of the gradient of E_g[f(x)] without state: what all of them take, checked.
+
+    Attributes:
+        num_samples: M.
+        objective: f, the loss of a sample.
+    """
+
+    num_samples: int = 1
+    objective: Objective = "log-ratio"
+
+    def __post_init__(self) -> None:
+        check_at_least("num_samples", self.num_samples, 1)
+        check_choice("objective", self.objective, OBJECTIVES)
 
 
 @contextmanager
@@ -107,6 +150,27 @@ def loss_of_gradient(g: Factorized, gradient: Tensor) -> Tensor:
     if isinstance(g, FactorizedCategorical):  # a category ruled out: 0 * -inf
         product = torch.where(g.logits.isinf(), torch.zeros_like(product), product)
     return product.flatten(1).sum(dim=1)
+
+
+def jacobian_product(probs: Tensor, slope: Tensor, *, binary: bool) -> Tensor:
+    r"""Gradient in the logits from one in the probabilities: :math:`(diag(p) - p p^\top)\, s`, or p (1 - p) s of bits.
+
+    Args:
+        probs: p, shape (..., D) of bits, (..., D, K) of categories.
+        slope: s, the same shape or one that broadcasts.
+        binary: Which of the two.
+
+    Returns:
+        The broadcast shape. Carries gradient as its arguments do.
+    """
+    if binary:
+        return probs * (1 - probs) * slope
+    return probs * (slope - (probs * slope).sum(dim=-1, keepdim=True))
+
+
+def through_mean(g: Factorized, slope: Tensor) -> Tensor:
+    """Gradient in the logits of a linear function of the mean, from its slope; shape (B, *event). No gradient."""
+    return jacobian_product(g.mean.detach(), slope, binary=isinstance(g, FactorizedBernoulli))
 
 
 def per_sample(value: Tensor, x: Tensor) -> Tensor:

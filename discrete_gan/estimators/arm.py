@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
-    OBJECTIVES,
-    Objective,
+    LossEstimator,
     binary,
     loss_of_gradient,
     per_sample,
@@ -60,7 +58,7 @@ def disarm_gradient(loss: Tensor, antithetic_loss: Tensor, x: Tensor, antithetic
 
 
 @dataclass(frozen=True)
-class Arm:
+class Arm(LossEstimator):
     """ARM estimator, for binary generators: see :func:`arm_gradient`.
 
     Unbiased. Costs 2 ``num_samples`` discriminator evaluations a latent, without a backward pass.
@@ -74,11 +72,6 @@ class Arm:
     """
 
     num_samples: int = 10
-    objective: Objective = "log-ratio"
-
-    def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 1)
-        check_choice("objective", self.objective, OBJECTIVES)
 
     @property
     def claims(self) -> Claims:
@@ -103,7 +96,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class DisArm:
+class DisArm(LossEstimator):
     """DisARM estimator (also U2G), for binary generators: see :func:`disarm_gradient`.
 
     Unbiased, and never of more variance than ARM. Costs 2 ``num_samples`` discriminator evaluations a latent,
@@ -118,11 +111,6 @@ class DisArm:
     """
 
     num_samples: int = 10
-    objective: Objective = "log-ratio"
-
-    def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 1)
-        check_choice("objective", self.objective, OBJECTIVES)
 
     @property
     def claims(self) -> Claims:

@@ -23,9 +23,9 @@ from discrete_gan.estimators._common import (
     losses_and_slopes,
     per_sample,
     sum_over_event,
+    through_mean,
 )
 from discrete_gan.estimators.claims import Claims
-from discrete_gan.estimators.taylor import through_mean
 from discrete_gan.weights import normalized_weights
 
 Control = Literal["tilted", "linear"]

@@ -8,22 +8,20 @@ References:
 import torch
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan._arguments import check_at_least
 from discrete_gan.estimators._common import (
     FACTORIZED,
-    OBJECTIVES,
     Objective,
-    StatefulEstimator,
+    TemperedEstimator,
     factorized,
     frozen,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.estimators.straight_through import straight_through
-from discrete_gan.estimators.temperature import Temperature
 
 
-class GumbelRao(StatefulEstimator):
+class GumbelRao(TemperedEstimator):
     r"""Gumbel-Rao estimator: discrete samples forward, a mean of relaxed Jacobians backward.
 
     For each sample, ``num_gumbels`` Gumbel noises are drawn from their law given the sample, and the Jacobians of
@@ -52,14 +50,9 @@ class GumbelRao(StatefulEstimator):
         annealing_rate: float = 0.0,
         min_temperature: float = 0.1,
     ) -> None:
-        super().__init__()
+        super().__init__(temperature, num_samples, objective, annealing_rate, min_temperature)
         check_at_least("num_gumbels", num_gumbels, 1)
-        check_at_least("num_samples", num_samples, 1)
-        check_choice("objective", objective, OBJECTIVES)
-        self.temperature, self.num_gumbels = temperature, num_gumbels
-        self.num_samples, self.objective = num_samples, objective
-        self.annealing_rate, self.min_temperature = annealing_rate, min_temperature
-        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
+        self.num_gumbels = num_gumbels
 
     @property
     def claims(self) -> Claims:

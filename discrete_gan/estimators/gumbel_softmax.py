@@ -7,21 +7,18 @@ References:
 
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan.estimators._common import (
     FACTORIZED,
-    OBJECTIVES,
     Objective,
-    StatefulEstimator,
+    TemperedEstimator,
     factorized,
     frozen,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
-from discrete_gan.estimators.temperature import Temperature
 
 
-class GumbelSoftmax(StatefulEstimator):
+class GumbelSoftmax(TemperedEstimator):
     r"""Gumbel-softmax estimator, :math:`x = \operatorname{softmax}((l + G) / \tau)` (binary Concrete for D bits).
 
     Exact for the relaxed samples, biased for the discrete ones: the discriminator sees points between the
@@ -49,12 +46,8 @@ class GumbelSoftmax(StatefulEstimator):
         annealing_rate: float = 0.0,
         min_temperature: float = 0.1,
     ) -> None:
-        super().__init__()
-        check_at_least("num_samples", num_samples, 1)
-        check_choice("objective", objective, OBJECTIVES)
-        self.temperature, self.hard, self.num_samples, self.objective = temperature, hard, num_samples, objective
-        self.annealing_rate, self.min_temperature = annealing_rate, min_temperature
-        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
+        super().__init__(temperature, num_samples, objective, annealing_rate, min_temperature)
+        self.hard = hard
 
     @property
     def claims(self) -> Claims:

@@ -7,19 +7,17 @@ References:
 
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
     FACTORIZED,
-    OBJECTIVES,
     Objective,
-    StatefulEstimator,
+    TemperedEstimator,
     factorized,
+    jacobian_product,
     loss_of_gradient,
     losses_and_slopes,
 )
 from discrete_gan.estimators.claims import Claims
-from discrete_gan.estimators.temperature import Temperature
 
 
 def reinmax_gradient(slope: Tensor, x: Tensor, probs: Tensor, tempered: Tensor, *, binary: bool) -> Tensor:
@@ -40,16 +38,10 @@ def reinmax_gradient(slope: Tensor, x: Tensor, probs: Tensor, tempered: Tensor, 
         Shape (M, B, *event). Carries gradient as its arguments do.
     """
     middle = (tempered + x) / 2
-    return 2 * _jacobian_product(middle, slope, binary) - _jacobian_product(probs, slope, binary) / 2
+    return 2 * jacobian_product(middle, slope, binary=binary) - jacobian_product(probs, slope, binary=binary) / 2
 
 
-def _jacobian_product(probs: Tensor, slope: Tensor, binary: bool) -> Tensor:
-    if binary:
-        return probs * (1 - probs) * slope
-    return probs * (slope - (probs * slope).sum(dim=-1, keepdim=True))
-
-
-class ReinMax(StatefulEstimator):
+class ReinMax(TemperedEstimator):
     """ReinMax estimator: see :func:`reinmax_gradient`.
 
     Biased, second order. Costs ``num_samples`` discriminator evaluations a latent, each with a backward pass.
@@ -73,12 +65,7 @@ class ReinMax(StatefulEstimator):
         annealing_rate: float = 0.0,
         min_temperature: float = 0.1,
     ) -> None:
-        super().__init__()
-        check_at_least("num_samples", num_samples, 1)
-        check_choice("objective", objective, OBJECTIVES)
-        self.temperature, self.num_samples, self.objective = temperature, num_samples, objective
-        self.annealing_rate, self.min_temperature = annealing_rate, min_temperature
-        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
+        super().__init__(temperature, num_samples, objective, annealing_rate, min_temperature)
 
     @property
     def claims(self) -> Claims:

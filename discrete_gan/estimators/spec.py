@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from discrete_gan.errors import InputError, unknown_name
 from discrete_gan.estimators.arm import Arm, DisArm
 from discrete_gan.estimators.boundary_seeking import BoundarySeeking, maligan
+from discrete_gan.estimators.checks import checked_loss
 from discrete_gan.estimators.controlled import ControlledBoundarySeeking
 from discrete_gan.estimators.exact import Exact
 from discrete_gan.estimators.gumbel_rao import GumbelRao
@@ -154,7 +154,7 @@ def _hold(function: Callable[..., Any], spec: str, name: str, path: Path) -> Est
     def forward(self: nn.Module, generator: nn.Module, discriminator: nn.Module, z: Tensor, **options: Any) -> Tensor:
         with _blaming(name, path):
             loss = kind.forward(self, generator, discriminator, z, **options)
-        return _checked(loss, name, z)
+        return checked_loss(loss, len(z), name)
 
     function.__class__ = type(kind.__name__, (kind,), {"forward": forward})
     return function
@@ -172,22 +172,10 @@ class _UserEstimator:
     def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor, **options: Any) -> Tensor:
         with _blaming(self._name, self._path):
             loss = self.__wrapped__(generator, discriminator, z, **options)
-        return _checked(loss, self._name, z)
+        return checked_loss(loss, len(z), self._name)
 
     def __repr__(self) -> str:
         return self._spec
-
-
-def _checked(loss: Any, name: str, z: Tensor) -> Tensor:
-    if not isinstance(loss, Tensor):
-        returned = "None" if loss is None else f"a {type(loss).__name__}"
-        raise InputError(f"estimator {name}: returned {returned}, expected a tensor")
-    if loss.shape != (len(z),):
-        expected = f"one loss a latent, {(len(z),)}"
-        raise InputError(f"estimator {name}: returned shape {tuple(loss.shape)}, expected {expected}")
-    if torch.is_grad_enabled() and not loss.requires_grad:
-        raise InputError(f"estimator {name}: its loss carries no gradient, expected one that reaches the generator")
-    return loss
 
 
 @contextmanager

@@ -12,18 +12,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan._arguments import check_choice
 from discrete_gan.estimators._common import (
     FACTORIZED,
-    OBJECTIVES,
+    LossEstimator,
     Objective,
-    StatefulEstimator,
+    TemperedEstimator,
     factorized,
     frozen,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
-from discrete_gan.estimators.temperature import Temperature
 
 Jacobian = Literal["probabilities", "identity"]
 
@@ -42,7 +41,7 @@ def straight_through(x: Tensor, mean: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class StraightThrough:
+class StraightThrough(LossEstimator):
     """Straight-through estimator with the Jacobian of the probabilities (sigmoid or softmax), or with none.
 
     Biased, first order: exact where the discriminator is affine in the sample. Costs ``num_samples``
@@ -59,13 +58,11 @@ class StraightThrough:
         ValueError: If M is below 1, or the objective or the Jacobian is unknown.
     """
 
-    num_samples: int = 1
     objective: Objective = "non-saturating"
     jacobian: Jacobian = "probabilities"
 
     def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 1)
-        check_choice("objective", self.objective, OBJECTIVES)
+        super().__post_init__()
         check_choice("jacobian", self.jacobian, ("probabilities", "identity"))
 
     @property
@@ -87,7 +84,7 @@ class StraightThrough:
             return sample_loss(discriminator(x), self.objective).mean(dim=0)
 
 
-class SlopeAnnealedStraightThrough(StatefulEstimator):
+class SlopeAnnealedStraightThrough(TemperedEstimator):
     r"""Straight-through with a slope that grows: backward, the Jacobian of :math:`\operatorname{softmax}(l / \tau)`.
 
     Samples come from the generator's distribution all the while. The slope is :math:`1/\tau`: at temperature 1 it
@@ -113,12 +110,7 @@ class SlopeAnnealedStraightThrough(StatefulEstimator):
         num_samples: int = 1,
         objective: Objective = "non-saturating",
     ) -> None:
-        super().__init__()
-        check_at_least("num_samples", num_samples, 1)
-        check_choice("objective", objective, OBJECTIVES)
-        self.temperature, self.annealing_rate, self.min_temperature = temperature, annealing_rate, min_temperature
-        self.num_samples, self.objective = num_samples, objective
-        self.schedule = Temperature(temperature, annealing_rate, min_temperature)
+        super().__init__(temperature, num_samples, objective, annealing_rate, min_temperature)
 
     @property
     def claims(self) -> Claims:

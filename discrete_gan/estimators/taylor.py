@@ -12,24 +12,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan._arguments import check_at_least
 from discrete_gan.estimators._common import (
     FACTORIZED,
-    OBJECTIVES,
-    Factorized,
-    Objective,
+    LossEstimator,
     factorized,
     loss_of_gradient,
     losses_and_slopes,
     per_sample,
     sample_loss,
     sum_over_event,
+    through_mean,
 )
 from discrete_gan.estimators.claims import Claims
 
 
 @dataclass(frozen=True)
-class MuProp:
+class MuProp(LossEstimator):
     r"""MuProp: the score function takes what the discriminator's tangent at the mean of the sample leaves.
 
     .. math:: \frac1M \sum_m \big(f(x_m) - f(\mu) - f'(\mu)^\top (x_m - \mu)\big) \nabla \log g(x_m \mid z)
@@ -44,13 +43,6 @@ class MuProp:
     Raises:
         ValueError: If M is below 1 or the objective is unknown.
     """
-
-    num_samples: int = 1
-    objective: Objective = "log-ratio"
-
-    def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 1)
-        check_choice("objective", self.objective, OBJECTIVES)
 
     @property
     def claims(self) -> Claims:
@@ -76,7 +68,7 @@ class MuProp:
 
 
 @dataclass(frozen=True)
-class DoubleCV:
+class DoubleCV(LossEstimator):
     r"""Leave-one-out REINFORCE with two Taylor control variates, one on the loss and one on its baseline.
 
     With :math:`s_m = f'(x_m)` and :math:`\bar s_{-m}` its mean over the other samples, the loss of sample m becomes
@@ -97,11 +89,10 @@ class DoubleCV:
     """
 
     num_samples: int = 20
-    objective: Objective = "log-ratio"
 
     def __post_init__(self) -> None:
         check_at_least("num_samples", self.num_samples, 2, "leave-one-out needs another sample")
-        check_choice("objective", self.objective, OBJECTIVES)
+        super().__post_init__()
 
     @property
     def claims(self) -> Claims:
@@ -127,11 +118,3 @@ class DoubleCV:
         residual = losses - sum_over_event(mean_slope * centered) - (at_mean.sum(dim=0) - at_mean) / others
         score_part = (per_sample(residual, x) * centered).mean(dim=0)
         return loss_of_gradient(g, score_part + through_mean(g, mean_slope.mean(dim=0)))
-
-
-def through_mean(g: Factorized, slope: Tensor) -> Tensor:
-    """Gradient in the logits of a linear function of the mean, from its slope; shape (B, *event), no gradient."""
-    with torch.enable_grad():
-        leaf = g.logits.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad((slope * type(g)(leaf).mean).sum(), leaf)
-    return gradient

@@ -4,7 +4,6 @@ References:
     Variational Inference for Monte Carlo Objectives (Mnih and Rezende, 2016), https://arxiv.org/abs/1602.06725
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -46,11 +45,6 @@ def vimco_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
     replaced = torch.where(itself, others, log_w)
     signal = torch.logsumexp(log_w, dim=0) - torch.logsumexp(replaced, dim=1)
     return -(signal * log_prob).sum(dim=0)
-
-
-def multi_sample_bound(log_w: Tensor) -> Tensor:
-    """Log of the mean weight in nats, shape (B,), of log-ratios of shape (M, B)."""
-    return torch.logsumexp(log_w, dim=0) - math.log(log_w.shape[0])
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,24 @@
 """Bias, variance and cost of a gradient estimator on an enumerable problem."""
 
-import copy
 import dataclasses
 import functools
 import inspect
 import math
-import statistics
-import time
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.errors import InputError
-from discrete_gan.estimators import Estimator, Exact, Target, multi_sample_bound, parse_estimator
+from discrete_gan.estimators import Estimator, Exact, Target, parse_estimator
 from discrete_gan.estimators._common import StatefulEstimator
 from discrete_gan.lab.discriminators import Oracle, Tabulated
-from discrete_gan.lab.enumeration import (
-    Kind,
-    OutOfDrawsError,
-    Replay,
-    all_tuples,
-    alphabet,
-    alphabet_size,
-    in_chunks,
-    num_tuples,
-)
+from discrete_gan.lab.enumeration import num_tuples
+from discrete_gan.lab.moments import find_moments
 from discrete_gan.lab.problems import Problem, named_problem
-
-# Numbers in the largest temporary of one call; 32 stands for the hidden layer of a discriminator.
-_CHUNK_NUMBERS, _HIDDEN = 2**23, 32
-# An estimator that couples its latents is called once for each outcome.
-_MOST_SINGLE_CALLS = 1000
-# Draws to hand out; an estimator that wants more is not enumerated anyway.
-_MOST_DRAWS = 4096
-_TIMED_LATENTS, _TIMED_CALLS, _TIMED_SECONDS = 64, 7, 2.0
+from discrete_gan.lab.subject import Subject, adapted, seconds_a_call
+from discrete_gan.lab.traits import Traits, find_traits
+from discrete_gan.weights import log_partition
 
 
 class Analysis(NamedTuple):
@@ -81,15 +64,6 @@ class Analysis(NamedTuple):
     evaluations: float
     seconds: float
     gradient: Tensor
-
-
-class _Moments(NamedTuple):
-    """Mean gradient (L, *event), variance of each component of it for one draw, and the number of outcomes."""
-
-    mean: Tensor
-    variance: Tensor
-    num_outcomes: int
-    enumerated: bool
 
 
 def analyze(
@@ -141,11 +115,11 @@ def analyze(
     discriminator = Tabulated(discriminator or Oracle(problem, generator), problem)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        estimator = _adapted(estimator, name, problem, discriminator, adapt)
-        subject = _Subject(estimator, name, problem, discriminator)
-        traits = _traits(subject)
-        moments = _moments(subject, traits, most_tuples, num_draws)
-        seconds = _seconds(subject)
+        estimator = adapted(estimator, problem, discriminator, adapt)
+        subject = Subject(estimator, name, problem, discriminator)
+        traits = find_traits(subject)
+        moments = find_moments(subject, traits, most_tuples, num_draws)
+        seconds = seconds_a_call(subject)
     claims = getattr(estimator, "claims", None)
     wanted: Target | None = target or (claims.target if claims is not None else None)
     guessed = wanted is None
@@ -213,253 +187,6 @@ def with_num_samples(estimator: Estimator, num_samples: int) -> Estimator:
     raise InputError(f"estimator {name}: it takes no num_samples")
 
 
-class _Subject(NamedTuple):
-    """What is studied."""
-
-    estimator: Estimator
-    name: str
-    problem: Problem
-    discriminator: nn.Module
-
-    def gradients(
-        self,
-        latents: Tensor,
-        kind: Kind = "sample",
-        draws: tuple[Tensor, ...] | None = None,
-        logits: Tensor | None = None,
-    ) -> Tensor:
-        """One gradient for each row, shape (R, *event), of latents with numbers (R,), on given draws or drawn ones.
-
-        The estimator's state is as before afterwards.
-        """
-        logits = self.problem.logits[latents] if logits is None else logits
-        return self.gradient_through(Rows(logits) if draws is None else Replay(logits, kind, draws), latents)
-
-    def gradient_through(self, generator: "Rows | Replay", latents: Tensor) -> Tensor:
-        """The same, of any generator of one row for each of the latents."""
-        estimator = copy.deepcopy(self.estimator) if isinstance(self.estimator, nn.Module) else self.estimator
-        z = torch.eye(len(self.problem.logits), dtype=torch.float64)[latents]
-        return checked_gradient(estimator(generator, self.discriminator, z), generator.logits, self.name)
-
-
-class Rows(nn.Module):
-    """A generator with free logits for each row, whatever z is."""
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.logits = nn.Parameter(logits)
-
-    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
-        """The rows' distributions."""
-        return FactorizedBernoulli(self.logits) if self.logits.dim() == 2 else FactorizedCategorical(self.logits)
-
-
-def checked_loss(loss: object, num_latents: int, name: str) -> Tensor:
-    """What the estimator of that name returned, if it is one finite loss a latent.
-
-    Raises:
-        InputError: If it is not.
-    """
-    expected = f"expected one loss a latent, a tensor of shape ({num_latents},)"
-    if not isinstance(loss, Tensor):
-        raise InputError(f"estimator {name}: returned {type(loss).__name__}, {expected}")
-    if loss.shape != (num_latents,):
-        raise InputError(f"estimator {name}: returned shape {tuple(loss.shape)}, {expected}")
-    if not bool(loss.isfinite().all()):
-        raise InputError(f"estimator {name}: its loss is not finite, expected finite numbers")
-    return loss
-
-
-def checked_gradient(loss: object, logits: Tensor, name: str) -> Tensor:
-    """Gradient of the summed losses, finite and of the shape of the logits (R, *event).
-
-    Raises:
-        InputError: If what the estimator returned is not one finite loss a latent with a finite gradient.
-    """
-    loss = checked_loss(loss, len(logits), name)
-    gradient = torch.autograd.grad(loss.sum(), logits, allow_unused=True)[0] if loss.requires_grad else None
-    if gradient is None:
-        raise InputError(f"estimator {name}: its loss carries no gradient, expected one that reaches the generator")
-    if not bool(gradient.isfinite().all()):
-        raise InputError(f"estimator {name}: its gradient is not finite, expected finite numbers")
-    return gradient
-
-
-class _Traits(NamedTuple):
-    """How an estimator draws.
-
-    Attributes:
-        kind: Method whose draws are all its randomness; None if it draws otherwise.
-        num_draws: Draws a latent; 0 with a kind means that nothing is random.
-        exchangeable: Whether the order of the draws changes nothing.
-        coupled: Whether the gradient of one latent depends on the other latents.
-        evaluations: Of the discriminator, a latent.
-    """
-
-    kind: Kind | None
-    num_draws: int
-    exchangeable: bool
-    coupled: bool
-    evaluations: float
-
-
-def _traits(subject: _Subject, num_rows: int = 4) -> _Traits:
-    latents = torch.arange(num_rows) % len(subject.problem.logits)
-    evaluations = _evaluations(subject, latents)
-    found = _all_draws(subject, latents)
-    if found is None:
-        return _Traits(None, 0, False, _coupled(subject, latents, "sample", None), evaluations)
-    kind, draws = found
-    num_draws = len(draws[0])
-    gradients = subject.gradients(latents, kind, draws)
-    # A rotation and a swap make every permutation.
-    rotated, swapped = torch.arange(num_draws).roll(1), torch.arange(num_draws)
-    swapped[:2] = swapped[:2].flip(0)
-    permuted = (
-        subject.gradients(latents, kind, tuple(values[order] for values in draws)) for order in (rotated, swapped)
-    )
-    exchangeable = all(torch.allclose(gradients, other, rtol=1e-9, atol=1e-12) for other in permuted)
-    return _Traits(kind, num_draws, exchangeable, _coupled(subject, latents, kind, draws), evaluations)
-
-
-def _evaluations(subject: _Subject, latents: Tensor) -> float:
-    evaluated: list[int] = []
-    hook = subject.discriminator.register_forward_hook(lambda module, args, raw: evaluated.append(raw.numel()))
-    try:
-        subject.gradients(latents)
-    finally:
-        hook.remove()
-    return sum(evaluated) / len(latents)
-
-
-def _all_draws(subject: _Subject, latents: Tensor) -> tuple[Kind, tuple[Tensor, ...]] | None:
-    """Method and draws that are all the randomness of one call; None if there is more, or another kind."""
-    kinds: tuple[Kind, ...] = ("sample", "antithetic_sample")
-    for kind in kinds:
-        logits = subject.problem.logits[latents]
-        draw = getattr(Rows(logits)(latents), kind, None)
-        if draw is None:
-            continue
-        drawn = draw((_MOST_DRAWS,))
-        draws = drawn if isinstance(drawn, tuple) else (drawn,)
-        before = torch.get_rng_state()
-        replay = Replay(logits, kind, draws)
-        try:
-            subject.gradient_through(replay, latents)
-        except OutOfDrawsError:
-            continue
-        if torch.equal(before, torch.get_rng_state()):
-            return kind, tuple(values[: replay.num_drawn] for values in draws)
-    return None
-
-
-def _coupled(subject: _Subject, latents: Tensor, kind: Kind, draws: tuple[Tensor, ...] | None) -> bool:
-    """Whether the gradient of the first row changes with the logits and the draws of the others."""
-    gradients = []
-    for change in (False, True):
-        logits = subject.problem.logits[latents].clone()
-        if change:
-            logits[1:] += 1
-            if draws is not None:
-                draws = tuple(torch.cat([values[:, :1], values[:, 1:].flip(0, -1)], dim=1) for values in draws)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            gradients.append(subject.gradients(latents, kind, draws, logits)[0])
-    return not torch.allclose(*gradients, rtol=1e-9, atol=1e-12)
-
-
-def _moments(subject: _Subject, traits: _Traits, most_tuples: int, num_draws: int) -> _Moments:
-    num_latents = len(subject.problem.logits)
-    rows = max(1, int(_CHUNK_NUMBERS / max(traits.evaluations, 1) / max(subject.problem.event_shape.numel(), _HIDDEN)))
-    if traits.kind is not None and (num_latents == 1 or not traits.coupled):
-        if traits.num_draws == 0:
-            mean = subject.gradients(torch.arange(num_latents)) / num_latents
-            return _Moments(mean, torch.zeros_like(mean), 1, True)
-        parts = []
-        for latent in range(num_latents):
-            part = _enumerated(subject, traits, latent, most_tuples, rows)
-            if part is None:
-                break
-            parts.append(part)
-        else:
-            mean = torch.stack([part.mean for part in parts]) / num_latents
-            variance = torch.stack([part.variance for part in parts]) / num_latents**2
-            return _Moments(mean, variance, parts[0].num_outcomes, True)
-    return _sampled(subject, traits, num_draws, rows)
-
-
-def _enumerated(subject: _Subject, traits: _Traits, latent: int, most_tuples: int, rows: int) -> _Moments | None:
-    """Moments of one latent's gradient over every outcome of the draws, None if there are too many."""
-    assert traits.kind is not None
-    size = alphabet_size(subject.problem.logits[latent], traits.kind)
-    limit = min(most_tuples, _MOST_SINGLE_CALLS) if traits.coupled else most_tuples
-    count = num_tuples(size, traits.num_draws, exchangeable=traits.exchangeable)
-    if count > limit:
-        return None
-    letters = alphabet(subject.problem.logits[latent], traits.kind)
-    mean = square = torch.zeros(subject.problem.event_shape, dtype=torch.float64)
-    tuples = all_tuples(size, traits.num_draws, exchangeable=traits.exchangeable)
-    for part in in_chunks(tuples, 1 if traits.coupled else rows):
-        probability = (letters.log_prob[part.draws].sum(dim=0) + part.log_count).exp()
-        draws = tuple(values[part.draws] for values in letters.values)
-        gradients = subject.gradients(torch.full((part.draws.shape[1],), latent), traits.kind, draws)
-        mean = mean + torch.einsum("t,t...->...", probability, gradients)
-        square = square + torch.einsum("t,t...->...", probability, gradients.square())
-    return _Moments(mean, (square - mean.square()).clamp(min=0), count, True)
-
-
-def _sampled(subject: _Subject, traits: _Traits, num_draws: int, rows: int) -> _Moments:
-    num_latents = len(subject.problem.logits)
-    if traits.coupled:  # one gradient of all latents a call
-        num_draws, per_call = max(num_draws // 20, 100), 1
-    else:
-        per_call = max(1, min(num_draws, rows // num_latents))
-    mean = square = torch.zeros_like(subject.problem.logits)
-    done = 0
-    while done < num_draws:
-        num = min(per_call, num_draws - done)
-        gradients = subject.gradients(torch.arange(num_latents).repeat(num)).unflatten(0, (num, num_latents))
-        mean = mean + gradients.sum(dim=0) / num_latents / num_draws
-        square = square + (gradients / num_latents).square().sum(dim=0) / num_draws
-        done += num
-    variance = (square - mean.square()).clamp(min=0) * (num_draws / (num_draws - 1))
-    return _Moments(mean, variance, num_draws, False)
-
-
-def _adapted(estimator: Estimator, name: str, problem: Problem, discriminator: nn.Module, calls: int) -> Estimator:
-    """A copy in float64 whose parameters and averages fit the problem, if it has any."""
-    if not isinstance(estimator, nn.Module):
-        return estimator
-    estimator = copy.deepcopy(estimator).double()
-    if not any(True for _ in (*estimator.parameters(), *estimator.buffers())):
-        return estimator
-    generator = problem.generator()
-    parameters = [parameter for parameter in estimator.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=0.02) if parameters else None
-    for _ in range(max(calls, 1)):  # once at least, for parameters that take their shape from the first call
-        loss = estimator(generator, discriminator, generator.latents(_TIMED_LATENTS))
-        if optimizer is None or not isinstance(loss, Tensor):
-            continue
-        optimizer.zero_grad()
-        loss.mean().backward()
-        optimizer.step()
-    return cast(Estimator, estimator)
-
-
-def _seconds(subject: _Subject) -> float:
-    latents = torch.arange(_TIMED_LATENTS) % len(subject.problem.logits)
-    estimator = subject.estimator
-    estimator = copy.deepcopy(estimator) if isinstance(estimator, nn.Module) else estimator
-    z = torch.eye(len(subject.problem.logits), dtype=torch.float64)[latents]
-    times = []
-    while len(times) < _TIMED_CALLS and sum(times) < _TIMED_SECONDS:
-        generator = Rows(subject.problem.logits[latents])
-        start = time.perf_counter()
-        estimator(generator, subject.discriminator, z).sum().backward()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def _num_samples(estimator: Estimator) -> int | None:
     """M of an estimator: an attribute, or a keyword of a function."""
     if hasattr(estimator, "num_samples"):
@@ -468,7 +195,7 @@ def _num_samples(estimator: Estimator) -> int | None:
     return None if parameter is None or parameter.default is parameter.empty else int(parameter.default)
 
 
-def _target_gradients(subject: _Subject) -> dict[Target, Tensor]:
+def _target_gradients(subject: Subject) -> dict[Target, Tensor]:
     """Exact gradients of the mean loss over latents, shape (L, *event)."""
     latents = torch.arange(len(subject.problem.logits))
     gradients: dict[Target, Tensor] = {}
@@ -478,19 +205,19 @@ def _target_gradients(subject: _Subject) -> dict[Target, Tensor]:
     return gradients
 
 
-def _bound_gradient(subject: _Subject, num_samples: int, most_tuples: int) -> Tensor:
+def _bound_gradient(subject: Subject, num_samples: int, most_tuples: int) -> Tensor:
     """That of the multi-sample bound; NaN where it cannot be enumerated."""
     if num_tuples(len(subject.problem.log_p), num_samples, exchangeable=True) > most_tuples:
         return torch.full_like(subject.problem.logits, math.nan)
     bound = subject._replace(estimator=functools.partial(_bound, num_samples=num_samples), name="bound")
-    return _moments(bound, _Traits("sample", num_samples, True, False, num_samples), most_tuples, 0).mean
+    return find_moments(bound, Traits("sample", num_samples, True, False, num_samples), most_tuples, 0).mean
 
 
 def _bound(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int) -> Tensor:
     """The multi-sample bound by the plain score function: unbiased, and as noisy as can be."""
     g = generator(z)
     x = g.sample((num_samples,))
-    return -(multi_sample_bound(discriminator(x)).detach() * g.log_prob(x).sum(dim=0))
+    return -(log_partition(discriminator(x)).detach() * g.log_prob(x).sum(dim=0))
 
 
 def _kl_gradients(problem: Problem) -> tuple[Tensor, Tensor]:

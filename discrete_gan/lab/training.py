@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.estimators import Estimator, parse_estimator
-from discrete_gan.lab.analysis import checked_loss
 from discrete_gan.lab.discriminators import DISCRIMINATORS
 from discrete_gan.lab.problems import Problem, named_problem
+from discrete_gan.lab.subject import finite_loss
 
 
 class Curve(NamedTuple):
@@ -109,7 +109,7 @@ def _records(
         z = generator.latents(batch_size)
         hook = discriminator.register_forward_hook(count)
         start = time.perf_counter()
-        loss = checked_loss(estimator(generator, discriminator, z), batch_size, name)
+        loss = finite_loss(estimator(generator, discriminator, z), batch_size, name)
         adam.zero_grad()
         loss.mean().backward()
         seconds += time.perf_counter() - start

@@ -6,6 +6,7 @@ from discrete_gan.training.options import Precision, RunOptions, check_options
 from discrete_gan.training.run import Run
 from discrete_gan.training.sampling import generate
 from discrete_gan.training.seeds import derive_seed, seeded
+from discrete_gan.training.trial import try_estimator
 
 __all__ = [
     "Precision",
@@ -17,4 +18,5 @@ __all__ = [
     "diagnostics",
     "generate",
     "seeded",
+    "try_estimator",
 ]

@@ -1,29 +1,25 @@
 """One training run: its device, random streams, progress, logs and checkpoints."""
 
-import copy
 import inspect
 import math
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from tqdm import tqdm
 
 from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.interrupts import interrupts_collected
+from discrete_gan.training.launch import launch
 from discrete_gan.training.options import RunOptions, check_options
-from discrete_gan.training.seeds import derive_seed, seeded
+from discrete_gan.training.seeds import derive_seed
 
 
 class Stateful(Protocol):
@@ -87,7 +83,7 @@ class Run:
         self.options = options
         self.total = steps
         self.step = 0
-        self.fabric = _launch(options)
+        self.fabric = launch(options)
         self.device = self.fabric.device
         self.rank = self.fabric.global_rank
         self.world_size = self.fabric.world_size
@@ -111,43 +107,6 @@ class Run:
     def autocast(self) -> AbstractContextManager[None]:
         """Context of the forward passes: the run's precision."""
         return self.fabric.autocast()
-
-    def try_estimator(
-        self, name: str, estimator: Callable[..., Tensor], generator: nn.Module, discriminator: nn.Module, z: Tensor
-    ) -> nn.Module:
-        """Call an estimator once before the steps, on copies of the networks: one that cannot work writes nothing.
-
-        Args:
-            name: The estimator as the user wrote it, for the error message.
-            estimator: Returns one loss a latent, shape (B,). Moved to the run's device if it is a module.
-            generator: On the run's device.
-            discriminator: On the run's device.
-            z: Latents, shape (B, latent_dim), at least 2 for batch norm.
-
-        Returns:
-            The estimator's state, an empty module if it has none: to be tracked, its parameters optimized with the
-            generator's. Lazy parameters have become real ones, the same in every process; the rest is as before.
-
-        Raises:
-            InputError: If it refuses the networks, or its gradient does not reach the generator.
-        """
-        state = estimator if isinstance(estimator, nn.Module) else nn.Module()
-        state.to(self.device)
-        before = copy.deepcopy({key: value for key, value in state.state_dict().items() if not is_lazy(value)})
-        generator, discriminator = copy.deepcopy((generator, discriminator))
-        try:
-            with seeded(self.options.seed, "estimator"), self.autocast():
-                loss = estimator(generator, discriminator, z).sum()
-        except InputError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise InputError(f"estimator {name}: {error}") from error
-        parameters = list(generator.parameters())
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else ()
-        if all(gradient is None for gradient in gradients):
-            raise InputError(f"estimator {name}: expected a loss whose gradient reaches the generator, it does not")
-        state.load_state_dict(before, strict=False)
-        return state
 
     def track(self, *, export: dict[str, nn.Module], **stateful: Stateful) -> None:
         """Make the run directory, or take up its last checkpoint if the run is resumed.
@@ -204,7 +163,7 @@ class Run:
             dynamic_ncols=True,
         )
         self._resumed_at = time.perf_counter()
-        with bar, _interrupts() as interrupts:
+        with bar, interrupts_collected() as interrupts:
             for step in range(first, self.total):
                 torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
                 self.step = step + 1
@@ -301,53 +260,3 @@ class Run:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(self.directory.path), purge_step=self.step + 1)
-
-
-def _launch(options: RunOptions) -> Fabric:
-    """Fabric on the device asked for, one process unless torchrun started several."""
-    kind, _, index = options.device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise InputError(f"--device {options.device}: expected auto, cpu, cuda, cuda:INDEX or mps")
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if kind == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
-        raise InputError(f"--device {options.device}: there is none on this machine, expected another device")
-    fabric = Fabric(
-        accelerator=kind,
-        devices=[int(index)] if index and kind == "cuda" else processes,
-        strategy="ddp" if processes > 1 else "auto",
-        precision=_fast_precision(kind) if options.precision == "auto" else options.precision,
-    )
-    fabric.launch()
-    return fabric
-
-
-def _fast_precision(kind: str) -> Literal["32-true", "bf16-mixed"]:
-    """Mixed bfloat16 where there are matrix units for it; elsewhere it is emulated and slower."""
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    has_units = torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else kind == "cpu" and amx()
-    return "bf16-mixed" if has_units else "32-true"
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collect a first Ctrl-C in a list instead of raising; a second one raises as usual."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        tqdm.write("finishing this step and saving; press Ctrl-C again to stop at once")
-
-    try:
-        previous = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: leave signals alone
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -19,7 +19,7 @@ from discrete_gan.cli.recipes import recipe_files
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import Arm, Estimator, Nvil, Relax, SlopeAnnealedStraightThrough
 from discrete_gan.models import Generator, MLPDiscriminator, MLPGenerator
-from discrete_gan.training import Run, RunOptions
+from discrete_gan.training import Run, RunOptions, try_estimator
 
 QUICK = ["--steps", "12", "--log-every", "4", "--sample-every", "6", "--checkpoint-every", "6", "--num-scored", "50"]
 
@@ -243,7 +243,7 @@ class TestTryEstimator:
             buffers = copy.deepcopy(networks[0].state_dict())
             torch.manual_seed(seed)
             random = torch.get_rng_state()
-            state = run.try_estimator("mine", estimator, *networks)
+            state = try_estimator(run, "mine", estimator, *networks)
             assert state is estimator
             assert torch.equal(torch.get_rng_state(), random)
             torch.testing.assert_close(networks[0].state_dict(), buffers, rtol=0, atol=0)
@@ -255,15 +255,15 @@ class TestTryEstimator:
 
     def test_function_has_no_state(self) -> None:
         run = Run(Options(device="cpu"), steps=1, data={})
-        assert not run.try_estimator("mine", lambda g, d, z: g(z).logits.sum(1), *self.networks()).state_dict()
+        assert not try_estimator(run, "mine", lambda g, d, z: g(z).logits.sum(1), *self.networks()).state_dict()
 
     def test_refusals_name_the_estimator(self) -> None:
         run = Run(Options(device="cpu"), steps=1, data={})
         with pytest.raises(InputError, match=r"^estimator arm: Arm: expected a generator that returns FactorizedBern"):
-            run.try_estimator("arm", Arm(), *self.networks(num_categories=3))
+            try_estimator(run, "arm", Arm(), *self.networks(num_categories=3))
         for useless in (lambda g, d, z: d(g(z).sample()), lambda g, d, z: g(z).log_prob(g(z).sample()).detach()):
             with pytest.raises(InputError, match=r"^estimator mine.py:f: .*gradient reaches the generator"):
-                run.try_estimator("mine.py:f", useless, *self.networks())
+                try_estimator(run, "mine.py:f", useless, *self.networks())
 
 
 @pytest.mark.parametrize(

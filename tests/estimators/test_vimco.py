@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from discrete_gan.estimators import Vimco, multi_sample_bound, vimco_loss
+from discrete_gan.estimators import Vimco, vimco_loss
 from tests.problems import PROBLEMS, Problem, assert_exact, seeded_normal
 
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
@@ -43,12 +43,6 @@ def test_signal_of_each_sample_by_its_definition() -> None:
         others = torch.cat([w[:m], w[m + 1 :]])
         geometric = others.prod(dim=0) ** (1 / 3)
         assert_exact(-gradient[m], (w.mean(dim=0) / ((others.sum(dim=0) + geometric) / 4)).log())
-
-
-def test_bound_is_the_log_of_the_mean_weight() -> None:
-    log_w = seeded_normal(4, 3)
-    assert_exact(multi_sample_bound(log_w), log_w.exp().mean(dim=0).log())
-    assert_exact(multi_sample_bound(log_w + 1000), log_w.exp().mean(dim=0).log() + 1000)
 
 
 def test_a_common_factor_of_the_weights_changes_nothing() -> None:

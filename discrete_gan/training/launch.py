@@ -1,0 +1,38 @@
+"""The device and the processes of a run."""
+
+import os
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from discrete_gan.errors import InputError
+from discrete_gan.training.options import RunOptions
+
+
+def launch(options: RunOptions) -> Fabric:
+    """Fabric on the device asked for, one process unless torchrun started several."""
+    kind, _, index = options.device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise InputError(f"--device {options.device}: expected auto, cpu, cuda, cuda:INDEX or mps")
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
+        raise InputError(f"--device {options.device}: there is none on this machine, expected another device")
+    fabric = Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index and kind == "cuda" else processes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision=_fast_precision(kind) if options.precision == "auto" else options.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _fast_precision(kind: str) -> Literal["32-true", "bf16-mixed"]:
+    """Mixed bfloat16 where there are matrix units for it; elsewhere it is emulated and slower."""
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    has_units = torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else kind == "cpu" and amx()
+    return "bf16-mixed" if has_units else "32-true"
