@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import GAN
-from discrete_gan.estimators import parse_estimator
+from discrete_gan.estimators import parse_estimator, with_real
 from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
@@ -66,8 +66,11 @@ def main(args: Args) -> None:
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
+        probe_real = binarize(images[batches.indices(0, device=run.device)], args.binarize, data.maximum)
+    # An estimator that takes real samples gets them here; any other one stays as it is.
+    probed = with_real(estimator, probe_real)
     # An estimator may have parameters of its own, which descend their own criterion beside the generator.
-    state = try_estimator(run, args.estimator, estimator, generator, discriminator, probe_z)
+    state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
@@ -94,7 +97,7 @@ def main(args: Args) -> None:
 
         z = generator.latents(args.batch_size)
         with run.autocast():
-            g_loss = estimator(generator, discriminator, z).mean()
+            g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
         run.minimize("generator", g_loss, g_adam)
         average.update_parameters(generator)
 
@@ -102,7 +105,7 @@ def main(args: Args) -> None:
         if run.probing:
             options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
             with run.autocast():
-                run.log(**probe(estimator, generator, discriminator, probe_z, **options))
+                run.log(**probe(probed, generator, discriminator, probe_z, **options))
         if run.logging:
             run.log(**diagnostics(generator, discriminator, real, z))
         if run.due(args.sample_every) and run.rank == 0:

@@ -1,13 +1,13 @@
 """Gradient estimators: callables ``(generator, discriminator, z) -> loss`` of shape (B,).
 
 The gradient of the loss with respect to the generator is the estimate. Any function of that signature is an
-estimator too: there is nothing to register and nothing to inherit.
+estimator too: there is nothing to register and nothing to inherit. One that also needs real samples takes them as
+``real``, and :func:`with_real` gives them.
 """
 
 from discrete_gan.estimators.arm import Arm, DisArm, arm_gradient, disarm_gradient
 from discrete_gan.estimators.boundary_seeking import (
     BoundarySeeking,
-    SoftmaxBoundarySeeking,
     boundary_seeking_loss,
     maligan,
     softmax_boundary_seeking_loss,
@@ -18,6 +18,7 @@ from discrete_gan.estimators.exact import Exact
 from discrete_gan.estimators.gumbel_rao import GumbelRao
 from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax, st_gumbel_softmax
 from discrete_gan.estimators.nvil import Nvil
+from discrete_gan.estimators.real import with_real
 from discrete_gan.estimators.rebar import Rebar, Relax
 from discrete_gan.estimators.reinforce import Reinforce, leave_one_out_loss, reinforce_loss
 from discrete_gan.estimators.reinmax import ReinMax, reinmax_gradient
@@ -47,7 +48,6 @@ __all__ = [
     "Reinforce",
     "Relax",
     "SlopeAnnealedStraightThrough",
-    "SoftmaxBoundarySeeking",
     "StraightThrough",
     "Target",
     "Temperature",
@@ -64,4 +64,5 @@ __all__ = [
     "st_gumbel_softmax",
     "straight_through",
     "vimco_loss",
+    "with_real",
 ]

@@ -8,6 +8,7 @@ References:
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,120 +59,6 @@ def boundary_seeking_loss(log_w: Tensor, log_prob: Tensor, *, over: Over = "samp
     return -(weights * log_prob).sum(dim=0)
 
 
-@dataclass(frozen=True)
-class BoundarySeeking:
-    """Boundary-seeking estimator: see :func:`boundary_seeking_loss`.
-
-    Works with any discriminator whose raw output is the log-ratio, whichever divergence trained it. One call
-    costs ``num_samples`` discriminator evaluations a latent, all without a backward pass.
-
-    Attributes:
-        num_samples: M, samples drawn for each latent.
-        over: Normalize the weights over the ``"samples"`` of each latent or over the ``"batch"``.
-        zero_sum: Subtract the mean weight.
-        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow
-            with M. For factorized distributions only, whose log-probability is affine in the sample.
-
-    Raises:
-        ValueError: If M is below 2 (below 1 over the batch), ``over`` is unknown or ``chunk_size`` is below 1.
-    """
-
-    num_samples: int = 20
-    over: Over = "samples"
-    zero_sum: bool = True
-    chunk_size: int | None = None
-
-    def __post_init__(self) -> None:
-        check_choice("over", self.over, ("samples", "batch"))
-        if self.over == "samples":
-            check_at_least("num_samples", self.num_samples, 2, _ONE_SAMPLE)
-        check_at_least("num_samples", self.num_samples, 1)
-        if self.chunk_size is not None:
-            check_at_least("chunk_size", self.chunk_size, 1)
-
-    @property
-    def claims(self) -> Claims:
-        """What the estimator states about itself."""
-        if self.over == "samples":
-            return Claims("reweighted", "O(1/M)", self.num_samples, "Hjelm et al. 2018, arXiv 1702.08431")
-        bias = "O(1/(M B)), and latents weigh as their partition functions"
-        return Claims("reweighted", bias, self.num_samples, "Che et al. 2017, arXiv 1702.07983")
-
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
-        """One loss per latent, shape (B,). Gradients reach the generator only.
-
-        Raises:
-            TypeError: If ``chunk_size`` is set and the generator's distribution is not factorized.
-        """
-        g = generator(z)
-        if isinstance(g, FactorizedBernoulli | FactorizedCategorical):
-            return self._factorized(g, discriminator)
-        if self.chunk_size is not None:
-            raise TypeError(
-                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, got {type(g).__name__}"
-            )
-        x = g.sample((self.num_samples,))
-        with torch.no_grad():
-            log_w = discriminator(x)
-        return boundary_seeking_loss(log_w, g.log_prob(x), over=self.over, zero_sum=self.zero_sum)
-
-    def _factorized(self, g: FactorizedBernoulli | FactorizedCategorical, discriminator: nn.Module) -> Tensor:
-        """The same loss from two means over samples, summed chunk by chunk.
-
-        log g(x | z) is affine in x, so the weighted sum of log-probabilities over samples is the
-        log-probability of the weighted mean sample: the graph never sees anything of the size of x.
-        """
-        with torch.no_grad():
-            # Weights are kept relative to exp(highest), the largest so far: no sum overflows or underflows.
-            highest = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
-            total = weighted_sum = plain_sum = torch.zeros((), device=g.logits.device)  # broadcast at first
-            done = 0
-            while done < self.num_samples:
-                x = g.sample((min(self.chunk_size or self.num_samples, self.num_samples - done),))
-                log_w = discriminator(x).to(x.dtype)
-                bounds = torch.finfo(log_w.dtype)
-                log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
-                previous, highest = highest, torch.maximum(highest, log_w.amax(dim=0))
-                shrink, weights = (previous - highest).exp(), (log_w - highest).exp()
-                total = shrink * total + weights.sum(dim=0)
-                weighted_sum = _per_latent(shrink, g) * weighted_sum + _sum_of_samples(weights, x)
-                plain_sum = plain_sum + x.sum(dim=0)
-                done += len(x)
-                del x  # or the next chunk would be drawn beside it
-            weighted_mean, plain_mean = weighted_sum / _per_latent(total, g), plain_sum / self.num_samples
-            scale = torch.ones_like(total)
-            if self.over == "batch":
-                everyone = gather(highest + total.log())
-                scale = everyone.numel() * everyone.softmax(dim=0)
-                scale = scale.narrow(0, process_rank() * len(total), len(total))
-        loss = -scale * g.log_prob(weighted_mean)
-        return loss + g.log_prob(plain_mean) if self.zero_sum else loss
-
-
-def _per_latent(value: Tensor, g: FactorizedBernoulli | FactorizedCategorical) -> Tensor:
-    """(B,) shaped to multiply one sample of each latent, (B, *event)."""
-    return value.view(-1, *[1] * len(g.event_shape))
-
-
-def _sum_of_samples(weights: Tensor, x: Tensor) -> Tensor:
-    """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
-    with torch.autocast(x.device.type, enabled=False):  # bfloat16 weights would hide what tells them apart
-        return torch.einsum("mb,mb...->b...", weights, x)
-
-
-def maligan(num_samples: int = 20) -> BoundarySeeking:
-    """MaliGAN's form: weights normalized over the whole batch, minus their mean.
-
-    The paper normalizes over the minibatch and subtracts a baseline b that it raises during training; for weights
-    that sum to one, b = 1/(M B) is the value that changes no expectation.
-
-    References:
-        Maximum-Likelihood Augmented Discrete Generative Adversarial Networks (Che et al., 2017),
-        https://arxiv.org/abs/1702.07983
-    """
-    return BoundarySeeking(num_samples, over="batch", zero_sum=True)
-
-
 def softmax_boundary_seeking_loss(
     log_w: Tensor, log_prob: Tensor, real_log_w: Tensor, *, zero_sum: bool = True
 ) -> Tensor:
@@ -215,31 +102,152 @@ def softmax_boundary_seeking_loss(
 
 
 @dataclass(frozen=True)
-class SoftmaxBoundarySeeking:
-    """Softmax GAN for discrete data: see :func:`softmax_boundary_seeking_loss`.
+class BoundarySeeking:
+    """Boundary-seeking estimator: see :func:`boundary_seeking_loss` and :func:`softmax_boundary_seeking_loss`.
 
-    It needs real samples beside the latents, so it is no estimator by itself: bind them at each step,
-    ``functools.partial(SoftmaxBoundarySeeking(), real=batch)``. One call costs ``num_samples`` discriminator
-    evaluations a latent and one a real sample, all without a backward pass.
+    Works with any discriminator whose raw output is the log-ratio, whichever divergence trained it. One call
+    costs ``num_samples`` discriminator evaluations a latent, and over the union one a real sample, all without a
+    backward pass.
 
     Attributes:
         num_samples: M, samples drawn for each latent.
-        zero_sum: Subtract 1/(M + R).
+        over: Normalize the weights over the ``"samples"`` of each latent, over the ``"batch"``, or over the
+            ``"union"`` of a latent's samples and real ones (Softmax GAN).
+        zero_sum: Subtract the mean weight.
+        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow
+            with M. For factorized distributions only, whose log-probability is affine in the sample.
 
     Raises:
-        ValueError: If M is below 1.
+        ValueError: If M is below 2 (below 1 over the batch or the union), ``over`` is unknown or ``chunk_size`` is
+            below 1.
     """
 
     num_samples: int = 20
+    over: Over | Literal["union"] = "samples"
     zero_sum: bool = True
+    chunk_size: int | None = None
 
     def __post_init__(self) -> None:
+        check_choice("over", self.over, ("samples", "batch", "union"))
+        if self.over == "samples":
+            check_at_least("num_samples", self.num_samples, 2, _ONE_SAMPLE)
         check_at_least("num_samples", self.num_samples, 1)
+        if self.chunk_size is not None:
+            check_at_least("chunk_size", self.chunk_size, 1)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor, *, real: Tensor) -> Tensor:
-        """One loss per latent, shape (B,), given real samples (R, *event). Gradients reach the generator only."""
+    @property
+    def claims(self) -> Claims:
+        """What the estimator states about itself."""
+        if self.over == "samples":
+            return Claims("reweighted", "O(1/M)", self.num_samples, "Hjelm et al. 2018, arXiv 1702.08431")
+        if self.over == "union":
+            bias = "O(1/M), and latents weigh as their shares of the softmax"
+            return Claims("reweighted", bias, self.num_samples, "Lin 2017, arXiv 1704.06191")
+        bias = "O(1/(M B)), and latents weigh as their partition functions"
+        return Claims("reweighted", bias, self.num_samples, "Che et al. 2017, arXiv 1702.07983")
+
+    def __call__(
+        self, generator: nn.Module, discriminator: nn.Module, z: Tensor, *, real: Tensor | None = None
+    ) -> Tensor:
+        """One loss per latent, shape (B,). Gradients reach the generator only.
+
+        Args:
+            generator: Returns a distribution.
+            discriminator: Returns scores in nats.
+            z: Latents, shape (B, latent_dim).
+            real: Real samples, shape (R, *event), for weights over the union; not looked at otherwise. Not
+                differentiated.
+
+        Raises:
+            TypeError: If ``chunk_size`` is set and the generator's distribution is not factorized.
+            ValueError: If the weights are normalized over the union and ``real`` is not given, or is not a batch.
+        """
+        real_log_w = _scores_of_real(discriminator, real) if self.over == "union" else torch.empty(0)
         g = generator(z)
+        if isinstance(g, FactorizedBernoulli | FactorizedCategorical):
+            return self._factorized(g, discriminator, real_log_w)
+        if self.chunk_size is not None:
+            raise TypeError(
+                f"chunk_size: expected a FactorizedBernoulli or FactorizedCategorical generator, got {type(g).__name__}"
+            )
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            log_w, real_log_w = discriminator(x), discriminator(real)
-        return softmax_boundary_seeking_loss(log_w, g.log_prob(x), real_log_w, zero_sum=self.zero_sum)
+            log_w = discriminator(x)
+        if self.over == "union":
+            return softmax_boundary_seeking_loss(log_w, g.log_prob(x), real_log_w, zero_sum=self.zero_sum)
+        return boundary_seeking_loss(log_w, g.log_prob(x), over=self.over, zero_sum=self.zero_sum)
+
+    def _factorized(
+        self, g: FactorizedBernoulli | FactorizedCategorical, discriminator: nn.Module, real_log_w: Tensor
+    ) -> Tensor:
+        """The same loss from two means over samples, summed chunk by chunk.
+
+        log g(x | z) is affine in x, so the weighted sum of log-probabilities over samples is the
+        log-probability of the weighted mean sample: the graph never sees anything of the size of x.
+        """
+        with torch.no_grad():
+            # Weights are kept relative to exp(highest), the largest so far: no sum overflows or underflows.
+            highest = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
+            total = weighted_sum = plain_sum = torch.zeros((), device=g.logits.device)  # broadcast at first
+            done = 0
+            while done < self.num_samples:
+                x = g.sample((min(self.chunk_size or self.num_samples, self.num_samples - done),))
+                log_w = discriminator(x).to(x.dtype)
+                bounds = torch.finfo(log_w.dtype)
+                log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
+                previous, highest = highest, torch.maximum(highest, log_w.amax(dim=0))
+                shrink, weights = (previous - highest).exp(), (log_w - highest).exp()
+                total = shrink * total + weights.sum(dim=0)
+                weighted_sum = _per_latent(shrink, g) * weighted_sum + _sum_of_samples(weights, x)
+                plain_sum = plain_sum + x.sum(dim=0)
+                done += len(x)
+                del x  # or the next chunk would be drawn beside it
+            weighted_mean, plain_mean = weighted_sum / _per_latent(total, g), plain_sum / self.num_samples
+            scale, mean_scale = torch.ones_like(total), 1.0
+            if self.over == "batch":
+                everyone = gather(highest + total.log())
+                scale = everyone.numel() * everyone.softmax(dim=0)
+                scale = scale.narrow(0, process_rank() * len(total), len(total))
+            elif self.over == "union":
+                scores, bounds = gather(real_log_w).to(total.dtype), torch.finfo(total.dtype)
+                scores = scores.clamp(bounds.min, bounds.max)
+                mean_scale = self.num_samples / (self.num_samples + len(scores))
+                # Real scores far above all others overflow to infinity, and the scale is zero, as it should be.
+                scale = total / (total + (scores[:, None] - highest).exp().sum(dim=0))
+        loss = -scale * g.log_prob(weighted_mean)
+        return loss + mean_scale * g.log_prob(plain_mean) if self.zero_sum else loss
+
+
+def _scores_of_real(discriminator: nn.Module, real: Tensor | None) -> Tensor:
+    """The discriminator's raw output on real samples (R, *event), shape (R,). No gradient."""
+    if real is None:
+        raise ValueError("real: expected real samples with over=union (recipes give them, the lab has none), got None")
+    with torch.no_grad():
+        scores = discriminator(real)
+    if scores.dim() != 1 or len(scores) == 0:
+        raise ValueError(f"real: expected shape (R, *event), got {tuple(real.shape)}")
+    return scores
+
+
+def _per_latent(value: Tensor, g: FactorizedBernoulli | FactorizedCategorical) -> Tensor:
+    """(B,) shaped to multiply one sample of each latent, (B, *event)."""
+    return value.view(-1, *[1] * len(g.event_shape))
+
+
+def _sum_of_samples(weights: Tensor, x: Tensor) -> Tensor:
+    """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 weights would hide what tells them apart
+        return torch.einsum("mb,mb...->b...", weights, x)
+
+
+def maligan(num_samples: int = 20) -> BoundarySeeking:
+    """MaliGAN's form: weights normalized over the whole batch, minus their mean.
+
+    The paper normalizes over the minibatch and subtracts a baseline b that it raises during training; for weights
+    that sum to one, b = 1/(M B) is the value that changes no expectation.
+
+    References:
+        Maximum-Likelihood Augmented Discrete Generative Adversarial Networks (Che et al., 2017),
+        https://arxiv.org/abs/1702.07983
+    """
+    return BoundarySeeking(num_samples, over="batch", zero_sum=True)

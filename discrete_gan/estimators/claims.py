@@ -22,7 +22,8 @@ class Claims:
     Attributes:
         target: Name in :data:`TARGETS`; log w is held fixed in each.
         bias: ``"none"``, or how the bias behaves.
-        evaluations: Discriminator evaluations a latent in one call; None where the generator decides.
+        evaluations: Discriminator evaluations a latent in one call, those of real samples aside; None where the
+            generator decides.
         paper: Who proposed it, and where to read it.
         accepts: Distributions the generator may return; empty for any with ``sample`` and ``log_prob``.
     """

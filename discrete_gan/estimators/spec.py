@@ -59,7 +59,8 @@ def parse_estimator(spec: str) -> Estimator:
     Args:
         spec: For instance ``boundary-seeking:num_samples=10,over=batch``, ``mine.py:estimator`` or
             ``mine.py:Estimator:alpha=0.5``; in a file, a function, a class or an instance of one. The options of a
-            function are its parameters with a default, behind generator, discriminator and z.
+            function are its parameters with a default, behind generator, discriminator and z, but for ``real``
+            (:func:`discrete_gan.estimators.with_real`).
 
     Returns:
         The estimator. The user's own is held to what an estimator returns, and what it raises becomes an
@@ -136,7 +137,8 @@ def _from_file(spec: str, file: str, function: str, text: str) -> Estimator:
         options = _options(name, [each for each in parameters if each.kind not in _VARIADIC], text)
         with _blaming(name, path):
             return _hold(found(**options), spec, name, path)
-    options = _options(name, [each for each in parameters[3:] if each.default is not each.empty], text)
+    defaults = [each for each in parameters[3:] if each.default is not each.empty and each.name != "real"]
+    options = _options(name, defaults, text)
     return _hold(functools.partial(found, **options) if options else found, spec, name, path)
 
 

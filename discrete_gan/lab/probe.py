@@ -1,6 +1,7 @@
 """How noisy the generator's gradient is in the middle of a run, layer by layer."""
 
 import copy
+import functools
 import inspect
 
 import torch
@@ -100,7 +101,7 @@ def _reference(
     estimator: Estimator, generator: nn.Module, discriminator: nn.Module, z: Tensor, num_samples: int
 ) -> dict[str, Tensor]:
     """Gradient of the estimator's own target, with little noise."""
-    target = getattr(getattr(inspect.unwrap(estimator), "claims", None), "target", None)
+    target = getattr(getattr(_innermost(estimator), "claims", None), "target", None)
     if target == "reweighted":
         factorized = isinstance(copy.deepcopy(generator)(z), FactorizedBernoulli | FactorizedCategorical)
         estimator, calls = BoundarySeeking(num_samples, chunk_size=_CHUNK if factorized else None), 1
@@ -114,3 +115,13 @@ def _reference(
             layer: total[layer] + more for layer, more in _gradient(estimator, generator, discriminator, z).items()
         }
     return {layer: value / calls for layer, value in total.items()}
+
+
+def _innermost(estimator: object) -> object:
+    """What wrappers and partial applications stand around."""
+    while True:
+        inner = inspect.unwrap(estimator) if callable(estimator) else estimator
+        inner = inner.func if isinstance(inner, functools.partial) else inner
+        if inner is estimator:
+            return inner
+        estimator = inner

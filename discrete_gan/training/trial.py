@@ -1,6 +1,7 @@
 """A first call of an estimator, before a run writes anything."""
 
 import copy
+import functools
 from collections.abc import Callable
 
 import torch
@@ -20,7 +21,8 @@ def try_estimator(
     Args:
         run: Gives device, precision and seed.
         name: The estimator as the user wrote it, for the error message.
-        estimator: Returns one loss a latent, shape (B,). Moved to the run's device if it is a module.
+        estimator: Returns one loss a latent, shape (B,). Moved to the run's device if it is a module; a
+            ``functools.partial`` of a module counts as the module.
         generator: On the run's device.
         discriminator: On the run's device.
         z: Latents, shape (B, latent_dim), at least 2 for batch norm.
@@ -32,7 +34,8 @@ def try_estimator(
     Raises:
         InputError: If it refuses the networks, or its gradient does not reach the generator.
     """
-    state = estimator if isinstance(estimator, nn.Module) else nn.Module()
+    function = estimator.func if isinstance(estimator, functools.partial) else estimator
+    state = function if isinstance(function, nn.Module) else nn.Module()
     state.to(run.device)
     before = copy.deepcopy({key: value for key, value in state.state_dict().items() if not is_lazy(value)})
     generator, discriminator = copy.deepcopy((generator, discriminator))

@@ -213,6 +213,19 @@ def test_bad_estimator_is_named_and_the_others_are_kept(
     assert {row["estimator"] for row in rows(written)} == {"reinforce"}
 
 
+@pytest.mark.parametrize("train", [[], ["--train", "--steps", "1", "--seeds", "1"]])
+def test_weights_over_the_union_need_real_samples(
+    train: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["lab", "--estimators", "boundary-seeking:over=union", *QUICK, *train, "--out", str(tmp_path)])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("discrete-gan: boundary-seeking:over=union,num_samples=2: real: expected real samples")
+    assert "(recipes give them, the lab has none)" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_does_not_fit_is_left_out_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["lab", *QUICK, "--problem", "categories", "--discriminator", "oracle", "--out", str(tmp_path)])
     output = capsys.readouterr().out

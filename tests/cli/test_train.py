@@ -1,4 +1,5 @@
 import copy
+import functools
 import json
 import os
 import signal
@@ -16,10 +17,20 @@ from torch.nn.parameter import is_lazy
 
 from discrete_gan.cli import main
 from discrete_gan.cli.recipes import recipe_files
+from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.errors import InputError
-from discrete_gan.estimators import Arm, Estimator, Nvil, Relax, SlopeAnnealedStraightThrough
+from discrete_gan.estimators import (
+    Arm,
+    BoundarySeeking,
+    Estimator,
+    Nvil,
+    Reinforce,
+    Relax,
+    SlopeAnnealedStraightThrough,
+)
 from discrete_gan.models import Generator, MLPDiscriminator, MLPGenerator
-from discrete_gan.training import Run, RunOptions, try_estimator
+from discrete_gan.report import Binarize
+from discrete_gan.training import Precision, Run, RunOptions, try_estimator
 
 QUICK = ["--steps", "12", "--log-every", "4", "--sample-every", "6", "--checkpoint-every", "6", "--num-scored", "50"]
 
@@ -107,6 +118,8 @@ def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: P
         ("digits", ["--estimator", "boundary-seeking"]),
         ("digits", ["--estimator", "reinforce:baseline=moving-average"]),
         ("digits", ["--estimator", "relax"]),
+        ("digits", ["--estimator", "boundary-seeking:over=union"]),
+        ("binary_mnist", ["--data", "digits", "--estimator", "boundary-seeking:over=union,chunk_size=8"]),
         ("binary_mnist", ["--data", "digits", "--estimator", "nvil", "--spectral-norm", "--precision", "bf16-mixed"]),
     ],
 )
@@ -221,6 +234,51 @@ def test_user_module_keeps_and_trains_its_state(tmp_path: Path) -> None:
     assert 0.001 < abs(float(state["baseline"]) - 0.5) < 0.02
 
 
+TAKES_REAL = """\
+import torch
+
+SEEN = []
+
+class Mine(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.baseline = torch.nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, generator, discriminator, z, *, real):
+        SEEN.append(real)
+        g = generator(z)
+        x = g.sample((4,))
+        left = discriminator(x).detach() - self.baseline
+        square = left.square().mean(0)
+        return -(left.detach() * g.log_prob(x)).mean(0) + square - square.detach()
+"""
+
+
+@pytest.mark.parametrize("recipe", ["digits", "binary_mnist"])
+@pytest.mark.parametrize("binary", ["threshold", "stochastic"])
+def test_user_estimator_is_given_the_discriminators_real_batch(tmp_path: Path, recipe: str, binary: Binarize) -> None:
+    (tmp_path / "takes_real.py").write_text(TAKES_REAL)
+    arguments = ["--data", "digits", "--binarize", binary, "--estimator", f"{tmp_path}/takes_real.py:Mine"]
+    arguments += ["--steps", "3", "--num-scored", "20", "--probe-every", "3", "--probe-redraws", "2"]
+    main(["train", recipe, *arguments, "--out", str(tmp_path / "run")])
+    assert list(final_state(tmp_path / "run")["states"]["estimator"]) == ["baseline"]
+    trial, *steps = sys.modules["estimator_takes_real"].SEEN
+    steps, probes = steps[:3], steps[3:]
+    assert len(probes) == 2 + 64
+    assert all(torch.equal(batch, trial) for batch in probes)
+    data = load_images("digits")
+    batches = Batches(len(data.train_images), 64, seed=0)
+    for step, batch in zip((0, 0, 1, 2), (trial, *steps), strict=True):
+        images = data.train_images[batches.indices(step)]
+        assert not batch.requires_grad
+        if binary == "threshold":
+            assert torch.equal(batch, binarize(images, binary, data.maximum))
+        else:
+            assert bool(((batch == 0) | (batch == 1)).all())
+            assert bool((batch[images == 0] == 0).all()) and bool((batch[images == data.maximum] == 1).all())
+    assert torch.equal(trial, steps[0]) == (binary == "threshold")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
     """Of no recipe."""
@@ -229,9 +287,12 @@ class Options(RunOptions):
 class TestTryEstimator:
     def networks(self, num_categories: int | None = None) -> tuple[Generator, MLPDiscriminator, torch.Tensor]:
         generator = MLPGenerator(3, 4, num_categories, hidden=(5,))
-        return generator, MLPDiscriminator(4, num_categories, hidden=(5,)), generator.latents(6)
+        discriminator = MLPDiscriminator(4, num_categories, hidden=(5,), spectral_normalization=True)
+        return generator, discriminator, generator.latents(6)
 
-    @pytest.mark.parametrize("make", [Nvil, Relax, SlopeAnnealedStraightThrough])
+    @pytest.mark.parametrize(
+        "make", [Nvil, Relax, SlopeAnnealedStraightThrough, functools.partial(Reinforce, 5, "moving-average")]
+    )
     def test_only_lazy_parameters_change(self, make: Callable[[], Estimator]) -> None:
         run = Run(Options(device="cpu"), steps=1, data={})
         found = []
@@ -240,25 +301,67 @@ class TestTryEstimator:
             networks, estimator = self.networks(), make()
             assert isinstance(estimator, torch.nn.Module)
             before = {k: v for k, v in copy.deepcopy(estimator.state_dict()).items() if not is_lazy(v)}
-            buffers = copy.deepcopy(networks[0].state_dict())
+            buffers = copy.deepcopy([network.state_dict() for network in networks[:2]])
             torch.manual_seed(seed)
             random = torch.get_rng_state()
             state = try_estimator(run, "mine", estimator, *networks)
             assert state is estimator
             assert torch.equal(torch.get_rng_state(), random)
-            torch.testing.assert_close(networks[0].state_dict(), buffers, rtol=0, atol=0)
+            found_buffers = [network.state_dict() for network in networks[:2]]
+            torch.testing.assert_close(found_buffers, buffers, rtol=0, atol=0)
             after = state.state_dict()
             torch.testing.assert_close({k: after[k] for k in before}, before, rtol=0, atol=0)
             assert not any(is_lazy(value) for value in after.values())
             found.append(copy.deepcopy(after))
         torch.testing.assert_close(*found, rtol=0, atol=0)
 
+    def test_lazy_parameters_come_from_the_seed(self) -> None:
+        weights = []
+        for seed in (0, 1):
+            run, estimator = Run(Options(device="cpu", seed=seed), steps=1, data={}), Nvil()
+            try_estimator(run, "mine", estimator, *self.networks())
+            weights.append(estimator.get_parameter("baseline.0.weight"))
+        assert not torch.equal(*weights)
+
+    @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+    def test_called_in_the_runs_precision(self, precision: Precision) -> None:
+        modes = []
+
+        def estimator(generator: Generator, discriminator: MLPDiscriminator, z: torch.Tensor) -> torch.Tensor:
+            modes.append(torch.is_autocast_enabled("cpu"))
+            return generator(z).logits.sum(1)
+
+        try_estimator(
+            Run(Options(device="cpu", precision=precision), steps=1, data={}), "f", estimator, *self.networks()
+        )
+        assert modes == [precision == "bf16-mixed"]
+
+    def test_gradient_need_not_reach_every_parameter(self) -> None:
+        generator, discriminator, z = self.networks()
+        generator.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
+        try_estimator(Run(Options(device="cpu"), steps=1, data={}), "f", Reinforce(5), generator, discriminator, z)
+
+    def test_users_mistake_is_passed_on_as_it_is(self) -> None:
+        def estimator(generator: Generator, discriminator: MLPDiscriminator, z: torch.Tensor) -> torch.Tensor:
+            raise InputError("mine is not finished")
+
+        with pytest.raises(InputError, match=r"^mine is not finished$"):
+            try_estimator(Run(Options(device="cpu"), steps=1, data={}), "mine", estimator, *self.networks())
+
     def test_function_has_no_state(self) -> None:
         run = Run(Options(device="cpu"), steps=1, data={})
         assert not try_estimator(run, "mine", lambda g, d, z: g(z).logits.sum(1), *self.networks()).state_dict()
 
+    def test_partial_application_of_a_module_has_its_state(self) -> None:
+        run, estimator = Run(Options(device="cpu"), steps=1, data={}), Nvil()
+        assert try_estimator(run, "mine", functools.partial(estimator), *self.networks()) is estimator
+        assert estimator.average == 0
+        assert not any(is_lazy(value) for value in estimator.state_dict().values())
+
     def test_refusals_name_the_estimator(self) -> None:
         run = Run(Options(device="cpu"), steps=1, data={})
+        with pytest.raises(InputError, match=r"^estimator union: real: expected real samples with over=union"):
+            try_estimator(run, "union", BoundarySeeking(over="union"), *self.networks())
         with pytest.raises(InputError, match=r"^estimator arm: Arm: expected a generator that returns FactorizedBern"):
             try_estimator(run, "arm", Arm(), *self.networks(num_categories=3))
         for useless in (lambda g, d, z: d(g(z).sample()), lambda g, d, z: g(z).log_prob(g(z).sample()).detach()):

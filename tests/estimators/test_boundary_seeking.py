@@ -234,7 +234,7 @@ def test_errors_name_the_argument_and_the_reason() -> None:
         BoundarySeeking(1)
     with pytest.raises(ValueError, match=r"^num_samples: expected at least 1, got 0"):
         BoundarySeeking(0, over="batch")
-    with pytest.raises(ValueError, match=r"^over: expected one of"):
+    with pytest.raises(ValueError, match=r"^over: expected one of samples, batch, union, got 'rows'"):
         BoundarySeeking(over="rows")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^chunk_size: expected at least 1, got 0"):
         BoundarySeeking(chunk_size=0)

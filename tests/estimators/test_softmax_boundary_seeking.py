@@ -5,12 +5,21 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Independent
 
-from discrete_gan.estimators import boundary_seeking_loss
-from discrete_gan.estimators.boundary_seeking import SoftmaxBoundarySeeking, softmax_boundary_seeking_loss
+from discrete_gan.estimators import BoundarySeeking, Claims, boundary_seeking_loss, softmax_boundary_seeking_loss
 from discrete_gan.weights import normalized_weights, union_weights
-from tests.problems import PROBLEMS, Problem, TableGenerator, assert_exact, binary_problem, seeded_normal
+from tests.problems import (
+    PROBLEMS,
+    Problem,
+    Replay,
+    SmoothDiscriminator,
+    TableGenerator,
+    assert_exact,
+    binary_problem,
+    seeded_normal,
+)
 
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 
@@ -18,7 +27,7 @@ ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 def estimator(problem: Problem, num_samples: int, *, zero_sum: bool = True) -> partial:
     """With the first three states, one of them twice, as the real samples."""
     real = problem.states[[0, 1, 1, 2]]
-    return partial(SoftmaxBoundarySeeking(num_samples, zero_sum=zero_sum), real=real)
+    return partial(BoundarySeeking(num_samples, over="union", zero_sum=zero_sum), real=real)
 
 
 def expected_by_hand(problem: Problem, num_samples: int, real_log_w: Tensor) -> Tensor:
@@ -158,6 +167,127 @@ def test_infinite_scores() -> None:
     ]
 
 
+class Scripted(nn.Module):
+    """A discriminator that answers with given rows, in order, and at real samples (R, D) with given scores."""
+
+    def __init__(self, log_w: Tensor, real_log_w: Tensor) -> None:
+        super().__init__()
+        self.rows, self.real_log_w = iter(log_w), real_log_w
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            return self.real_log_w
+        return torch.stack([next(self.rows) for _ in range(len(x))])
+
+
+REAL = torch.zeros(3, 4)
+
+
+@pytest.mark.parametrize("zero_sum", [False, True])
+@pytest.mark.parametrize(("num_samples", "chunk_size"), [(7, None), (7, 3), (7, 1), (1, None)])
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
+@pytest.mark.parametrize("lead", [-40.0, 0.0, 40.0])
+def test_sums_over_chunks_equal_the_loss(
+    zero_sum: bool, num_samples: int, chunk_size: int | None, shape: tuple, lead: float
+) -> None:
+    generator = TableGenerator(seeded_normal(*shape))
+    log_w = seeded_normal(num_samples, 5, seed=1, scale=3) + lead * torch.tensor([0, 0.02, -0.1, 1, -1])
+    log_w[: num_samples // 2, 1] = -math.inf
+    real_log_w = seeded_normal(3, seed=2) + lead
+    g = generator(torch.arange(5))
+    x = g.sample((num_samples,))
+    estimator = BoundarySeeking(num_samples, "union", zero_sum, chunk_size)
+    loss = estimator(Replay(generator, x), Scripted(log_w, real_log_w), torch.arange(5), real=REAL)
+    expected = softmax_boundary_seeking_loss(log_w, g.log_prob(x), real_log_w, zero_sum=zero_sum)
+    assert_exact(loss, expected)
+    gradient, expected_gradient = (torch.autograd.grad(each.sum(), generator.logits) for each in (loss, expected))
+    assert_exact(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("zero_sum", [False, True])
+def test_any_other_distribution_gives_the_same(zero_sum: bool) -> None:
+    # The same law as a FactorizedBernoulli, by torch's own class.
+    generator, log_w, real_log_w = TableGenerator(seeded_normal(5, 4)), seeded_normal(7, 5), seeded_normal(3, seed=2)
+    x = generator(torch.arange(5)).sample((7,))
+    results = []
+    for make in (generator, lambda z: Independent(Bernoulli(logits=generator.logits[z]), 1)):
+        networks = Replay(make, x), Scripted(log_w, real_log_w), torch.arange(5)
+        loss = BoundarySeeking(7, over="union", zero_sum=zero_sum)(*networks, real=REAL)
+        results.append((loss, *torch.autograd.grad(loss.sum(), generator.logits)))
+    assert_exact(results[1], results[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e4, 1e30, math.inf])
+@pytest.mark.parametrize("chunk_size", [None, 1])
+def test_large_scores(dtype: torch.dtype, scale: float, chunk_size: int | None) -> None:
+    signs = torch.tensor([[1.0, 1, -1, -1, 1], [1, -1, -1, -1, -1]]).to(dtype)
+    generator = TableGenerator(seeded_normal(5, 4).to(dtype))
+    g = generator(torch.arange(5))
+    x = g.sample((2,))
+    shares = {
+        (1, -1, -1): [[1 / 3, 1 / 2, 0, 0, 1 / 2], [1 / 3, 0, 0, 0, 0]],
+        (-1, -1, -1): [[1 / 2, 1, 1 / 5, 1 / 5, 1], [1 / 2, 0, 1 / 5, 1 / 5, 0]],
+    }
+    for real, share in shares.items():
+        networks = Replay(generator, x), Scripted(scale * signs, scale * torch.tensor(real, dtype=dtype))
+        estimator = BoundarySeeking(2, "union", zero_sum=False, chunk_size=chunk_size)
+        loss = estimator(*networks, torch.arange(5), real=REAL)
+        expected = -(torch.tensor(share, dtype=dtype) * g.log_prob(x)).sum(dim=0)
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+        assert loss.dtype == dtype
+
+
+def test_half_precision_scores_are_weighed_in_float32() -> None:
+    # Under autocast a discriminator may answer in bfloat16, whose sums over real samples would be off by 1e-2.
+    generator = TableGenerator(seeded_normal(5, 4).float())
+    log_w, real_log_w = seeded_normal(50, 5).bfloat16(), seeded_normal(70, seed=2).bfloat16()
+    g = generator(torch.arange(5))
+    x = g.sample((50,))
+    expected = softmax_boundary_seeking_loss(log_w.double(), g.log_prob(x).double(), real_log_w.double())
+    for make in (generator, lambda z: Independent(Bernoulli(logits=generator.logits[z]), 1)):
+        with torch.autocast("cpu", torch.bfloat16):
+            networks = Replay(make, x), Scripted(log_w, real_log_w), torch.arange(5)
+            loss = BoundarySeeking(50, over="union")(*networks, real=REAL)
+        torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_cost_is_one_evaluation_a_real_sample_more_and_keeps_no_graph(chunk_size: int | None) -> None:
+    calls = []
+    discriminator = SmoothDiscriminator(torch.Size((4,)))
+    discriminator.register_forward_hook(lambda module, args, raw: calls.append((raw.numel(), raw.requires_grad)))
+    generator = TableGenerator(seeded_normal(3, 4))
+    real = torch.ones(6, 4).double().requires_grad_()
+    estimator = BoundarySeeking(5, "union", chunk_size=chunk_size)
+    estimator(generator, discriminator, torch.arange(3), real=real).sum().backward()
+    claimed = estimator.claims.evaluations
+    assert claimed == 5
+    assert sum(number for number, _ in calls) == 3 * claimed + 6
+    assert not any(kept for _, kept in calls)
+    assert real.grad is None
+
+
+def test_claims() -> None:
+    bias = "O(1/M), and latents weigh as their shares of the softmax"
+    claims = BoundarySeeking(3, over="union").claims
+    assert claims == Claims("reweighted", bias, 3, "Lin 2017, arXiv 1704.06191")
+
+
+@pytest.mark.parametrize("over", ["samples", "batch"])
+def test_real_samples_change_nothing_over_samples_or_batch(over: str) -> None:
+    losses, discriminator = [], SmoothDiscriminator(torch.Size((4,)))
+    evaluations = []
+    discriminator.register_forward_hook(lambda module, args, raw: evaluations.append(raw.numel()))
+    for options in ({}, {"real": REAL.double()}):
+        torch.manual_seed(0)
+        generator = TableGenerator(seeded_normal(3, 4))
+        estimator = BoundarySeeking(5, over=over)  # type: ignore[arg-type]
+        losses.append(estimator(generator, discriminator, torch.arange(3), **options))
+    assert torch.equal(*losses)
+    assert evaluations == [15, 15]
+
+
 def test_errors() -> None:
     good = torch.zeros(2, 3)
     with pytest.raises(ValueError, match=r"^log_w: expected shape \(M, B\)"):
@@ -167,4 +297,15 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match=r"^real_log_w: expected shape \(R,\), got \(2, 3\)"):
         softmax_boundary_seeking_loss(good, good, good)
     with pytest.raises(ValueError, match=r"^num_samples: expected at least 1, got 0"):
-        SoftmaxBoundarySeeking(0)
+        BoundarySeeking(0, over="union")
+    assert BoundarySeeking(1, over="union").num_samples == 1
+    networks = TableGenerator(seeded_normal(3, 4)), SmoothDiscriminator(torch.Size((4,))), torch.arange(3)
+    estimator = BoundarySeeking(over="union")
+    with pytest.raises(
+        ValueError, match=r"^real: expected real samples with over=union \(.*the lab has none\), got None$"
+    ):
+        estimator(*networks)
+    for shape in ((4,), (2, 3, 4), (0, 4)):
+        real = torch.zeros(shape).double()
+        with pytest.raises(ValueError, match=rf"^real: expected shape \(R, \*event\), got \({str(shape)[1:-1]}\)$"):
+            estimator(*networks, real=real)

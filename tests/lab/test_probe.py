@@ -1,6 +1,7 @@
 """The live probe: its figures on gradients known beforehand, its references, and that it leaves no trace."""
 
 import copy
+import functools
 import math
 from collections.abc import Callable
 
@@ -116,11 +117,18 @@ class Wrapper:
         return self.__wrapped__(generator, discriminator, z)
 
 
-def test_claims_are_found_inside_a_wrapper() -> None:
+class AroundPartial(Wrapper):
+    """As the user's own functions with options are wrapped."""
+
+    __wrapped__ = functools.partial(Exact("log-ratio"))
+
+
+@pytest.mark.parametrize("estimator", [Wrapper(), functools.partial(Wrapper()), AroundPartial()])
+def test_claims_are_found_inside_a_wrapper(estimator: Estimator) -> None:
     problem = opposed()
     networks = TableGenerator(problem.logits[None].clone()), problem.discriminator(), torch.zeros(1, dtype=torch.long)
     # With its own redraws for a reference the cosine would be 1 whatever the number of samples.
-    assert 0.5 < figures(Wrapper(), *networks, num_reference=64)["probe/all/cosine"] < 0.9999
+    assert 0.5 < figures(estimator, *networks, num_reference=64)["probe/all/cosine"] < 0.9999
 
 
 def test_noise_of_more_samples_is_less() -> None:
@@ -153,6 +161,15 @@ def test_every_redraw_starts_from_the_same_state() -> None:
     assert all(math.isfinite(value) for value in found.values())
     assert found["probe/all/variance"] == 0
     assert found["probe/all/cosine"] == pytest.approx(1)
+
+
+def test_estimator_that_takes_real_samples() -> None:
+    problem = opposed()
+    networks = TableGenerator(problem.logits[None].clone()), problem.discriminator(), torch.zeros(1, dtype=torch.long)
+    estimator = functools.partial(BoundarySeeking(2000, over="union"), real=problem.states[:3])
+    found = figures(estimator, *networks, num_redraws=3, num_reference=2**15)
+    # One latent: its share of the softmax changes the length only, and the reference is that of the reweighted target.
+    assert found["probe/all/cosine"] > 0.99
 
 
 ESTIMATORS: list[Callable[[], Estimator]] = [

@@ -51,6 +51,11 @@ def test_interpolates_lie_on_the_segments(event: tuple[int, ...]) -> None:
         assert abs((uniform**moment).mean() - 1 / (moment + 1)) < 5 * (variance / 2000) ** 0.5
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_interpolates_keep_the_number_format(dtype: torch.dtype) -> None:
+    assert interpolates(torch.zeros(2, 3, dtype=dtype), torch.ones(2, 3, dtype=dtype)).dtype == dtype
+
+
 def test_no_gradient_where_the_norm_is_zero() -> None:
     weight = torch.zeros(3, requires_grad=True)
     penalty = wgan_gp_penalty(lambda x: x @ weight, torch.ones(2, 3), torch.zeros(2, 3))

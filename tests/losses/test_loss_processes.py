@@ -1,16 +1,16 @@
 """Two processes, each with half of both batches, give the value and gradient of one with all of them."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent
 
 from discrete_gan.distributed import average_gradients, num_processes, process_rank
-from discrete_gan.estimators.boundary_seeking import SoftmaxBoundarySeeking
+from discrete_gan.estimators import BoundarySeeking
 from discrete_gan.losses import feature_matching, softmax_gan
 from tests.problems import ColumnGenerator, Replay, SmoothDiscriminator, assert_exact, seeded_normal
 
@@ -59,14 +59,30 @@ def results() -> dict[str, Tensor]:
     return found | discrete()
 
 
+class AnyGenerator(ColumnGenerator):
+    """Returns torch's own distribution, which the estimators know nothing about."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=self.logits[z.flatten()]), 1)
+
+
 def discrete() -> dict[str, Tensor]:
-    generator, z = ColumnGenerator(seeded_normal(B, D)), share(torch.arange(B))
+    """Gradients of the boundary-seeking estimator with weights over the union."""
+    z, found = share(torch.arange(B)), {}
     samples = (seeded_normal(M, B, D, seed=2) > 0).double()[:, z]
-    estimator = partial(SoftmaxBoundarySeeking(M), real=share((seeded_normal(REAL, D, seed=3) > 0).double()))
-    estimator(Replay(generator, samples), SmoothDiscriminator(torch.Size((D,))), z[:, None]).mean().backward()
-    average_gradients(generator.parameters())
-    assert generator.logits.grad is not None
-    return {"boundary-seeking": generator.logits.grad}
+    real = share((seeded_normal(REAL, D, seed=3) > 0).double())
+    for name, make, chunk_size in (
+        ("any", AnyGenerator, None),
+        ("factorized", ColumnGenerator, None),
+        ("chunks", ColumnGenerator, 2),
+    ):
+        generator, estimator = make(seeded_normal(B, D)), BoundarySeeking(M, "union", chunk_size=chunk_size)
+        networks = Replay(generator, samples), SmoothDiscriminator(torch.Size((D,))), z[:, None]
+        estimator(*networks, real=real).mean().backward()
+        average_gradients(generator.parameters())
+        assert generator.logits.grad is not None
+        found[f"boundary-seeking, {name}"] = generator.logits.grad
+    return found
 
 
 def one_of_two(rank: int, folder: str) -> None:
