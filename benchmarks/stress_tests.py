@@ -4,8 +4,9 @@ One command a cell, on the same networks::
 
     python benchmarks/stress_tests.py --data ../shared/data/fashion_mnist --out runs/stress --jobs 2
 
-Runs that are finished already are not run again, so an interrupted grid goes on where it stopped. A run has collapsed
-when fewer than 5 classes have more than 2 % of its samples.
+Every run takes as many updates, of discriminator and generator together. Runs that are finished already are not run
+again, so an interrupted grid goes on where it stopped. A run has collapsed when fewer than 5 classes have more than 2 %
+of its samples.
 """
 
 import argparse
@@ -20,26 +21,27 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from discrete_gan.cli.sample import load_generator
-from discrete_gan.report import image_grid, to_unit
-from discrete_gan.training import generate
+from discrete_gan.report import generate_pixels, image_grid
 from discrete_gan.training.directory import RunDirectory
 
-SETTINGS = {
-    "DCGAN": [],
-    "no batch norm, constant filters": ["--no-batch-norm", "--constant-filters"],
-    "ReLU, pixels in [0, 1]": ["--relu", "--pixel-range", "0", "1"],
-    "5 discriminator steps": ["--discriminator-steps", "5"],
-    "5 generator steps": ["--generator-steps", "5"],
+SETTINGS = {  # options, and updates of both networks in a round
+    "DCGAN": ([], 2),
+    "no batch norm, constant filters": (["--no-batch-norm", "--constant-filters"], 2),
+    "ReLU, pixels in [0, 1]": (["--relu", "--pixel-range", "0", "1"], 2),
+    "5 discriminator steps": (["--discriminator-steps", "5"], 6),
+    "5 generator steps": (["--generator-steps", "5"], 6),
 }
 _COLLAPSED_BELOW, _COVERED_ABOVE = 5, 0.02
 
 
-def train(folder: Path, options: list[str], args: argparse.Namespace) -> None:
+def train(folder: Path, setting: str, options: list[str], args: argparse.Namespace) -> None:
     """One cell, on one thread, unless it is there."""
     if (folder / "results.json").exists():
         return
     command = [sys.executable, "-m", "discrete_gan", "train", "softmax_gan", "--data", args.data, "--overwrite"]
-    command += ["--steps", str(args.steps), "--width", str(args.width), "--out", str(folder), *options]
+    changes, updates = SETTINGS[setting]
+    command += ["--steps", str(args.updates // updates), "--width", str(args.width), "--out", str(folder)]
+    command += [*changes, *options]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".log").open("w") as log:
         subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
@@ -89,7 +91,7 @@ def save_picture(path: Path, cells: dict[tuple[str, str, int], Path], args: argp
             if not (directory.path / "results.json").exists():
                 continue
             generator = load_generator(directory)
-            samples = to_unit(generate(generator, 64), generator)
+            samples = generate_pixels(generator, 64)
             axes.imshow(image_grid(samples, tuple(directory.read_config()["data"]["image_shape"])))
     figure.savefig(path)
 
@@ -101,7 +103,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/stress"))
     parser.add_argument("--losses", nargs="+", default=["gan", "softmax"])
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--updates", type=int, default=4800)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
@@ -115,8 +117,7 @@ def main() -> None:
     }
     with ThreadPoolExecutor(args.jobs) as pool:
         for (setting, loss, seed), folder in cells.items():
-            options = [*SETTINGS[setting], "--loss", loss, "--seed", str(seed)]
-            pool.submit(train, folder, options, args)
+            pool.submit(train, folder, setting, ["--loss", loss, "--seed", str(seed)], args)
     print_table(cells, args)
     save_picture(args.out / "samples.png", cells, args)
 

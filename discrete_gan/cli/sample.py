@@ -11,9 +11,8 @@ from torch import nn
 
 from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.errors import InputError
-from discrete_gan.report import save_grid, to_unit
+from discrete_gan.report import generate_pixels, save_grid
 from discrete_gan.training.directory import RunDirectory
-from discrete_gan.training.sampling import generate
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class SampleArgs:
     """Run directory."""
     out: Path
     """File to write: .png for a grid of images, .npy for an array of uint8, shape (num, height, width) or (num,
-    channels, height, width): bits, or intensities up to 255 where the pixels are continuous."""
+    channels, height, width): bits, or intensities up to 255 where the images are not binary."""
     num: int = 64
     """Number of samples."""
     seed: int = 0
@@ -47,14 +46,14 @@ def sample(arguments: list[str]) -> None:
     directory = RunDirectory(args.run)
     image_shape = tuple(directory.read_config()["data"]["image_shape"])
     generator = load_generator(directory).to(args.device)
-    samples = to_unit(generate(generator, args.num, seed=args.seed), generator)
+    samples = generate_pixels(generator, args.num, seed=args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.out.suffix == ".png":
         save_grid(args.out, samples, image_shape)
     else:
         channels, height, width = image_shape
         shape = (args.num, height, width) if channels == 1 else (args.num, channels, height, width)
-        scale = 255 if hasattr(generator, "pixel_range") else 1
+        scale = 255 if hasattr(generator, "pixel_range") or hasattr(generator, "palette") else 1
         np.save(args.out, (scale * samples).round().cpu().numpy().astype(np.uint8).reshape(shape))
     print(f"{args.out}: {args.num} samples of {args.run}")
 

@@ -1,10 +1,10 @@
 """Generators and discriminators for binary, categorical and continuous data."""
 
 from discrete_gan.models.base import Generator, HubModel
-from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator
+from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator, PaletteGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
-from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator
+from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
 
 __all__ = [
     "ConvDiscriminator",
@@ -15,6 +15,8 @@ __all__ = [
     "HubModel",
     "MLPDiscriminator",
     "MLPGenerator",
+    "MLPImageGenerator",
     "MinibatchDiscrimination",
+    "PaletteGenerator",
     "VirtualBatchNorm",
 ]

@@ -1,5 +1,6 @@
 """Saving and loading of models in the layout of the Hugging Face Hub."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,3 +41,37 @@ class Generator(HubModel):
     def latents(self, num: int) -> Tensor:
         """Standard normal z, shape (num, latent_dim), on the generator's device."""
         return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
+
+
+_SQUASHING: dict[str, tuple[tuple[float, float], type[nn.Module]]] = {
+    "tanh": ((-1, 1), nn.Tanh),
+    "sigmoid": ((0, 1), nn.Sigmoid),
+}
+
+
+def squashing(pixel_range: Sequence[float], activation: str | None = None) -> nn.Module:
+    """The last layer of a generator of continuous pixels: what maps the real line to their range.
+
+    Args:
+        pixel_range: (-1, 1) or (0, 1).
+        activation: ``"tanh"`` or ``"sigmoid"``; the one that fits if not given.
+
+    Raises:
+        ValueError: If the range is another one, or is not that of the activation.
+    """
+    fitting = {limits: name for name, (limits, _) in _SQUASHING.items()}.get(tuple(pixel_range))  # pyright: ignore
+    if fitting is None:
+        raise ValueError(f"pixel_range: expected -1 1 (tanh) or 0 1 (sigmoid), got {_spaced(pixel_range)}")
+    if activation is not None and activation not in _SQUASHING:
+        raise ValueError(f"activation: expected tanh or sigmoid, got {activation}")
+    if activation not in (None, fitting):
+        limits = _spaced(_SQUASHING[activation][0])
+        raise ValueError(
+            f"activation {activation} gives pixels in {limits}, which contradicts pixel_range "
+            f"{_spaced(pixel_range)}: change to pixel_range {limits} or activation {fitting}"
+        )
+    return _SQUASHING[fitting][1]()
+
+
+def _spaced(limits: Sequence[float]) -> str:
+    return " ".join(f"{limit:g}" for limit in limits)

@@ -6,6 +6,8 @@ References:
     2016), https://arxiv.org/abs/1511.06434
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -69,6 +71,40 @@ class ConvGenerator(Generator):
             return FactorizedBernoulli(logits.flatten(1))
         logits = logits.unflatten(1, (self.channels, self.num_categories)).movedim(2, -1)
         return FactorizedCategorical(logits.flatten(1, 3))
+
+
+class PaletteGenerator(ConvGenerator):
+    """g(x | z) of images in K colors: the convolutional generator with one category a pixel, and the colors.
+
+    Args:
+        palette: K colors in [0, 1], shape (K, C).
+        latent_dim: Size of z.
+        image_shape: (channels, height, width); height and width divisible by 4.
+        width: Channels at half resolution; twice as many at quarter resolution. The paper has 64.
+        hidden: Width of the first linear layer. The paper has 1024.
+
+    Attributes:
+        palette: Buffer of shape (K, C); ``data.palette.to_pixels`` draws samples with it.
+
+    Raises:
+        ValueError: If the image cannot be halved twice or the colors do not have its channels.
+    """
+
+    palette: Tensor
+
+    def __init__(
+        self,
+        palette: Sequence[Sequence[float]],
+        latent_dim: int = 64,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        width: int = 64,
+        hidden: int = 1024,
+    ) -> None:
+        channels, height, breadth = image_shape
+        if any(len(color) != channels for color in palette):
+            raise ValueError(f"palette: expected {channels} numbers a color, got {[len(color) for color in palette]}")
+        super().__init__(latent_dim, (1, height, breadth), len(palette), width, hidden)
+        self.register_buffer("palette", torch.tensor(palette, dtype=torch.float32), persistent=False)
 
 
 class ConvDiscriminator(HubModel):

@@ -6,12 +6,16 @@ References:
     Softmax GAN (Lin, 2017), https://arxiv.org/abs/1704.06191
 """
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from discrete_gan.distributions import PointMass
-from discrete_gan.models.base import Generator, HubModel
+from discrete_gan.models.base import Generator, HubModel, squashing
+
+Normalization = Literal["batch", "spectral", "weight", "none"]
 
 _KERNEL = 5
 _DEVIATION = 0.02  # of the initial weights, as in the paper
@@ -46,9 +50,10 @@ class DCGANGenerator(Generator):
         batch_norm: Normalize between the layers.
         constant_filters: As many channels in every layer.
         pixel_range: (-1, 1), by tanh, or (0, 1), by a sigmoid.
+        activation: ``"tanh"`` or ``"sigmoid"``, to have it checked against the range.
 
     Raises:
-        ValueError: If the sides cannot be halved twice or the pixel range is another one.
+        ValueError: If the sides cannot be halved twice, the pixel range is another one, or not the activation's.
     """
 
     def __init__(
@@ -59,12 +64,11 @@ class DCGANGenerator(Generator):
         batch_norm: bool = True,
         constant_filters: bool = False,
         pixel_range: tuple[float, float] = (-1, 1),
+        activation: str | None = None,
     ) -> None:
         super().__init__()
         count = _halvings(image_shape)
-        squash = {(-1, 1): nn.Tanh, (0, 1): nn.Sigmoid}.get(tuple(pixel_range))  # type: ignore[arg-type]
-        if squash is None:
-            raise ValueError(f"pixel_range: expected (-1, 1) or (0, 1), got {tuple(pixel_range)}")
+        squash = squashing(pixel_range, activation)
         self.latent_dim = latent_dim
         self.pixel_range = tuple(pixel_range)
         channels, height, breadth = image_shape
@@ -80,7 +84,7 @@ class DCGANGenerator(Generator):
             layers.append(nn.ReLU(inplace=True))
             width_out, bias = (channels, True) if last else (widths[level + 1], not batch_norm)
             layers.append(nn.ConvTranspose2d(width_in, width_out, _KERNEL, 2, padding=2, output_padding=1, bias=bias))
-        self.layers = nn.Sequential(*layers, squash(), nn.Flatten())
+        self.layers = nn.Sequential(*layers, squash, nn.Flatten())
         _initialize(self)
 
     def latents(self, num: int) -> Tensor:
@@ -93,7 +97,7 @@ class DCGANGenerator(Generator):
 
 
 class DCGANDiscriminator(HubModel):
-    """Raw output of an image: convolutions of stride 2, batch norm and leaky ReLU between, and a linear layer.
+    """Raw output of an image: convolutions of stride 2, a normalization and leaky ReLU between, and a linear layer.
 
     Batch norm makes the score of an image depend on the others of its batch; real and generated ones are never
     mixed in one.
@@ -101,31 +105,31 @@ class DCGANDiscriminator(HubModel):
     Args:
         image_shape: (channels, height, width).
         width: Channels at half resolution, doubled at every halving.
-        batch_norm: Normalize between the layers, not before the first.
+        normalization: ``"batch"`` norm between the layers, not after the first; every weight divided by its largest
+            singular value (``"spectral"``) or split into length and direction (``"weight"``); or ``"none"``.
         relu: ReLU in place of leaky ReLU.
-        spectral_normalization: Divide every weight by its largest singular value.
 
     Raises:
-        ValueError: If the sides cannot be halved twice.
+        ValueError: If the sides cannot be halved twice or the normalization is unknown.
     """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         width: int = 64,
-        batch_norm: bool = True,
+        normalization: Normalization = "batch",
         relu: bool = False,
-        spectral_normalization: bool = False,
     ) -> None:
         super().__init__()
+        if normalization not in get_args(Normalization):
+            raise ValueError(f"normalization: expected {', '.join(get_args(Normalization))}, got {normalization}")
         self.image_shape = tuple(image_shape)
         count = _halvings(image_shape)
-        normalize = spectral_norm if spectral_normalization else nn.Identity()
         channels, height, breadth = image_shape
         layers: list[nn.Module] = []
         for level in range(count):
             width_out = width * 2**level
-            normed = batch_norm and level > 0
+            normed = normalization == "batch" and level > 0
             layers.append(nn.Conv2d(channels, width_out, _KERNEL, stride=2, padding=2, bias=not normed))
             layers += [nn.BatchNorm2d(width_out)] if normed else []
             layers.append(nn.ReLU(inplace=True) if relu else nn.LeakyReLU(0.2, inplace=True))
@@ -133,9 +137,10 @@ class DCGANDiscriminator(HubModel):
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.output = nn.Linear(channels * (height >> count) * (breadth >> count), 1)
         _initialize(self)
+        parametrize = {"spectral": spectral_norm, "weight": weight_norm}.get(normalization, nn.Identity())
         for layer in [*self.layers, self.output]:
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                normalize(layer)
+                parametrize(layer)
 
     def features(self, x: Tensor) -> Tensor:
         """Activations before the last layer, shape (..., F), of images (..., D)."""

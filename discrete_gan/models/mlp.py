@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
-from discrete_gan.models.base import Generator, HubModel
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical, PointMass
+from discrete_gan.models.base import Generator, HubModel, squashing
 
 
 class MLPGenerator(Generator):
@@ -31,15 +31,7 @@ class MLPGenerator(Generator):
         super().__init__()
         self.latent_dim = latent_dim
         self.num_categories = num_categories
-        widths = [latent_dim, *hidden]
-        layers: list[nn.Module] = []
-        for width_in, width_out in itertools.pairwise(widths):
-            layers += [
-                nn.Linear(width_in, width_out, bias=False),
-                nn.BatchNorm1d(width_out),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_positions * (num_categories or 1)))
+        self.layers = _generator_layers([latent_dim, *hidden], num_positions * (num_categories or 1))
 
     def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
         """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
@@ -47,6 +39,50 @@ class MLPGenerator(Generator):
         if self.num_categories is None:
             return FactorizedBernoulli(logits)
         return FactorizedCategorical(logits.unflatten(-1, (-1, self.num_categories)))
+
+
+class MLPImageGenerator(Generator):
+    """x(z) of continuous pixels: linear layers with batch norm and leaky ReLU, and a squashing function.
+
+    Args:
+        latent_dim: Size of z, standard normal.
+        num_positions: D.
+        hidden: Widths of the hidden layers.
+        pixel_range: (-1, 1), by tanh, or (0, 1), by a sigmoid.
+        activation: ``"tanh"`` or ``"sigmoid"``, to have it checked against the range.
+
+    Raises:
+        ValueError: If the pixel range is another one, or not the activation's.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        num_positions: int = 784,
+        hidden: Sequence[int] = (128, 256, 512, 1024),
+        pixel_range: tuple[float, float] = (-1, 1),
+        activation: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.pixel_range = tuple(pixel_range)
+        squash = squashing(pixel_range, activation)
+        self.layers = nn.Sequential(_generator_layers([latent_dim, *hidden], num_positions), squash)
+
+    def forward(self, z: Tensor) -> PointMass:
+        """Latents of shape (B, latent_dim) to images as points, batch shape (B,), event (D,)."""
+        return PointMass(self.layers(z))
+
+
+def _generator_layers(widths: Sequence[int], num_outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width_in, width_out in itertools.pairwise(widths):
+        layers += [
+            nn.Linear(width_in, width_out, bias=False),
+            nn.BatchNorm1d(width_out),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
 
 
 class MLPDiscriminator(HubModel):

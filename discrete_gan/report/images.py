@@ -1,12 +1,13 @@
 """What a run on images is judged by: grids of samples beside real images, and their scores."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from discrete_gan.data import ImageData, binarize
+from discrete_gan.data.palette import to_pixels
 from discrete_gan.errors import InputError
 from discrete_gan.metrics import ImageScorer, load_or_train_classifier
 from discrete_gan.report.grid import save_comparison, save_grid
@@ -23,10 +24,25 @@ def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:
     return images / maximum if pixels == "grey" else binarize(images, pixels, maximum)
 
 
-def to_unit(images: Tensor, generator: nn.Module) -> Tensor:
-    """Samples from the generator's ``pixel_range`` to [0, 1]; as they are where it has none."""
-    low, high = getattr(generator, "pixel_range", (0, 1))
-    return (images - low) / (high - low)
+def generate_pixels(generator: nn.Module, num: int, *, seed: int = 0) -> Tensor:
+    """Samples as pixels in [0, 1]: as they are, or from the generator's ``pixel_range``, or in its ``palette``.
+
+    Args:
+        generator: With a method ``latents(num)`` and a forward that returns a distribution.
+        num: Number of samples.
+        seed: Of latents and samples.
+
+    Returns:
+        Shape (num, D), on the generator's device. No gradient.
+    """
+
+    def pixels(samples: Tensor) -> Tensor:
+        if hasattr(generator, "palette"):
+            return to_pixels(samples, cast(Tensor, generator.palette))
+        low, high = cast(tuple[float, float], getattr(generator, "pixel_range", (0, 1)))
+        return (samples - low) / (high - low)
+
+    return generate(generator, num, seed=seed, convert=pixels)
 
 
 class ImageReport:
@@ -74,7 +90,7 @@ class ImageReport:
 
     def grid(self, path: Path, generator: nn.Module) -> None:
         """Write a grid of 64 samples; the same latents at every call."""
-        save_grid(path, to_unit(generate(generator, 64), generator), self.image_shape)
+        save_grid(path, generate_pixels(generator, 64), self.image_shape)
 
     def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
         """Score samples, write ``folder/samples.png`` beside real images, and print where and what.
@@ -87,7 +103,7 @@ class ImageReport:
         Returns:
             The scores for results.json, empty without a labeled data set.
         """
-        samples = to_unit(generate(generator, num_samples), generator)
+        samples = generate_pixels(generator, num_samples)
         scores = self.scorer(samples) if self.scorer else None
         title = "samples as they come, none picked"
         if scores is not None:

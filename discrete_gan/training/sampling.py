@@ -23,7 +23,14 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(was_training)
 
 
-def generate(generator: nn.Module, num: int, *, seed: int = 0, batch_size: int = 1000) -> Tensor:
+def generate(
+    generator: nn.Module,
+    num: int,
+    *,
+    seed: int = 0,
+    batch_size: int = 1000,
+    convert: Callable[[Tensor], Tensor] = lambda samples: samples,
+) -> Tensor:
     """Samples of x, one for each fresh latent, in evaluation mode.
 
     Neither the caller's random state nor the generator's mode is changed.
@@ -33,11 +40,12 @@ def generate(generator: nn.Module, num: int, *, seed: int = 0, batch_size: int =
         num: Number of samples.
         seed: Of latents and samples.
         batch_size: Samples drawn at a time. Part of the random stream: another size gives other samples.
+        convert: Applied to each batch, where what becomes of the samples is smaller than they are.
 
     Returns:
-        Shape (num, *event), on the generator's device. No gradient.
+        Shape (num, *event), or what ``convert`` makes of it, on the generator's device. No gradient.
     """
     latents = cast(Callable[[int], Tensor], generator.latents)
     with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
-        parts = [generator(latents(min(batch_size, num - start))).sample() for start in range(0, num, batch_size)]
-    return torch.cat(parts)
+        sizes = [min(batch_size, num - start) for start in range(0, num, batch_size)]
+        return torch.cat([convert(generator(latents(size)).sample()) for size in sizes])

@@ -1,6 +1,7 @@
 """The DCGAN pair: shapes, ranges, what each option takes away."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -53,7 +54,7 @@ def test_options_take_away_what_they_say() -> None:
     assert count(DCGANGenerator(5, shape, 4), nn.BatchNorm2d) == 2
     assert count(DCGANGenerator(5, shape, 4, batch_norm=False), nn.BatchNorm2d) == 0
     assert count(DCGANDiscriminator(shape, 4), nn.BatchNorm2d) == 1
-    assert count(DCGANDiscriminator(shape, 4, batch_norm=False), nn.BatchNorm2d) == 0
+    assert count(DCGANDiscriminator(shape, 4, normalization="none"), nn.BatchNorm2d) == 0
     assert (count(DCGANDiscriminator(shape, 4), nn.LeakyReLU), count(DCGANDiscriminator(shape, 4), nn.ReLU)) == (2, 0)
     relu = DCGANDiscriminator(shape, 4, relu=True)
     assert (count(relu, nn.LeakyReLU), count(relu, nn.ReLU)) == (0, 2)
@@ -63,7 +64,7 @@ def test_options_take_away_what_they_say() -> None:
 def test_discriminator_scores_any_leading_axes(image_shape: tuple) -> None:
     if image_shape == (1, 16, 8):
         return
-    discriminator = DCGANDiscriminator(image_shape, width=2, batch_norm=False)
+    discriminator = DCGANDiscriminator(image_shape, width=2, normalization="none")
     x = torch.rand(2, 3, image_shape[0] * image_shape[1] * image_shape[2])
     raw = discriminator(x)
     assert raw.shape == (2, 3)
@@ -73,7 +74,7 @@ def test_discriminator_scores_any_leading_axes(image_shape: tuple) -> None:
 
 
 def test_spectral_normalization_bounds_every_weight() -> None:
-    discriminator = DCGANDiscriminator((1, 28, 28), width=4, spectral_normalization=True)
+    discriminator = DCGANDiscriminator((1, 28, 28), width=4, normalization="spectral")
     with torch.no_grad():
         for _ in range(50):  # power iterations
             discriminator(torch.rand(2, 784))
@@ -82,17 +83,32 @@ def test_spectral_normalization_bounds_every_weight() -> None:
             assert float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) == pytest.approx(1, rel=0.02)
 
 
+def test_weight_norm_splits_every_weight_into_length_and_direction() -> None:
+    plain = DCGANDiscriminator((1, 28, 28), width=4, normalization="none")
+    normed = DCGANDiscriminator((1, 28, 28), width=4, normalization="weight")
+    assert count(normed, nn.BatchNorm2d) == 0
+    for layer in normed.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            parts: Any = cast(nn.ModuleDict, layer.parametrizations)["weight"]
+            length, direction = parts.original0, parts.original1
+            with torch.no_grad():
+                direction.mul_(3)  # leaves the weight as it is
+            expected = length * direction / direction.flatten(1).norm(dim=1).view(-1, *[1] * (direction.dim() - 1))
+            torch.testing.assert_close(layer.weight, expected)
+    assert sum(p.numel() for p in normed.parameters()) > sum(p.numel() for p in plain.parameters())
+
+
+def test_unknown_normalization() -> None:
+    with pytest.raises(ValueError, match=r"^normalization: expected batch, spectral, weight, none, got layer"):
+        DCGANDiscriminator(normalization="layer")  # pyright: ignore[reportArgumentType]
+
+
 def test_weights_start_as_in_the_paper() -> None:
     for model in (DCGANGenerator(100, (3, 64, 64)), DCGANDiscriminator((3, 64, 64))):
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
                 assert layer.bias is None or not layer.bias.any()
-
-
-def test_pixel_range_is_one_of_two() -> None:
-    with pytest.raises(ValueError, match=r"^pixel_range: expected \(-1, 1\) or \(0, 1\), got \(0, 255\)"):
-        DCGANGenerator(pixel_range=(0, 255))
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
