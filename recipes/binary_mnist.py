@@ -25,18 +25,19 @@ from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Precision, Run, RunOptions, check_options, diagnostics, seeded, try_estimator
+from discrete_gan.training import ImageOptions, Precision, Run, check_options, diagnostics, seeded, try_estimator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(RunOptions):
+class Args(ImageOptions):
     """Arguments of the recipe."""
 
     precision: Precision = "auto"
     """Number format of the networks' matrix products; auto is bf16-mixed where the hardware multiplies bfloat16
     (recent GPUs, CPUs with AMX), else 32-true."""
     data: str = "mnist"
-    """A folder of MNIST-style idx files or of .mat files, a .npy or .npz file, hub:NAME, or digits."""
+    """A folder of pictures (any sizes with --image-size), of MNIST-style idx files or of .mat files, a .npy or .npz
+    file, hub:NAME, or digits."""
     binarize: Binarize = "stochastic"
     """Pixels to bits: stochastic (drawn anew in each batch), threshold at half, or none for 0/1 data."""
     classifier_data: str | None = None
@@ -117,8 +118,9 @@ def main(args: Args) -> None:
     )
     with seeded(args.seed, "weights", "estimator"):
         estimator = parse_estimator(args.estimator)
-    data = load_images(args.data, seed=args.seed)
-    labeled = load_images(args.classifier_data) if args.classifier_data else data
+    size = {"image_size": args.image_size, "crop": args.crop, "corrupt": args.corrupt}
+    data = load_images(args.data, seed=args.seed, **size)
+    labeled = load_images(args.classifier_data, **size) if args.classifier_data else data
     if args.classifier_data and labeled.train_labels is None:
         raise InputError(f"--classifier-data {args.classifier_data}: it has no labels, expected labeled images")
     run = Run(args, steps=args.steps, data=data.summary())

@@ -1,4 +1,4 @@
-"""Softmax GAN and its rivals on grey or color images: one DCGAN pair, six losses, and the paper's stress tests.
+"""Softmax GAN and its rivals on grey or color images: one pair of networks, six losses, and the paper's stress tests.
 
 The stress tests of the paper are ``--no-batch-norm --constant-filters`` (of the generator), ``--relu --pixel-range 0
 1`` and ``--discriminator-steps 5`` or ``--generator-steps 5``. A batch as small as 5 trains too.
@@ -20,19 +20,30 @@ from discrete_gan.data import Batches, load_images
 from discrete_gan.errors import InputError
 from discrete_gan.losses import gan, hinge, least_squares, log_ratio, softmax_gan, wasserstein
 from discrete_gan.losses.penalties import wgan_gp_penalty
-from discrete_gan.models import DCGANDiscriminator, DCGANGenerator
+from discrete_gan.models import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    Generator,
+    HubModel,
+    MLPDiscriminator,
+    MLPImageGenerator,
+)
+from discrete_gan.models.base import squashing
 from discrete_gan.report import ImageReport
-from discrete_gan.training import Run, RunOptions, check_options
+from discrete_gan.training import ImageOptions, Run, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(RunOptions):
+class Args(ImageOptions):
     """Arguments of the recipe."""
 
     data: str = "../shared/data/fashion_mnist"
-    """A folder of MNIST-style idx files, a .npy or .npz file, or hub:NAME; 28, 32 or 64 pixels a side."""
+    """A folder of pictures (any sizes with --image-size) or of MNIST-style idx files, a .npy or .npz file, or
+    hub:NAME; 28, 32 or 64 pixels a side."""
     loss: Literal["softmax", "gan", "wgan-gp", "lsgan", "hinge", "log-ratio"] = "softmax"
     """gan is the non-saturating one; log-ratio trains the discriminator as gan does."""
+    model: Literal["dcgan", "mlp"] = "dcgan"
+    """Kind of both networks; mlp has hidden layers of 128, 256, 512, 1024 and of 512, 256."""
     steps: int = 2000
     """Rounds of updates."""
     batch_size: int = 64
@@ -42,21 +53,25 @@ class Args(RunOptions):
     generator_steps: int = 1
     """Updates of the generator a round."""
     batch_norm: bool = True
-    """Batch norm in the generator."""
+    """Batch norm in the generator (dcgan)."""
     constant_filters: bool = False
-    """As many channels in every layer of the generator."""
+    """As many channels in every layer of the generator (dcgan)."""
     relu: bool = False
-    """ReLU in place of leaky ReLU in the discriminator."""
+    """ReLU in place of leaky ReLU in the discriminator (dcgan)."""
+    discriminator_norm: Literal["batch", "spectral", "weight", "none"] | None = None
+    """Normalization of the discriminator (dcgan): batch if not given, but none for wgan-gp."""
     pixel_range: tuple[float, float] = (-1, 1)
-    """Range of the pixels: -1 1 (the generator ends in tanh) or 0 1 (in a sigmoid)."""
+    """Range of the pixels: -1 1 or 0 1."""
+    activation: Literal["tanh", "sigmoid"] | None = None
+    """What the generator ends in; if not given, the one that fits the range."""
     latent_dim: int = 100
-    """Size of z, uniform in [-1, 1]."""
+    """Size of z: uniform in [-1, 1] (dcgan) or standard normal (mlp)."""
     width: int = 32
-    """Channels at half resolution; the paper's code has 64."""
+    """Channels at half resolution (dcgan); the paper's code has 64."""
     lr: float = 2e-4
     """Adam's learning rate of both networks."""
     gradient_penalty: float = 10.0
-    """Weight of the penalty of wgan-gp, whose discriminator has no batch norm."""
+    """Weight of the penalty of wgan-gp."""
     num_scored: int = 10_000
     """Samples to score at the end."""
 
@@ -78,6 +93,29 @@ GENERATOR_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {  # softmax alone loo
 }
 
 
+def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, HubModel]:
+    """Generator and discriminator."""
+    if args.model == "mlp":
+        num_positions = math.prod(image_shape)
+        return (
+            MLPImageGenerator(args.latent_dim, num_positions, pixel_range=args.pixel_range, activation=args.activation),
+            MLPDiscriminator(num_positions),
+        )
+    normalization = args.discriminator_norm or ("none" if args.loss == "wgan-gp" else "batch")
+    return (
+        DCGANGenerator(
+            args.latent_dim,
+            image_shape,
+            args.width,
+            args.batch_norm,
+            args.constant_filters,
+            args.pixel_range,
+            args.activation,
+        ),
+        DCGANDiscriminator(image_shape, args.width, normalization, args.relu),
+    )
+
+
 def main(args: Args) -> None:
     """Train, sample, score."""
     check_options(
@@ -91,23 +129,24 @@ def main(args: Args) -> None:
         gradient_penalty=(0, math.inf),
         num_scored=(2, math.inf),
     )
+    if args.loss == "wgan-gp" and args.discriminator_norm == "batch":
+        raise InputError(
+            "--discriminator-norm batch: the penalty of wgan-gp is one of each image alone, expected another one"
+        )
     low, high = args.pixel_range
-    if (low, high) not in ((-1, 1), (0, 1)):
-        raise InputError(f"--pixel-range: expected -1 1 (tanh) or 0 1 (sigmoid), got {low:g} {high:g}")
-    data = load_images(args.data, seed=args.seed)
+    try:
+        squashing(args.pixel_range, args.activation)
+    except ValueError as error:
+        raise InputError(f"--pixel-range: {str(error).removeprefix('pixel_range: ')}") from None
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
     run = Run(args, steps=args.steps, data=data.summary())
-    num_rounds = max(args.discriminator_steps, args.generator_steps)
+    num_batches = max(args.discriminator_steps, args.generator_steps)
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     images = data.train_images.to(run.device)
     try:
-        generator = DCGANGenerator(
-            args.latent_dim, data.image_shape, args.width, args.batch_norm, args.constant_filters, args.pixel_range
-        )
-        discriminator = DCGANDiscriminator(
-            data.image_shape, args.width, batch_norm=args.loss != "wgan-gp", relu=args.relu
-        )
+        generator, discriminator = build(args, data.image_shape)
     except ValueError as error:
-        raise InputError(f"--data {args.data}: {error}") from None
+        raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
     report = ImageReport(data, "grey", labeled=data, device=run.device)
     generator.to(run.device)
     discriminator.to(run.device)
@@ -126,8 +165,8 @@ def main(args: Args) -> None:
         return low + (high - low) * images[indices] / data.maximum
 
     for step in run.steps():
-        for update in range(args.discriminator_steps):
-            real = real_batch(step * num_rounds + update)
+        batches_of_round = [real_batch(step * num_batches + number) for number in range(num_batches)]
+        for real in batches_of_round[: args.discriminator_steps]:
             with torch.no_grad(), run.autocast():
                 fake = generator(generator.latents(args.batch_size)).sample()
             with run.autocast():
@@ -139,12 +178,12 @@ def main(args: Args) -> None:
             run.log(d_loss=d_loss, raw_real=raw_real.mean())
 
         discriminator.requires_grad_(False)  # no gradients for its weights while the generator learns
-        for update in range(args.generator_steps):
+        for real in batches_of_round[: args.generator_steps]:
             with run.autocast():
                 raw_fake = discriminator(generator(generator.latents(args.batch_size)).rsample())
                 if args.loss == "softmax":
                     with torch.no_grad():
-                        raw_real = discriminator(real_batch(step * num_rounds + update))
+                        raw_real = discriminator(real)
                     g_loss = softmax_gan.generator_loss(raw_real, raw_fake)
                 else:
                     g_loss = GENERATOR_LOSSES[args.loss](raw_fake).mean()

@@ -1,6 +1,6 @@
 """Image data sets as whole tensors: real formats in, uint8 pixels out.
 
-Importing this module needs torch and numpy only; scipy, scikit-learn and datasets are imported by the loader
+Importing this module needs torch and numpy only; scipy, scikit-learn, Pillow and datasets are imported by the loader
 that reads with them.
 """
 

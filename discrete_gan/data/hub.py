@@ -9,13 +9,13 @@ import numpy as np
 from ..errors import InputError
 from .extras import one_line, require
 from .image_data import ImageData, assemble
+from .pictures import NOT_RESIZED, decode, fit, fit_data, is_resized
 from .pixels import Array, channels_first
 
-_GREY_MODES = ("1", "L", "LA")
 _ARRAY_FEATURES = ("Array2D", "Array3D", "List", "LargeList", "Sequence")
 
 
-def load_hub(source: str, *, seed: int) -> ImageData:
+def load_hub(source: str, *, seed: int, image_size: int | None = None, crop: int | None = None) -> ImageData:
     """Reads the splits ``train`` and ``test``; without ``test``, holds out a tenth of the images.
 
     Images are in the one column of type Image, else of two- or three-dimensional arrays; of several, in the
@@ -25,19 +25,23 @@ def load_hub(source: str, *, seed: int) -> ImageData:
     Args:
         source: NAME or NAME:CONFIG as on the Hub, or a local folder that the library can read.
         seed: Chooses the images held out.
+        image_size: Side of the images, as in ``fit``.
+        crop: Side of the square cut out of the middle, as in ``fit``.
 
     Raises:
-        InputError: If it cannot be loaded or has no such column.
+        InputError: If it cannot be loaded or has no such column, or if pictures are of different sizes, too small
+            for the crop or of more than 8 bits a channel.
     """
     datasets = require("datasets", "datasets", f"hub:{source}")
     name, splits = _load(datasets, source)
     if "train" not in splits:
         raise InputError(f"hub:{source}: expected a split named train, found {', '.join(splits) or 'none'}")
-    train, train_labels = _read_split(splits["train"], f"{name}, split train")
+    train, train_labels, are_pictures = _read_split(splits["train"], f"{name}, split train", image_size, crop)
     test, test_labels = None, None
     if "test" in splits:
-        test, test_labels = _read_split(splits["test"], f"{name}, split test")
-    return assemble(name, train, train_labels, test, test_labels, seed=seed)
+        test, test_labels, _ = _read_split(splits["test"], f"{name}, split test", image_size, crop)
+    data = assemble(name, train, train_labels, test, test_labels, seed=seed)
+    return data if are_pictures else fit_data(data, image_size, crop)
 
 
 def _load(datasets: Any, source: str) -> tuple[str, Any]:
@@ -57,16 +61,17 @@ def _load(datasets: Any, source: str) -> tuple[str, Any]:
         raise InputError(f"hub:{source}: cannot be loaded: {one_line(error)}") from error
 
 
-def _read_split(split: Any, where: str) -> tuple[Array, Array | None]:
+def _read_split(split: Any, where: str, image_size: int | None, crop: int | None) -> tuple[Array, Array | None, bool]:
+    """Images, labels, and whether the images were pictures, which are cropped and resized here already."""
     if len(split) == 0:
         raise InputError(f"{where}: the data set is empty")
-    column, is_pictures = _image_column(split, where)
+    column, are_pictures = _image_column(split, where)
     images = split.select_columns([column])
     rows = (row[column] for row in images)
-    pixels = _decode(rows, where) if is_pictures else channels_first(_stack(rows, where), where)
+    pixels = _decode(rows, where, image_size, crop) if are_pictures else channels_first(_stack(rows, where), where)
     label = _label_column(split.features)
     # Missing labels are None, which makes an object array: refused by its type later on.
-    return pixels, None if label is None else np.asarray(split[label][:])
+    return pixels, None if label is None else np.asarray(split[label][:]), are_pictures
 
 
 def _image_column(split: Any, where: str) -> tuple[str, bool]:
@@ -98,25 +103,29 @@ def _label_column(features: Any) -> str | None:
     return next(iter(named + typed), None)
 
 
-def _decode(pictures: Iterable[Any], where: str) -> Array:
+def _decode(pictures: Iterable[Any], where: str, image_size: int | None, crop: int | None) -> Array:
     """PIL images as shape (N, C, H, W): three channels if any is in color, booleans if all are 1-bit."""
     modes: set[str] = set()
+    resized = False
     grey_or_color = []
     for index, picture in enumerate(pictures):
         if picture is None:
             raise InputError(f"{where}: row {index} has no image")
-        if picture.mode.startswith(("I", "F")):  # Pillow clips these instead of scaling them.
-            raise InputError(f"{where}: row {index} has more than 8 bits a pixel (mode {picture.mode})")
         modes.add(picture.mode)
-        grey_or_color.append(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"))
-    color = not modes.issubset(_GREY_MODES)
-    stack = _stack((picture.convert("RGB") if color else picture for picture in grey_or_color), where)
+        whole = decode(picture, f"{where}: row {index}")
+        resized |= is_resized(whole.size, image_size, crop)
+        grey_or_color.append(fit(whole, image_size, crop, f"{where}: row {index}"))
+    if resized and modes == {"1"}:
+        raise InputError(f"{where}: {NOT_RESIZED}")
+    color = any(picture.mode == "RGB" for picture in grey_or_color)
+    rows = (picture.convert("RGB") if color else picture for picture in grey_or_color)
+    stack = _stack(rows, where, hint="; --image-size makes them equal squares")
     if color:
         return stack.transpose(0, 3, 1, 2)
     return (stack > 0 if modes == {"1"} else stack)[:, None]
 
 
-def _stack(images: Iterable[Any], where: str) -> Array:
+def _stack(images: Iterable[Any], where: str, hint: str = "") -> Array:
     arrays: list[Array] = []
     for index, image in enumerate(images):
         try:
@@ -125,6 +134,7 @@ def _stack(images: Iterable[Any], where: str) -> Array:
             raise InputError(f"{where}: row {index} is no image: its rows differ in length") from error
         if arrays[-1].shape != arrays[0].shape:
             raise InputError(
-                f"{where}: images of different sizes: {arrays[0].shape} in row 0, {arrays[-1].shape} in row {index}"
+                f"{where}: images of different sizes: {arrays[0].shape} in row 0, "
+                f"{arrays[-1].shape} in row {index}{hint}"
             )
     return np.stack(arrays)

@@ -80,7 +80,7 @@ def assemble(
 
     Args:
         name: Of the data set; also the subject of error messages.
-        train: Boolean, whole numbers up to 255 or floats in [0, 1], shape (N, C, H, W).
+        train: Boolean, whole numbers up to 255 or floats in [0, 1] or [-1, 1], shape (N, C, H, W).
         train_labels: Whole numbers, shape (N,).
         test: As ``train``; None holds out a tenth of ``train``, at least one image.
         test_labels: As ``train_labels``.

@@ -13,8 +13,8 @@ Array = NDArray[Any]
 def to_bytes(train: Array, test: Array, name: str) -> tuple[tuple[Array, Array], int]:
     """Pixels of both parts as uint8, and the value of full intensity: 1 if all are 0 or 1, else 255.
 
-    Floats of [0, 1] are scaled by 255 and rounded. One decision for both parts, so that a test part that
-    happens to hold only 0 and 1 keeps the scale of its training part.
+    Floats of [0, 1], or of [-1, 1] if any is below 0, are scaled to [0, 255] and rounded. One decision for both
+    parts, so that a test part that happens to hold only 0 and 1 keeps the scale of its training part.
 
     Raises:
         InputError: If the parts differ in kind of number, or pixels are out of range.
@@ -25,19 +25,19 @@ def to_bytes(train: Array, test: Array, name: str) -> tuple[tuple[Array, Array],
         raise InputError(f"{name}: train and test differ in type: {train.dtype} and {test.dtype}")
     if kind not in ("b", "i", "f"):
         raise InputError(f"{name}: expected pixels of type uint8, bool or float, found {train.dtype}")
+    lowest = -1 if kind == "f" and min(train.min(), test.min()) < 0 else 0
     top = 1 if kind == "f" else 255
     for part in (train, test):
         low, high = part.min(), part.max()
-        if not (low >= 0 and high <= top):  # Put so that NaN fails too.
-            raise InputError(
-                f"{name}: expected {'float' if kind == 'f' else 'whole'} pixels in [0, {top}], "
-                f"found {part.dtype} from {low} to {high}"
-            )
-    if all(((part == 0) | (part == 1)).all() for part in (train, test)):
-        return (train.astype(np.uint8), test.astype(np.uint8)), 1
+        if not (low >= lowest and high <= top):  # Put so that NaN fails too.
+            expected = "float pixels in [0, 1] or [-1, 1]" if kind == "f" else "whole pixels in [0, 255]"
+            raise InputError(f"{name}: expected {expected}, found {part.dtype} from {low} to {high}")
+    # Of whole numbers the highest tells, and saves three arrays as large as the data.
+    if all(part.max() <= 1 if kind != "f" else ((part == 0) | (part == 1)).all() for part in (train, test)):
+        return (train.astype(np.uint8, copy=False), test.astype(np.uint8, copy=False)), 1
     if kind == "f":
-        train, test = np.rint(train * 255), np.rint(test * 255)
-    return (train.astype(np.uint8), test.astype(np.uint8)), 255
+        train, test = (np.rint((part - lowest) * (255 / (top - lowest))) for part in (train, test))
+    return (train.astype(np.uint8, copy=False), test.astype(np.uint8, copy=False)), 255
 
 
 def channels_first(images: Array, where: str) -> Array:

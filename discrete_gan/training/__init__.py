@@ -2,13 +2,14 @@
 
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
-from discrete_gan.training.options import Precision, RunOptions, check_options
+from discrete_gan.training.options import ImageOptions, Precision, RunOptions, check_options
 from discrete_gan.training.run import Run
 from discrete_gan.training.sampling import generate
 from discrete_gan.training.seeds import derive_seed, seeded
 from discrete_gan.training.trial import try_estimator
 
 __all__ = [
+    "ImageOptions",
     "Precision",
     "Run",
     "RunDirectory",

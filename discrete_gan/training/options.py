@@ -41,6 +41,18 @@ class RunOptions:
     """Also log to the run directory in TensorBoard's format."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(RunOptions):
+    """Options of a recipe on images: how pictures of any size and shape become equal squares."""
+
+    image_size: int | None = None
+    """Side in pixels that the square in the middle of each image is resized to; as the data is if not given."""
+    crop: int | None = None
+    """Side in pixels of that square; the shorter side of the image if not given. For CelebA 108, resized to 64."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What to do with pictures of a folder that cannot be decoded: refuse the data, or skip them and say how many."""
+
+
 def check_options(options: RunOptions, **ranges: tuple[float, float]) -> None:
     """Refuse options out of range before anything is loaded or written.
 

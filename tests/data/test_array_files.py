@@ -86,6 +86,12 @@ def test_zero_one_data_of_any_type_is_binary(tmp_path: Path, dtype: type) -> Non
     assert all_pixels(path) == sorted(binary.astype(int).reshape(20, -1).tolist())
 
 
+def test_whole_numbers_up_to_2_are_bytes(tmp_path: Path) -> None:
+    path = save(tmp_path / "three.npy", GREY % 3)
+    assert load_images(path).maximum == 255
+    assert all_pixels(path) == sorted((GREY % 3).reshape(20, -1).tolist())
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_floats_are_scaled_and_rounded(tmp_path: Path, dtype: type) -> None:
     path = save(tmp_path / "floats.npy", (GREY / 255).astype(dtype))
@@ -94,6 +100,26 @@ def test_floats_are_scaled_and_rounded(tmp_path: Path, dtype: type) -> None:
     half = np.zeros((2, 1, 2))
     half[:, 0] = [[0.0, 0.499 / 255], [1.0, 0.501 / 255]]
     assert all_pixels(save(tmp_path / "round.npy", half)) == [[0, 0], [255, 1]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_below_0_are_of_minus_1_to_1(tmp_path: Path, dtype: type) -> None:
+    path = save(tmp_path / "floats.npy", (GREY / 127.5 - 1).astype(dtype))
+    assert load_images(path).maximum == 255
+    assert all_pixels(path) == sorted(GREY.reshape(20, -1).tolist())
+    signs = np.where(GREY > 99, 1.0, -1.0)
+    assert all_pixels(save(tmp_path / "signs.npy", signs)) == sorted(
+        np.where(GREY > 99, 255, 0).reshape(20, -1).tolist()
+    )
+
+
+def test_both_parts_are_of_one_range(tmp_path: Path) -> None:
+    signed, plain = GREY / 127.5 - 1, np.clip(GREY / 127.5 - 1, 0, 1)
+    expected = np.maximum(GREY, 128).reshape(20, -1).tolist()  # 0 is 127.5, rounded to even.
+    for parts in ((signed, plain), (plain, signed)):
+        data = load_images(save(tmp_path / "a.npz", x_train=parts[0], x_test=parts[1]))
+        assert (data.test_images if parts[1] is plain else data.train_images).tolist() == expected
+        assert (data.train_images if parts[1] is plain else data.test_images).tolist() == GREY.reshape(20, -1).tolist()
 
 
 def test_a_binary_looking_test_part_keeps_the_scale_of_training(tmp_path: Path) -> None:
@@ -144,8 +170,10 @@ REFUSED = {
     "one image": ({"x": GREY[:1]}, "training needs at least 2 images, found 1"),
     "constant": ({"x": np.full((9, 2, 2), 7)}, "no variation: all 9 training images are equal"),
     "one picture": ({"x": np.repeat(GREY[:1], 9, 0)}, "no variation: all 9 training images are equal"),
-    "floats above 1": ({"x": GREY / 1.0}, r"expected float pixels in \[0, 1\], found float64 from .* to 2"),
-    "floats below 0": ({"x": GREY / 127.5 - 1}, r"expected float pixels in \[0, 1\], found float64 from -"),
+    "floats above 1": ({"x": GREY / 1.0}, r"float pixels in \[0, 1\] or \[-1, 1\], found float64 from .* to 2"),
+    "floats below -1": ({"x": GREY / 127.0 - 1.01}, r"float pixels in \[0, 1\] or \[-1, 1\], found float64 from -1.01"),
+    "floats from -1 to above 1": ({"x": GREY / 127.0 - 1}, r"or \[-1, 1\], found float64 from -.* to 1.00"),
+    "test below -1": ({"x": GREY / 127.5 - 1, "x_test": GREY / 100 - 2}, r"or \[-1, 1\], found float64 from -2"),
     "not a number": ({"x": np.where(GREY > 9, 0.5, np.nan)}, "from nan to nan"),
     "integers above 255": ({"x": GREY.astype(int) + 1}, r"whole pixels in \[0, 255\], found int64 .* to 256"),
     "integers below 0": ({"x": GREY.astype(int) - 1}, r"whole pixels in \[0, 255\], found int64 from -1"),

@@ -50,10 +50,10 @@ def imitate(monkeypatch: pytest.MonkeyPatch, **splits: Any) -> list[tuple[Any, .
     return calls
 
 
-def refusal(spec: str) -> str:
+def refusal(spec: str, **options: int) -> str:
     """The one line that the name is refused with."""
     with pytest.raises(InputError) as caught:
-        load_images(spec)
+        load_images(spec, **options)  # pyright: ignore[reportArgumentType]
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -180,9 +180,10 @@ def test_unusable_columns_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unusable_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     imitate(monkeypatch, train=dataset(image=[*PICTURES[:2], PIL_Image.fromarray(GREY[0, :3])]))
-    assert refusal("hub:tiny") == ("tiny, split train: images of different sizes: (4, 5) in row 0, (3, 5) in row 2")
+    sizes = "images of different sizes: (4, 5) in row 0, (3, 5) in row 2"
+    assert refusal("hub:tiny") == f"tiny, split train: {sizes}; --image-size makes them equal squares"
     imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), GREY[1, :3].tolist()]))
-    assert "images of different sizes: (4, 5) in row 0, (3, 5) in row 1" in refusal("hub:tiny")
+    assert refusal("hub:tiny").endswith("images of different sizes: (4, 5) in row 0, (3, 5) in row 1")
     imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), [[1], [2, 3]]]))
     assert "row 1 is no image: its rows differ in length" in refusal("hub:tiny")
     imitate(monkeypatch, train=dataset(image=[*PICTURES, None]))
@@ -191,6 +192,43 @@ def test_unusable_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "row 0 has more than 8 bits a pixel (mode I;16)" in refusal("hub:tiny")
     imitate(monkeypatch, train=dataset(image=PICTURES).select([]))
     assert refusal("hub:tiny") == "tiny, split train: the data set is empty"
+
+
+def test_pictures_of_any_size_become_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [PIL_Image.fromarray(image) for image in (*COLOR[:3], COLOR[3].transpose(1, 0, 2).copy())]
+    imitate(monkeypatch, train=dataset(image=pictures), test=dataset(image=pictures[3:]))
+    expected = [COLOR[0, :, :4], COLOR[1, :, :4], COLOR[2, :, :4], COLOR[3, :, :4].transpose(1, 0, 2)]
+    data = load_images("hub:tiny", image_size=4)
+    assert data.image_shape == (3, 4, 4)
+    assert data.train_images.tolist() == [image.transpose(2, 0, 1).flatten().tolist() for image in expected]
+    assert data.test_images.tolist() == data.train_images[3:].tolist()
+    data = load_images("hub:tiny", crop=2)
+    assert data.train_images[0].tolist() == COLOR[0, 1:3, 1:3].transpose(2, 0, 1).flatten().tolist()
+    assert load_images("hub:tiny", image_size=3, crop=2).image_shape == (3, 3, 3)
+    assert load_images("hub:tiny", image_size=2, crop=4).image_shape == (3, 2, 2)
+    expected = "tiny, split train: row 0: a crop of 5 x 5 pixels does not fit into 5 x 4"
+    assert refusal("hub:tiny", image_size=2, crop=5) == expected
+
+
+def test_arrays_are_cropped_and_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, train=dataset(pixels=GREY.tolist()), test=dataset(pixels=GREY.tolist()))
+    data = load_images("hub:tiny", crop=2)
+    assert data.train_images.tolist() == GREY[:, 1:3, 1:3].reshape(10, -1).tolist()
+    assert load_images("hub:tiny", image_size=9, crop=4).image_shape == (1, 9, 9)
+
+
+def test_one_bit_pictures_are_cropped_but_not_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [PIL_Image.fromarray(image > 99) for image in GREY]
+    imitate(monkeypatch, train=dataset(image=pictures), test=dataset(image=pictures))
+    data = load_images("hub:tiny", image_size=4)
+    assert data.maximum == 1
+    assert data.train_images.tolist() == (GREY[:, :, :4] > 99).astype(int).reshape(10, -1).tolist()
+    assert "0/1 data can be cropped but not resized" in refusal("hub:tiny", image_size=3)
+    imitate(monkeypatch, train=dataset(image=[*pictures, pictures[0].crop((0, 0, 3, 3))]))
+    assert "0/1 data can be cropped but not resized" in refusal("hub:tiny", image_size=3)
+    # With one grey picture among them there are greys anyway.
+    imitate(monkeypatch, train=dataset(image=[*pictures, PICTURES[0]]))
+    assert load_images("hub:tiny", image_size=3).maximum == 255
 
 
 def test_splits_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

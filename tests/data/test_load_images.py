@@ -13,7 +13,7 @@ import torch
 from discrete_gan.data import ImageData, load_images
 from discrete_gan.errors import InputError
 
-FORMS = "expected digits, hub:NAME, a folder of idx, .mat or .amat files, or a .npy or .npz file"
+FORMS = "expected digits, hub:NAME, a folder of pictures or of idx, .mat or .amat files, or a .npy or .npz file"
 
 
 def refusal(spec: str) -> str:
@@ -92,10 +92,11 @@ def test_a_misspelt_digits_is_recognized(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_folder_without_data_says_what_was_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "cat.png").touch()
+    (tmp_path / "cat.txt").touch()
     expected = (
         "none of the known files is in this folder; looked for train-images-idx3-ubyte, "
-        "train-images-idx3-ubyte.gz, *train*.mat, *train*.amat, *test*.mat, *test*.amat"
+        "train-images-idx3-ubyte.gz, *train*.mat, *train*.amat, *test*.mat, *test*.amat, "
+        "pictures (.jpg, .png and other types that Pillow reads), here or in folders"
     )
     assert refusal(str(tmp_path)) == f"{tmp_path}: {expected}"
 

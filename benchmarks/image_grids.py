@@ -1,0 +1,152 @@
+"""Recipes on images side by side: one table and one picture a grid, over seeds.
+
+Grids::
+
+    stress         Softmax GAN's three stress tests, with GAN and with Softmax GAN
+    small-batches  five real and five generated images an update, with both
+    continuous     the squared log-ratio, the non-saturating loss and Softmax GAN on grey images
+    quantized      the reweighted GAN on 16 grey levels
+
+One command a cell, as ``python benchmarks/image_grids.py stress --jobs 2``. Runs that are finished already are not run
+again, so an interrupted grid goes on where it stopped, and a run that fails is counted and the others go on. A run has
+collapsed when fewer than 5 classes have more than 2 % of its samples.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from discrete_gan.cli.sample import load_generator
+from discrete_gan.report import generate_pixels, image_grid
+from discrete_gan.training.directory import RunDirectory
+
+DATA = Path("../shared/data")
+_COLLAPSED_BELOW, _COVERED_ABOVE = 5, 0.02
+
+
+class Grid(NamedTuple):
+    """A recipe, and the options of rows and columns under the names they get."""
+
+    recipe: str
+    rows: dict[str, list[str]]
+    columns: dict[str, list[str]]
+
+
+_SMALL = ["--data", str(DATA / "fashion_mnist"), "--width", "16"]
+_GAN_AND_SOFTMAX = {"gan": ["--loss", "gan"], "softmax": ["--loss", "softmax"]}
+GRIDS = {
+    "stress": Grid(
+        "softmax_gan",
+        {  # 4,800 updates of both networks together
+            "DCGAN": [*_SMALL, "--steps", "2400"],
+            "no batch norm, constant filters": [*_SMALL, "--steps", "2400", "--no-batch-norm", "--constant-filters"],
+            "ReLU, pixels in [0, 1]": [*_SMALL, "--steps", "2400", "--relu", "--pixel-range", "0", "1"],
+            "5 discriminator steps": [*_SMALL, "--steps", "800", "--discriminator-steps", "5"],
+            "5 generator steps": [*_SMALL, "--steps", "800", "--generator-steps", "5"],
+        },
+        _GAN_AND_SOFTMAX,
+    ),
+    "small-batches": Grid(
+        "softmax_gan", {"batches of 5": [*_SMALL, "--batch-size", "5", "--steps", "8000"]}, _GAN_AND_SOFTMAX
+    ),
+    "continuous": Grid(
+        "continuous",
+        {"MNIST": ["--data", str(DATA / "mnist")], "Fashion-MNIST": ["--data", str(DATA / "fashion_mnist")]},
+        {loss: ["--loss", loss] for loss in ("log-ratio", "non-saturating", "softmax")},
+    ),
+    "quantized": Grid(
+        "quantized_images",
+        {"Fashion-MNIST, 16 grey levels": ["--data", str(DATA / "fashion_mnist")]},
+        {"boundary-seeking": []},
+    ),
+}
+
+
+def train(recipe: str, folder: Path, options: list[str]) -> None:
+    """One cell, on one thread, unless it is there."""
+    if (folder / "results.json").exists():
+        return
+    command = [sys.executable, "-m", "discrete_gan", "train", recipe, "--overwrite", "--out", str(folder), *options]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".log").open("w") as log:
+        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Mean and sample standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+
+
+def print_table(grid: Grid, cells: dict[tuple[str, str, int], Path], seeds: int) -> None:
+    """One line a cell, in Markdown."""
+    print("| setting | loss | Frechet distance | times the floor | classes above 2 % | collapsed | seconds | failed |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in grid.rows:
+        for column in grid.columns:
+            files = [cells[row, column, seed] / "results.json" for seed in range(seeds)]
+            runs = [json.loads(file.read_text()) for file in files if file.exists()]
+            if not runs:
+                print(f"| {row} | {column} | | | | | | {seeds} |")
+                continue
+            covered = [sum(part > _COVERED_ABOVE for part in run["class_fractions"]) for run in runs]
+            line = [
+                row,
+                column,
+                spread([run["frechet"] for run in runs]),
+                spread([run["frechet"] / run["frechet_floor"] for run in runs], digits=0),
+                " ".join(map(str, covered)),
+                f"{sum(count < _COLLAPSED_BELOW for count in covered)} of {len(runs)}",
+                f"{statistics.mean(run['seconds'] for run in runs):.0f}",
+                str(seeds - len(runs)),
+            ]
+            print(f"| {' | '.join(line)} |")
+
+
+def save_picture(path: Path, grid: Grid, cells: dict[tuple[str, str, int], Path]) -> None:
+    """Samples of the first seed as they come, rows down, columns across."""
+    figure = Figure(figsize=(3.1 * len(grid.columns), 3.3 * len(grid.rows)), dpi=90, layout="constrained")
+    for line, row in zip(figure.subplots(len(grid.rows), len(grid.columns), squeeze=False), grid.rows, strict=True):
+        for axes, column in zip(line, grid.columns, strict=True):
+            axes.set_axis_off()
+            axes.set_title(f"{column}: {row}", fontsize=8)
+            directory = RunDirectory(cells[row, column, 0])
+            if (directory.path / "results.json").exists():
+                samples = generate_pixels(load_generator(directory), 64)
+                axes.imshow(image_grid(samples, tuple(directory.read_config()["data"]["image_shape"])))
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Run what is missing, print a Markdown table, write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("grid", choices=list(GRIDS))
+    parser.add_argument("--out", type=Path, help="folder of the runs; runs/GRID if not given")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    args = parser.parse_args()
+    out, grid = args.out or Path("runs") / args.grid, GRIDS[args.grid]
+    name = str.maketrans({" ": "-", ",": None})
+    cells = {
+        (row, column, seed): out / f"{row.translate(name).lower()}-{column}-{seed}"
+        for seed in range(args.seeds)
+        for row in grid.rows
+        for column in grid.columns
+    }
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for (row, column, seed), folder in cells.items():
+            pool.submit(train, grid.recipe, folder, [*grid.rows[row], *grid.columns[column], "--seed", str(seed)])
+    print_table(grid, cells, args.seeds)
+    save_picture(out / "samples.png", grid, cells)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Reweighted GAN on images in a few colors: every pixel is one category, its color drawn from a palette of K.
+
+The palette is learnt from the training images by k-means and saved with the generator. Otherwise as ``binary_mnist``:
+the discriminator with an R1 penalty, the generator by the gradient estimator, learning rates that fall to zero, and
+samples from a moving average of the generator's weights.
+
+Reference:
+    Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import tyro
+from torch import Tensor
+from torch.nn.functional import one_hot
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from discrete_gan.data import Batches, load_images
+from discrete_gan.data.palette import MOST_COLORS, learn_palette, quantized
+from discrete_gan.divergences import GAN
+from discrete_gan.errors import InputError
+from discrete_gan.estimators import parse_estimator, with_real
+from discrete_gan.lab.probe import probe
+from discrete_gan.losses.penalties import gradient_penalty
+from discrete_gan.models import ConvDiscriminator, PaletteGenerator
+from discrete_gan.report import ImageReport
+from discrete_gan.training import ImageOptions, Precision, Run, check_options, diagnostics, seeded, try_estimator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(ImageOptions):
+    """Arguments of the recipe."""
+
+    precision: Precision = "auto"
+    """Number format of the networks' matrix products; auto is bf16-mixed where the hardware multiplies bfloat16
+    (recent GPUs, CPUs with AMX), else 32-true."""
+    data: str = "../shared/data/fashion_mnist"
+    """A folder of pictures (any sizes with --image-size) or of MNIST-style idx files, a .npy or .npz file, or
+    hub:NAME."""
+    colors: int = 16
+    """K, colors of the palette, or grey levels where the images are grey."""
+    estimator: str = "boundary-seeking:num_samples=10"
+    """boundary-seeking, reinforce, gumbel-softmax or another one of docs/estimators.md that takes categories, with
+    options as NAME:KEY=VALUE,KEY=VALUE (say reinforce:num_samples=5), or your own as FILE.py:FUNCTION."""
+    steps: int = 3000
+    """Updates of discriminator and generator."""
+    batch_size: int = 64
+    """Real images, and latents, a step."""
+    latent_dim: int = 64
+    """Size of z, standard normal."""
+    hidden: int = 512
+    """Width of the linear layer of both networks; the paper has 1024."""
+    channels: int = 32
+    """Channels at half resolution; the paper has 64."""
+    generator_lr: float = 2e-3
+    """Adam's learning rate of the generator."""
+    discriminator_lr: float = 8e-4
+    """Adam's learning rate of the discriminator."""
+    decay_from: float = 0.4
+    """Part of the run after which the learning rates fall linearly to zero."""
+    r1: float = 1.0
+    """Weight of the gradient penalty on real images."""
+    average: float = 0.999
+    """Decay of the moving average of the generator's weights."""
+    num_scored: int = 10_000
+    """Samples to score at the end."""
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    check_options(
+        args,
+        colors=(2, MOST_COLORS + 1),
+        batch_size=(2, math.inf),
+        generator_lr=(0, math.inf),
+        discriminator_lr=(0, math.inf),
+        r1=(0, math.inf),
+        num_scored=(2, math.inf),
+        latent_dim=(1, math.inf),
+        hidden=(1, math.inf),
+        channels=(1, math.inf),
+        decay_from=(0, 1),
+        average=(0, 1),
+    )
+    with seeded(args.seed, "weights", "estimator"):
+        estimator = parse_estimator(args.estimator)
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    palette = learn_palette(data, args.colors, seed=args.seed)
+    indices, data = quantized(data, palette)  # from here on the data as it looks in these colors
+    run = Run(args, steps=args.steps, data=data.summary())
+    batches = Batches(len(indices), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
+
+    indices = indices.to(run.device)
+    _, height, width = data.image_shape
+    try:
+        generator = PaletteGenerator(
+            palette.tolist(), args.latent_dim, data.image_shape, width=args.channels, hidden=args.hidden
+        )
+    except ValueError as error:
+        raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
+    discriminator = ConvDiscriminator((1, height, width), args.colors, width=args.channels, hidden=args.hidden)
+    report = ImageReport(data, "grey", labeled=data, device=run.device)
+    generator.to(run.device)
+    discriminator.to(run.device)
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+
+    def real_batch(step: int) -> Tensor:
+        return one_hot(indices[batches.indices(step, device=run.device)].long(), args.colors).float()
+
+    with seeded(args.seed, "probe"):
+        probe_z = generator.latents(args.batch_size)
+    probed = with_real(estimator, real_batch(0))
+    state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
+    g_parameters = [*generator.parameters(), *state.parameters()]
+    g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
+    decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
+    schedules = [LambdaLR(g_adam, decay), LambdaLR(d_adam, decay)]
+    run.track(
+        export={"generator": average.module, "discriminator": discriminator},
+        generator=generator,
+        discriminator=discriminator,
+        average=average,
+        generator_adam=g_adam,
+        discriminator_adam=d_adam,
+        generator_schedule=schedules[0],
+        discriminator_schedule=schedules[1],
+        estimator=state,
+    )
+
+    for step in run.steps():
+        real = real_batch(step).requires_grad_()
+        with torch.no_grad(), run.autocast():
+            fake = generator(generator.latents(args.batch_size)).sample()
+        raw_real, raw_fake = discriminator(real), discriminator(fake)
+        penalty = gradient_penalty(raw_real, real).mean()
+        d_loss = GAN.discriminator_loss(raw_real, raw_fake)
+        run.minimize("discriminator", d_loss + args.r1 * penalty, d_adam)
+
+        z = generator.latents(args.batch_size)
+        with run.autocast():
+            g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
+        run.minimize("generator", g_loss, g_adam)
+        average.update_parameters(generator)
+        for schedule in schedules:
+            schedule.step()
+
+        run.log(d_loss=d_loss, g_loss=g_loss, penalty=penalty)
+        if run.probing:
+            options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
+            with run.autocast():
+                run.log(**probe(probed, generator, discriminator, probe_z, **options))
+        if run.logging:
+            run.log(**diagnostics(generator, discriminator, real, z))
+        if run.due(args.sample_every) and run.rank == 0:
+            report.grid(run.directory.sample_path(run.step), average.module)
+
+    if run.rank == 0:
+        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
+        run.finish({"seconds": run.seconds, **results})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))
