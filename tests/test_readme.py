@@ -103,3 +103,26 @@ def test_links_of_the_pages_lead_somewhere() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / link).exists(), link
+
+
+LOSSES_PAGE = (ROOT / "docs" / "losses.md").read_text()
+
+
+def test_page_of_the_losses_names_them_all() -> None:
+    for path in (ROOT / "discrete_gan" / "losses").glob("[!_]*.py"):
+        assert f"`{path.stem}`" in LOSSES_PAGE or f"`losses.{path.stem}`" in LOSSES_PAGE, path.stem
+        for name in re.findall(r"^def ([a-z]\w*)", path.read_text(), flags=re.MULTILINE):
+            assert name == "interpolates" or re.search(rf"`{name}\b", LOSSES_PAGE), name
+
+
+def test_code_of_the_losses_page_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", LOSSES_PAGE, flags=re.DOTALL)
+    exec(compile(code, "losses.md", "exec"), {})
+
+
+def test_options_on_the_losses_page_are_the_recipes() -> None:
+    help_text = (ROOT / "recipes" / "softmax_gan.py").read_text()
+    for option in set(re.findall(r"--([a-z][a-z-]+)", LOSSES_PAGE)):
+        assert re.search(rf"^    {option.removeprefix('no-').replace('-', '_')}: ", help_text, flags=re.MULTILINE), (
+            option
+        )
