@@ -55,7 +55,7 @@ GRIDS = {
         _GAN_AND_SOFTMAX,
     ),
     "small-batches": Grid(
-        "softmax_gan", {"batches of 5": [*_SMALL, "--batch-size", "5", "--steps", "8000"]}, _GAN_AND_SOFTMAX
+        "softmax_gan", {"batches of 5": [*_SMALL, "--batch-size", "5", "--steps", "5000"]}, _GAN_AND_SOFTMAX
     ),
     "continuous": Grid(
         "continuous",

@@ -1,7 +1,7 @@
 """Boundary-seeking GAN for continuous data: the squared log-ratio, beside the non-saturating loss and Softmax GAN.
 
-Grey or color images; the discriminator with an R1 penalty, learning rates that fall linearly to zero over the last part
-of the run, and samples from an exponential moving average of the generator's weights, the same for every loss.
+Grey or color images on a DCGAN pair; learning rates that fall linearly to zero over the last part of the run, and
+samples from an exponential moving average of the generator's weights, the same for every loss.
 
 References:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from discrete_gan.data import Batches, load_images
+from discrete_gan.data import Batches, load_images, to_range
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.errors import InputError
 from discrete_gan.losses import gan, log_ratio, softmax_gan
@@ -46,29 +46,25 @@ class Args(ImageOptions):
     """log-ratio is half the squared log w; softmax trains the discriminator by Softmax GAN's loss too."""
     divergence: Literal["gan", "jsd", "kl", "reverse_kl", "hellinger", "pearson", "neyman"] = "gan"
     """What trains the discriminator (log-ratio)."""
-    model: Literal["mlp", "dcgan"] = "mlp"
+    model: Literal["dcgan", "mlp"] = "dcgan"
     """Kind of both networks."""
-    steps: int = 8000
+    steps: int = 3000
     """Updates of discriminator and generator."""
     batch_size: int = 64
     """Real images, and generated ones, a step."""
-    latent_dim: int = 64
-    """Size of z: standard normal (mlp) or uniform in [-1, 1] (dcgan)."""
-    generator_width: int = 512
-    """Width of the generator's two hidden layers (mlp)."""
-    discriminator_width: int = 512
-    """Width of the discriminator's first hidden layer (mlp)."""
-    channels: int = 32
-    """Channels at half resolution (dcgan)."""
-    generator_lr: float = 1e-3
-    """Adam's learning rate of the generator."""
-    discriminator_lr: float = 8e-4
-    """Adam's learning rate of the discriminator."""
+    latent_dim: int = 100
+    """Size of z: uniform in [-1, 1] (dcgan) or standard normal (mlp)."""
+    width: int = 16
+    """Channels at half resolution (dcgan); the paper's code has 64."""
+    discriminator_norm: Literal["batch", "spectral", "weight", "none"] = "batch"
+    """Normalization of the discriminator (dcgan)."""
+    lr: float = 2e-4
+    """Adam's learning rate of both networks."""
     decay_from: float = 0.4
     """Part of the run after which the learning rates fall linearly to zero."""
-    r1: float = 2.0
-    """Weight of the gradient penalty on real images."""
-    average: float = 0.999
+    r1: float = 0.0
+    """Weight of a gradient penalty on real images."""
+    average: float = 0.995
     """Decay of the moving average of the generator's weights."""
     num_scored: int = 10_000
     """Samples to score at the end."""
@@ -76,15 +72,12 @@ class Args(ImageOptions):
 
 def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, HubModel]:
     """Generator of pixels in [-1, 1] and discriminator."""
-    if args.model == "dcgan":
-        return (
-            DCGANGenerator(args.latent_dim, image_shape, args.channels),
-            DCGANDiscriminator(image_shape, args.channels, normalization="none"),
-        )
-    num_positions = math.prod(image_shape)
+    if args.model == "mlp":
+        num_positions = math.prod(image_shape)
+        return MLPImageGenerator(args.latent_dim, num_positions), MLPDiscriminator(num_positions)
     return (
-        MLPImageGenerator(args.latent_dim, num_positions, hidden=(args.generator_width, args.generator_width)),
-        MLPDiscriminator(num_positions, hidden=(args.discriminator_width, args.discriminator_width // 2)),
+        DCGANGenerator(args.latent_dim, image_shape, args.width),
+        DCGANDiscriminator(image_shape, args.width, args.discriminator_norm),
     )
 
 
@@ -93,14 +86,11 @@ def main(args: Args) -> None:
     check_options(
         args,
         batch_size=(2, math.inf),
-        generator_lr=(0, math.inf),
-        discriminator_lr=(0, math.inf),
+        lr=(0, math.inf),
         r1=(0, math.inf),
         num_scored=(2, math.inf),
         latent_dim=(1, math.inf),
-        generator_width=(1, math.inf),
-        discriminator_width=(2, math.inf),
-        channels=(1, math.inf),
+        width=(1, math.inf),
         decay_from=(0, 1),
         average=(0, 1),
     )
@@ -116,8 +106,8 @@ def main(args: Args) -> None:
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
-    g_adam = torch.optim.Adam(generator.parameters(), args.generator_lr, betas=(0.5, 0.999), fused=True)
-    d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
+    g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
     schedules = [LambdaLR(g_adam, decay), LambdaLR(d_adam, decay)]
     divergence = DIVERGENCES[args.divergence if args.loss == "log-ratio" else "gan"]
@@ -142,13 +132,12 @@ def main(args: Args) -> None:
         return softmax_gan.generator_loss(raw_real, raw_fake)
 
     for step in run.steps():
-        real = 2 * images[batches.indices(step, device=run.device)] / data.maximum - 1
+        real = to_range(images[batches.indices(step, device=run.device)], (-1, 1), data.maximum)
         with torch.no_grad(), run.autocast():
             fake = generator(generator.latents(args.batch_size)).sample()
         # In full precision: the penalty differentiates twice.
-        real.requires_grad_()
-        raw_real, raw_fake = discriminator(real), discriminator(fake)
-        penalty = gradient_penalty(raw_real, real).mean()
+        raw_real, raw_fake = discriminator(real.requires_grad_(args.r1 > 0)), discriminator(fake)
+        penalty = gradient_penalty(raw_real, real).mean() if args.r1 else torch.zeros(())
         train = softmax_gan.discriminator_loss if args.loss == "softmax" else divergence.discriminator_loss
         d_loss = train(raw_real, raw_fake)
         run.minimize("discriminator", d_loss + args.r1 * penalty, d_adam)

@@ -63,7 +63,7 @@ class Args(ImageOptions):
     """Part of the run after which the learning rates fall linearly to zero."""
     r1: float = 1.0
     """Weight of the gradient penalty on real images."""
-    average: float = 0.999
+    average: float = 0.995
     """Decay of the moving average of the generator's weights."""
     num_scored: int = 10_000
     """Samples to score at the end."""

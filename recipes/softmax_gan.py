@@ -16,7 +16,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from discrete_gan.data import Batches, load_images
+from discrete_gan.data import Batches, load_images, to_range
 from discrete_gan.errors import InputError
 from discrete_gan.losses import gan, hinge, least_squares, log_ratio, softmax_gan, wasserstein
 from discrete_gan.losses.penalties import wgan_gp_penalty
@@ -133,7 +133,6 @@ def main(args: Args) -> None:
         raise InputError(
             "--discriminator-norm batch: the penalty of wgan-gp is one of each image alone, expected another one"
         )
-    low, high = args.pixel_range
     try:
         squashing(args.pixel_range, args.activation)
     except ValueError as error:
@@ -161,8 +160,7 @@ def main(args: Args) -> None:
     )
 
     def real_batch(number: int) -> Tensor:
-        indices = batches.indices(number, device=run.device)
-        return low + (high - low) * images[indices] / data.maximum
+        return to_range(images[batches.indices(number, device=run.device)], args.pixel_range, data.maximum)
 
     for step in run.steps():
         batches_of_round = [real_batch(step * num_batches + number) for number in range(num_batches)]

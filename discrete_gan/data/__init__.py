@@ -6,6 +6,6 @@ that reads with them.
 
 from .batches import Batches
 from .image_data import ImageData
-from .images import binarize, load_images
+from .images import binarize, load_images, to_range
 
-__all__ = ["Batches", "ImageData", "binarize", "load_images"]
+__all__ = ["Batches", "ImageData", "binarize", "load_images", "to_range"]

@@ -109,6 +109,21 @@ def binarize(
     raise unknown_name("binarization", how, ("threshold", "stochastic", "none"))
 
 
+def to_range(images: Tensor, pixel_range: tuple[float, float], maximum: int) -> Tensor:
+    """Pixels from 0 to ``maximum`` in the range that a generator of continuous pixels has.
+
+    Args:
+        images: uint8, any shape.
+        pixel_range: (-1, 1), say.
+        maximum: The pixel value of full intensity.
+
+    Returns:
+        float32, the shape and device of ``images``.
+    """
+    low, high = pixel_range
+    return low + (high - low) * (images / maximum)  # divided first: twice a uint8 would wrap around
+
+
 def _load_folder(folder: Path, seed: int, image_size: int | None, crop: int | None, corrupt: Corrupt) -> ImageData:
     name = folder.resolve().name
     if has_idx(folder):

@@ -9,8 +9,7 @@ import torch
 
 from discrete_gan.cli import main
 
-QUICK = ["--steps", "2", "--generator-width", "8", "--discriminator-width", "8", "--channels", "2"]
-QUICK += ["--batch-size", "5", "--num-scored", "10", "--sample-every", "0"]
+QUICK = ["--steps", "2", "--width", "2", "--batch-size", "5", "--num-scored", "10", "--sample-every", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,8 @@ def train(out: Path, data: Path, *options: str) -> dict:
         ["--loss", "log-ratio", "--divergence", "pearson"],
         ["--loss", "non-saturating"],
         ["--loss", "softmax"],
-        ["--model", "dcgan"],
+        ["--model", "mlp"],
+        ["--discriminator-norm", "none", "--r1", "1"],
     ],
 )
 def test_every_loss_and_network_trains(options: list[str], tmp_path: Path, grey: Path) -> None:
@@ -50,6 +50,22 @@ def test_the_generator_descends_half_the_squared_log_ratio(tmp_path: Path, grey:
     assert row["g_loss"] >= row["raw_fake"] ** 2 / 2
 
 
+def test_the_discriminator_sees_the_whole_range_of_real_pixels(
+    tmp_path: Path, grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from discrete_gan.models import DCGANDiscriminator
+
+    seen: list[torch.Tensor] = []
+    forward = DCGANDiscriminator.forward
+    monkeypatch.setattr(DCGANDiscriminator, "forward", lambda self, x: seen.append(x.detach()) or forward(self, x))
+    train(tmp_path / "run", grey, "--steps", "1")
+    values = set(((seen[0] + 1) * 127.5).round().int().flatten().tolist())
+    assert (min(values), max(values)) == (0, 255)
+    data = set(np.load(grey).flatten().tolist())
+    assert values <= data
+    assert seen[0].mean() == pytest.approx(0, abs=0.1)  # uniform pixels
+
+
 def test_resumed_run_equals_unbroken_run(tmp_path: Path, grey: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
@@ -62,7 +78,7 @@ def test_resumed_run_equals_unbroken_run(tmp_path: Path, grey: Path) -> None:
 
 def test_a_size_that_does_not_fit_is_one_line(tmp_path: Path, grey: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        train(tmp_path / "run", grey, "--model", "dcgan", "--image-size", "9")
+        train(tmp_path / "run", grey, "--image-size", "9")
     assert ended.value.code == 2
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert "expected sides that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-size)" in message

@@ -57,6 +57,22 @@ def test_updates_of_a_round_see_different_images(tmp_path: Path, grey: Path, mon
     assert asked == [0, 1, 2, 3, 4, 5]
 
 
+def test_the_discriminator_sees_the_whole_range_of_real_pixels(
+    tmp_path: Path, grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from discrete_gan.models import DCGANDiscriminator
+
+    seen: list[torch.Tensor] = []
+    forward = DCGANDiscriminator.forward
+    monkeypatch.setattr(DCGANDiscriminator, "forward", lambda self, x: seen.append(x.detach()) or forward(self, x))
+    train(tmp_path / "run", grey, "--steps", "1")
+    values = set(((seen[0] + 1) * 127.5).round().int().flatten().tolist())
+    assert (min(values), max(values)) == (0, 255)
+    data = set(np.load(grey).flatten().tolist())
+    assert values <= data
+    assert seen[0].mean() == pytest.approx(0, abs=0.1)  # uniform pixels
+
+
 def test_resumed_run_equals_unbroken_run(tmp_path: Path, grey: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_gan.data import ImageData, load_images
+from discrete_gan.data import ImageData, load_images, to_range
 from discrete_gan.errors import InputError
 
 FORMS = "expected digits, hub:NAME, a folder of pictures or of idx, .mat or .amat files, or a .npy or .npz file"
@@ -156,3 +156,14 @@ def test_a_fingerprint_follows_the_contents() -> None:
     ]
     prints = {dataclasses.replace(data, **other).fingerprint() for other in others}
     assert len(prints | {data.fingerprint()}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("pixel_range", [(-1, 1), (-1.0, 1.0), (0, 1), (0.0, 1.0)])
+@pytest.mark.parametrize("maximum", [1, 16, 255])
+def test_to_range_of_every_value(pixel_range: tuple[float, float], maximum: int) -> None:
+    low, high = pixel_range
+    images = torch.arange(maximum + 1, dtype=torch.uint8).unsqueeze(0)
+    expected = [[low + (high - low) * value / maximum for value in range(maximum + 1)]]
+    found = to_range(images, pixel_range, maximum)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=1e-6)
