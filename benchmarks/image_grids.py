@@ -112,10 +112,12 @@ def print_table(grid: Grid, cells: dict[tuple[str, str, int], Path], seeds: int)
 
 
 def save_picture(path: Path, grid: Grid, cells: dict[tuple[str, str, int], Path]) -> None:
-    """Samples of the first seed as they come, rows down, columns across."""
-    figure = Figure(figsize=(3.1 * len(grid.columns), 3.3 * len(grid.rows)), dpi=90, layout="constrained")
-    for line, row in zip(figure.subplots(len(grid.rows), len(grid.columns), squeeze=False), grid.rows, strict=True):
-        for axes, column in zip(line, grid.columns, strict=True):
+    """Samples of the first seed as they come: the table's rows across, its columns down."""
+    figure = Figure(figsize=(3.1 * len(grid.rows), 3.3 * len(grid.columns)), dpi=90, layout="constrained")
+    for line, column in zip(
+        figure.subplots(len(grid.columns), len(grid.rows), squeeze=False), grid.columns, strict=True
+    ):
+        for axes, row in zip(line, grid.rows, strict=True):
             axes.set_axis_off()
             axes.set_title(f"{column}: {row}", fontsize=8)
             directory = RunDirectory(cells[row, column, 0])

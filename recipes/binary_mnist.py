@@ -128,7 +128,10 @@ def main(args: Args) -> None:
     report = ImageReport(data, args.binarize, labeled=labeled, device=run.device)
 
     images = data.train_images.to(run.device)
-    generator, discriminator = build(args, data.image_shape)
+    try:
+        generator, discriminator = build(args, data.image_shape)
+    except ValueError as error:
+        raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)

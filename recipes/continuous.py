@@ -39,7 +39,7 @@ from discrete_gan.training import ImageOptions, Run, check_options
 class Args(ImageOptions):
     """Arguments of the recipe."""
 
-    data: str = "../shared/data/mnist"
+    data: str = "mnist"
     """A folder of pictures (any sizes with --image-size) or of MNIST-style idx files, a .npy or .npz file, or
     hub:NAME."""
     loss: Literal["log-ratio", "non-saturating", "softmax"] = "log-ratio"
@@ -94,6 +94,10 @@ def main(args: Args) -> None:
         decay_from=(0, 1),
         average=(0, 1),
     )
+    if args.r1 and args.model == "dcgan" and args.discriminator_norm == "batch":
+        raise InputError(
+            "--r1: the penalty is one of each image alone, expected another --discriminator-norm than batch"
+        )
     data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)

@@ -37,7 +37,7 @@ class Args(ImageOptions):
     precision: Precision = "auto"
     """Number format of the networks' matrix products; auto is bf16-mixed where the hardware multiplies bfloat16
     (recent GPUs, CPUs with AMX), else 32-true."""
-    data: str = "../shared/data/fashion_mnist"
+    data: str = "fashion_mnist"
     """A folder of pictures (any sizes with --image-size) or of MNIST-style idx files, a .npy or .npz file, or
     hub:NAME."""
     colors: int = 16

@@ -37,9 +37,9 @@ from discrete_gan.training import ImageOptions, Run, check_options
 class Args(ImageOptions):
     """Arguments of the recipe."""
 
-    data: str = "../shared/data/fashion_mnist"
+    data: str = "fashion_mnist"
     """A folder of pictures (any sizes with --image-size) or of MNIST-style idx files, a .npy or .npz file, or
-    hub:NAME; 28, 32 or 64 pixels a side."""
+    hub:NAME; with dcgan sides can be halved twice, as 28, 32 or 64."""
     loss: Literal["softmax", "gan", "wgan-gp", "lsgan", "hinge", "log-ratio"] = "softmax"
     """gan is the non-saturating one; log-ratio trains the discriminator as gan does."""
     model: Literal["dcgan", "mlp"] = "dcgan"

@@ -59,7 +59,7 @@ def recipes(arguments: list[str]) -> None:
         case []:
             for name, path in recipe_files().items():
                 summary = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
-                print(f"{name:14} {summary}")
+                print(f"{name:17} {summary}")
         case [*_, "-h" | "--help"]:
             print("usage: discrete-gan recipes | discrete-gan recipes copy NAME FILE.py")
         case ["copy", name, target]:
@@ -67,7 +67,10 @@ def recipes(arguments: list[str]) -> None:
                 raise InputError(f"recipes copy: {target} is there already, expected a new file")
             if not target.endswith(".py"):
                 raise InputError(f"recipes copy: expected a file name ending in .py, got {target}")
-            shutil.copyfile(find_recipe(name), target)
+            try:
+                shutil.copyfile(find_recipe(name), target)
+            except OSError as error:
+                raise InputError(f"recipes copy: {target} cannot be written: {error.strerror}") from None
             print(f"{target}: train it with discrete-gan train {target}")
         case _:
             raise InputError("recipes: expected nothing or: copy NAME FILE.py")

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from torch import nn
+from torch import Tensor, nn
 
 from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.errors import InputError
 from discrete_gan.report import generate_pixels, save_grid
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.launch import find_device
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class SampleArgs:
     seed: int = 0
     """Of latents and samples."""
     device: str = "cpu"
-    """Where to draw: cpu, cuda or mps."""
+    """Where to draw: cpu, cuda, mps, or auto for the best there is."""
 
 
 def sample(arguments: list[str]) -> None:
@@ -45,17 +46,23 @@ def sample(arguments: list[str]) -> None:
         raise InputError(f"--num: expected at least 1, got {args.num}")
     directory = RunDirectory(args.run)
     image_shape = tuple(directory.read_config()["data"]["image_shape"])
-    generator = load_generator(directory).to(args.device)
+    generator = load_generator(directory).to(find_device(args.device))
     samples = generate_pixels(generator, args.num, seed=args.seed)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if args.out.suffix == ".png":
-        save_grid(args.out, samples, image_shape)
-    else:
-        channels, height, width = image_shape
-        shape = (args.num, height, width) if channels == 1 else (args.num, channels, height, width)
-        scale = 255 if hasattr(generator, "pixel_range") or hasattr(generator, "palette") else 1
-        np.save(args.out, (scale * samples).round().cpu().numpy().astype(np.uint8).reshape(shape))
+    maximum = 255 if hasattr(generator, "pixel_range") or hasattr(generator, "palette") else 1
+    try:
+        _write(args.out, samples, image_shape, maximum)
+    except OSError as error:
+        raise InputError(f"--out {args.out}: cannot be written: {error.strerror}") from None
     print(f"{args.out}: {args.num} samples of {args.run}")
+
+
+def _write(path: Path, samples: Tensor, image_shape: tuple[int, int, int], maximum: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        save_grid(path, samples, image_shape)
+        return
+    shape = image_shape[1:] if image_shape[0] == 1 else image_shape
+    np.save(path, (maximum * samples).round().cpu().numpy().astype(np.uint8).reshape(-1, *shape))
 
 
 def load_generator(directory: RunDirectory) -> nn.Module:

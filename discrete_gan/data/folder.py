@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # Importing this module needs no Pillow.
     from PIL.Image import Image
 
 LOOKED_FOR = "pictures (.jpg, .png and other types that Pillow reads), here or in folders"
-TEST_NAMES = ("test", "val", "valid", "validation")
+TRAIN_NAMES = ("train", "training")
+TEST_NAMES = ("test", "testing", "val", "valid", "validation")
 # Pillow recognizes these but cannot decode them by itself.
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
@@ -42,7 +43,7 @@ def load_picture_folder(
 
     Args:
         folder: Holds pictures; or a folder of pictures for each class, labeled in the order of their names, a
-            single one not at all; or either in ``train`` and in ``test`` (or ``val``, ``valid``, ``validation``).
+            single one not at all; or either in ``train`` and in ``test`` (or ``training``, ``testing``, ``val``, ...).
         name: What to call the data.
         seed: Chooses the tenth held out if there is no test part.
         image_size: Side of the images, as in ``fit``.
@@ -104,11 +105,12 @@ def _find_parts(folder: Path) -> tuple[Part, Part]:
 def _find_split(folder: Path) -> tuple[Path, Path | None] | None:
     """The folders for training and for testing, if the pictures are parted that way."""
     folders = {inner.name.lower(): inner for inner in _list(folder)[1] if has_pictures(inner)}
+    train = next((folders[name] for name in TRAIN_NAMES if name in folders), None)
     test = next((folders[name] for name in TEST_NAMES if name in folders), None)
     # Without a test part, a folder named train beside others is a class: cars, planes and trains.
-    if "train" not in folders or (test is None and len(folders) > 1):
+    if train is None or (test is None and len(folders) > 1):
         return None
-    return folders["train"], test
+    return train, test
 
 
 def _read_part(folder: Path) -> Part:

@@ -103,7 +103,7 @@ class ImageReport:
         Returns:
             The scores for results.json, empty without a labeled data set.
         """
-        samples = generate_pixels(generator, num_samples)
+        samples = generate_pixels(generator, num_samples if self.scorer else _PANEL)
         scores = self.scorer(samples) if self.scorer else None
         title = "samples as they come, none picked"
         if scores is not None:
@@ -113,7 +113,11 @@ class ImageReport:
             "real (test)": self.test[:: max(1, len(self.test) // _PANEL)][:_PANEL],
         }
         save_comparison(folder / "samples.png", panels, self.image_shape, title=title)
-        for line in scores.lines() if scores else ["no labels, so no Frechet distance: see --classifier-data"]:
+        for line in (
+            scores.lines()
+            if scores
+            else ["no labels, so no Frechet distance: its classifier learns from labeled images"]
+        ):
             print(line)
         print(f"picture           {folder / 'samples.png'}")
         print(f"run               {folder}")

@@ -18,6 +18,9 @@ from discrete_gan.errors import InputError
 from discrete_gan.training.options import RunOptions
 
 _CHECKPOINTS_KEPT = 2
+# By a resumption. Data may have moved: its fingerprint is compared.
+_MAY_CHANGE = {field.name for field in dataclasses.fields(RunOptions)} - {"seed"}
+_MAY_CHANGE |= {"steps", "num_scored", "data", "classifier_data"}
 _PACKAGES = ("discrete-gan", "torch", "numpy", "lightning-fabric")
 
 
@@ -37,12 +40,19 @@ class RunDirectory:
 
         Raises:
             InputError: If it already holds a run that is neither resumed nor overwritten, or if there is no
-                run to resume.
+                run to resume, or a setting that makes the run what it is differs.
         """
         if options.resume is not None:
             directory = cls(options.resume)
             if directory.last_checkpoint() is None:
                 raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
+            for name, value in directory._changes(options).items():
+                if name not in _MAY_CHANGE:
+                    was = directory.read_config()["args"].get(name)
+                    raise InputError(
+                        f"--resume {options.resume}: --{name.replace('_', '-')} of this run is {was}, got {value}: "
+                        "expected no change but of --steps and of what is reported"
+                    )
             return directory
         directory = cls(options.out or Path("runs") / recipe)
         if directory.path.exists() and any(directory.path.iterdir() if directory.path.is_dir() else [1]):
@@ -96,6 +106,21 @@ class RunDirectory:
             return json.loads((self.path / "config.json").read_text())
         except (OSError, json.JSONDecodeError):
             raise InputError(f"{self.path}: expected a run directory, found no readable config.json") from None
+
+    def _changes(self, options: RunOptions) -> dict[str, Any]:
+        """Settings, as JSON has them, that are not those of the run."""
+        before = self.read_config()["args"]
+        args = json.loads(json.dumps(dataclasses.asdict(options), default=str))
+        passing = ("resume", "out", "overwrite")
+        return {name: value for name, value in args.items() if name not in passing and value != before.get(name)}
+
+    def record_changes(self, options: RunOptions, step: int) -> None:
+        """Write settings that a resumption changed into config.json, with the step from which they hold."""
+        if changes := self._changes(options):
+            config = self.read_config()
+            config["args"].update(changes)
+            config.setdefault("changes", []).append({"from_step": step, **changes})
+            self.write_json("config.json", config)
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add a line to metrics.jsonl."""

@@ -10,22 +10,32 @@ from discrete_gan.errors import InputError
 from discrete_gan.training.options import RunOptions
 
 
-def launch(options: RunOptions) -> Fabric:
-    """Fabric on the device asked for, one process unless torchrun started several."""
-    kind, _, index = options.device.partition(":")
+def find_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is the best there is.
+
+    Raises:
+        InputError: If the name is unknown or the machine has no such device.
+    """
+    kind, _, index = name.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise InputError(f"--device {options.device}: expected auto, cpu, cuda, cuda:INDEX or mps")
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:INDEX or mps")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there[kind] or (index and kind == "cuda" and int(index) >= torch.cuda.device_count()):
-        raise InputError(f"--device {options.device}: there is none on this machine, expected another device")
+        raise InputError(f"--device {name}: there is none on this machine, expected another device")
+    return torch.device(kind, int(index)) if index and kind == "cuda" else torch.device(kind)
+
+
+def launch(options: RunOptions) -> Fabric:
+    """Fabric on the device asked for, one process unless torchrun started several."""
+    device = find_device(options.device)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(
-        accelerator=kind,
-        devices=[int(index)] if index and kind == "cuda" else processes,
+        accelerator=device.type,
+        devices=processes if device.index is None else [device.index],
         strategy="ddp" if processes > 1 else "auto",
-        precision=_fast_precision(kind) if options.precision == "auto" else options.precision,
+        precision=_fast_precision(device.type) if options.precision == "auto" else options.precision,
     )
     fabric.launch()
     return fabric

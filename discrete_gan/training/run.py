@@ -111,7 +111,8 @@ class Run:
     def track(self, *, export: dict[str, nn.Module], **stateful: Stateful) -> None:
         """Make the run directory, or take up its last checkpoint if the run is resumed.
 
-        Called last before the steps: what fails before leaves no directory behind.
+        Called last before the steps: what fails before leaves no directory behind. A resumed run must have the data it
+        began with; what may be changed, such as its steps, is written into its config.json.
 
         Args:
             export: Models saved beside each checkpoint as ``NAME/config.json`` and ``NAME/model.safetensors``.
@@ -125,7 +126,15 @@ class Run:
                 self._open_tensorboard()
             self.fabric.barrier()
             return
+        fingerprint = self.directory.read_config()["data"].get("fingerprint")
+        if fingerprint != self._data.get("fingerprint"):
+            raise InputError(
+                f"--resume {self.directory.path}: the data is not what the run began with: expected fingerprint "
+                f"{fingerprint}, found {self._data.get('fingerprint')}"
+            )
         checkpoint = self.directory.load_checkpoint(self.device)
+        if checkpoint["step"] > self.total:
+            raise InputError(f"--steps: the run has done {checkpoint['step']} already, expected more, got {self.total}")
         if checkpoint["states"].keys() != stateful.keys():
             raise InputError(
                 f"--resume {self.directory.path}: its checkpoint holds {', '.join(checkpoint['states'])}, "
@@ -142,6 +151,7 @@ class Run:
         self.step = checkpoint["step"]
         self._seconds = checkpoint["seconds"]
         if self.rank == 0:
+            self.directory.record_changes(self.options, self.step)
             self.directory.truncate_metrics(self.step)
             self._open_tensorboard()
 

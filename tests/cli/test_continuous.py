@@ -76,9 +76,20 @@ def test_resumed_run_equals_unbroken_run(tmp_path: Path, grey: Path) -> None:
     torch.testing.assert_close(states[0]["states"], states[1]["states"], rtol=0, atol=0)
 
 
-def test_a_size_that_does_not_fit_is_one_line(tmp_path: Path, grey: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ["--image-size", "9"],
+            "expected sides that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-size)",
+        ),
+        (["--r1", "1"], "--r1: the penalty is one of each image alone"),
+    ],
+)
+def test_mistakes_are_one_line(
+    options: list[str], expected: str, tmp_path: Path, grey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        train(tmp_path / "run", grey, "--image-size", "9")
+        train(tmp_path / "run", grey, *options)
     assert ended.value.code == 2
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "expected sides that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-size)" in message
+    assert expected in capsys.readouterr().err.strip().splitlines()[-1]

@@ -105,6 +105,21 @@ def test_resumed_run_equals_unbroken_run_bit_for_bit(tmp_path: Path, estimator: 
     assert logs[0] == logs[1]
 
 
+def test_what_a_resumption_changes_is_written_down(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    main(["train", "digits", *QUICK, "--out", str(run)])
+    before = json.loads((run / "config.json").read_text())
+    main(["train", "digits", "--resume", str(run), "--steps", "14", "--log-every", "1"])
+    after = json.loads((run / "config.json").read_text())
+    assert after.pop("changes") == [{"from_step": 12, "log_every": 1, "steps": 14}]
+    assert after == {**before, "args": {**before["args"], "steps": 14, "log_every": 1}}
+    # So that the next one knows how far the run was to go.
+    (run / "checkpoints" / "step-00000014.pt").unlink()
+    main(["train", "digits", "--resume", str(run)])
+    assert final_state(run)["step"] == 14
+    assert len(json.loads((run / "config.json").read_text())["changes"]) == 1
+
+
 def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "quiet"
     arguments = ["--steps", "12", "--log-every", "12", "--sample-every", "0", "--checkpoint-every", "0"]
@@ -459,6 +474,14 @@ class TestMistakes:
             (["sample", "nowhere", "--out", "x.png"], "expected a run directory"),
             (["sample", "nowhere", "--out", "x.gif"], "ending in .png or .npy"),
             (["recipes", "copy", "nothing", "x.py"], "unknown recipe"),
+            (
+                ["recipes", "copy", "digits", "nowhere/x.py"],
+                "recipes copy: nowhere/x.py cannot be written: No such file",
+            ),
+            (
+                ["train", "binary_mnist", "--data", "digits", "--image-size", "10", "--model", "conv"],
+                "--data digits: image_shape: expected height and width divisible by 4, got 10 x 10 (see --image-size)",
+            ),
         ],
     )
     def test_one_line(
@@ -526,9 +549,19 @@ class TestMistakes:
             assert message.startswith(f"discrete-gan: estimator {spec}: {expected}")
             assert not out.exists()
 
-    def test_resume_with_another_estimator(self, digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        message = fails(capsys, ["train", "digits", "--resume", str(digits_run), "--estimator", "nvil"])
-        assert "does not fit" in message
+    @pytest.mark.parametrize(
+        ("option", "value", "expected"),
+        [
+            ("--estimator", "nvil", "--estimator of this run is boundary-seeking, got nvil"),
+            ("--generator-lr", "0.5", "--generator-lr of this run is 0.001, got 0.5"),
+            ("--seed", "1", "--seed of this run is 0, got 1"),
+        ],
+    )
+    def test_resume_with_another_setting(
+        self, option: str, value: str, expected: str, digits_run: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        message = fails(capsys, ["train", "digits", "--resume", str(digits_run), option, value])
+        assert f"{expected}: expected no change but of --steps and of what is reported" in message
 
     def test_data_without_variation(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         np.save(tmp_path / "flat.npy", np.zeros((20, 8, 8), np.uint8))
@@ -539,6 +572,26 @@ class TestMistakes:
 
     def test_resume_with_another_recipe(self, digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "digits" in fails(capsys, ["train", "binary_mnist", "--resume", str(digits_run)])
+
+    def test_resume_with_other_data(self, digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        other = tmp_path / "other.npy"
+        np.save(other, np.random.default_rng(0).integers(0, 256, (99, 8, 8), dtype=np.uint8))
+        message = fails(capsys, ["train", "digits", "--resume", str(digits_run), "--data", str(other), "--steps", "13"])
+        assert "the data is not what the run began with" in message
+
+    def test_resume_with_fewer_steps_than_done(self, digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        message = fails(capsys, ["train", "digits", "--resume", str(digits_run), "--steps", "11"])
+        assert "--steps: the run has done 12 already, expected more, got 11" in message
+
+    def test_samples_that_cannot_be_drawn_or_written(
+        self, digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        for suffix in ("png", "npy"):
+            message = fails(capsys, ["sample", str(digits_run), "--out", str(tmp_path / "file" / f"x.{suffix}")])
+            assert "cannot be written: " in message
+        message = fails(capsys, ["sample", str(digits_run), "--out", str(tmp_path / "x.npy"), "--device", "tpu"])
+        assert "--device tpu: expected auto, cpu, cuda, cuda:INDEX or mps" in message
 
     def test_resume_from_a_broken_checkpoint(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["train", "digits", "--steps", "2", "--out", str(tmp_path / "run")])

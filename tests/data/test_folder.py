@@ -93,7 +93,7 @@ def test_a_single_class_is_no_label(tmp_path: Path) -> None:
     assert sorted(everything(load_images(tmp_path))[0]) == sorted(rows(0, 1, 2, 3))
 
 
-@pytest.mark.parametrize("name", ["test", "val", "valid", "validation", "Test"])
+@pytest.mark.parametrize("name", ["test", "testing", "val", "valid", "validation", "Test"])
 def test_parts_of_their_own(tmp_path: Path, name: str) -> None:
     for index in range(4):
         save(tmp_path / "train" / "ab"[index % 2] / f"{index}.png", GREY[index])
