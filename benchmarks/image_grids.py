@@ -4,7 +4,7 @@ Grids::
 
     stress         Softmax GAN's three stress tests, with GAN and with Softmax GAN
     small-batches  five real and five generated images an update, with both
-    continuous     the squared log-ratio, the non-saturating loss and Softmax GAN on grey images
+    continuous     the squared log-ratio, the non-saturating loss and Softmax GAN on grey MNIST
     quantized      the reweighted GAN on 16 grey levels
 
 One command a cell, as ``python benchmarks/image_grids.py stress --jobs 2``. Runs that are finished already are not run
@@ -46,7 +46,6 @@ GRIDS = {
     "stress": Grid(
         "softmax_gan",
         {  # 4,800 updates of both networks together
-            "DCGAN": [*_SMALL, "--steps", "2400"],
             "no batch norm, constant filters": [*_SMALL, "--steps", "2400", "--no-batch-norm", "--constant-filters"],
             "ReLU, pixels in [0, 1]": [*_SMALL, "--steps", "2400", "--relu", "--pixel-range", "0", "1"],
             "5 discriminator steps": [*_SMALL, "--steps", "800", "--discriminator-steps", "5"],
@@ -59,7 +58,7 @@ GRIDS = {
     ),
     "continuous": Grid(
         "continuous",
-        {"MNIST": ["--data", str(DATA / "mnist")], "Fashion-MNIST": ["--data", str(DATA / "fashion_mnist")]},
+        {"MNIST": ["--data", str(DATA / "mnist")]},
         {loss: ["--loss", loss] for loss in ("log-ratio", "non-saturating", "softmax")},
     ),
     "quantized": Grid(
