@@ -113,11 +113,8 @@ class ImageReport:
             "real (test)": self.test[:: max(1, len(self.test) // _PANEL)][:_PANEL],
         }
         save_comparison(folder / "samples.png", panels, self.image_shape, title=title)
-        for line in (
-            scores.lines()
-            if scores
-            else ["no labels, so no Frechet distance: its classifier learns from labeled images"]
-        ):
+        without = "no labels, so no Frechet distance: labels train its classifier (see --classifier-data, if any)"
+        for line in scores.lines() if scores else [without]:
             print(line)
         print(f"picture           {folder / 'samples.png'}")
         print(f"run               {folder}")
