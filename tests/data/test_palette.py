@@ -86,6 +86,12 @@ def test_depends_on_the_seed_alone(grey: ImageData) -> None:
     assert not torch.equal(learn_palette(grey, 8, seed=4), first)
 
 
+def test_the_pixels_to_learn_from_are_drawn_by_the_seed(grey: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of three pixels, three colors are the pixels themselves: nothing is left to the seed of k-means.
+    monkeypatch.setattr("discrete_gan.data.palette._NUM_PIXELS", 3)
+    assert not torch.equal(learn_palette(grey, 3, seed=0), learn_palette(grey, 3, seed=1))
+
+
 def test_mixtures_of_categories_are_mixtures_of_colors() -> None:
     palette = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.5, 0.25]])
     x = torch.tensor([[[0.0, 1.0], [0.5, 0.5]]])
