@@ -1,7 +1,8 @@
 """What a generator returns: distributions of x given z, as :class:`torch.distributions.Distribution`."""
 
+from discrete_gan.distributions.autoregressive import Autoregressive, before_end
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
 from discrete_gan.distributions.point_mass import PointMass
 
-__all__ = ["FactorizedBernoulli", "FactorizedCategorical", "PointMass"]
+__all__ = ["Autoregressive", "FactorizedBernoulli", "FactorizedCategorical", "PointMass", "before_end"]

@@ -17,12 +17,22 @@ from discrete_gan.estimators.controlled import ControlledBoundarySeeking
 from discrete_gan.estimators.exact import Exact
 from discrete_gan.estimators.gumbel_rao import GumbelRao
 from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax, st_gumbel_softmax
+from discrete_gan.estimators.likelihood import MaximumLikelihood
+from discrete_gan.estimators.mixed_maligan import MixedMaliGAN, mixed_loss
 from discrete_gan.estimators.nvil import Nvil
 from discrete_gan.estimators.real import with_real
 from discrete_gan.estimators.rebar import Rebar, Relax
 from discrete_gan.estimators.reinforce import Reinforce, leave_one_out_loss, reinforce_loss
 from discrete_gan.estimators.reinmax import ReinMax, reinmax_gradient
-from discrete_gan.estimators.spec import ESTIMATORS, Estimator, parse_estimator
+from discrete_gan.estimators.seqgan import SeqGAN
+from discrete_gan.estimators.spec import ESTIMATORS, SEQUENCE_ESTIMATORS, Estimator, parse_estimator
+from discrete_gan.estimators.stepwise import StepwiseBoundarySeeking, stepwise_boundary_seeking_loss
+from discrete_gan.estimators.stepwise_reinforce import (
+    StepwiseReinforce,
+    discounted_returns,
+    scratchgan,
+    stepwise_reinforce_loss,
+)
 from discrete_gan.estimators.straight_through import SlopeAnnealedStraightThrough, StraightThrough, straight_through
 from discrete_gan.estimators.taylor import DoubleCV, MuProp
 from discrete_gan.estimators.temperature import Temperature
@@ -30,6 +40,7 @@ from discrete_gan.estimators.vimco import Vimco, vimco_loss
 
 __all__ = [
     "ESTIMATORS",
+    "SEQUENCE_ESTIMATORS",
     "TARGETS",
     "Arm",
     "BoundarySeeking",
@@ -41,13 +52,18 @@ __all__ = [
     "Exact",
     "GumbelRao",
     "GumbelSoftmax",
+    "MaximumLikelihood",
+    "MixedMaliGAN",
     "MuProp",
     "Nvil",
     "Rebar",
     "ReinMax",
     "Reinforce",
     "Relax",
+    "SeqGAN",
     "SlopeAnnealedStraightThrough",
+    "StepwiseBoundarySeeking",
+    "StepwiseReinforce",
     "StraightThrough",
     "Target",
     "Temperature",
@@ -55,13 +71,18 @@ __all__ = [
     "arm_gradient",
     "boundary_seeking_loss",
     "disarm_gradient",
+    "discounted_returns",
     "leave_one_out_loss",
     "maligan",
+    "mixed_loss",
     "parse_estimator",
     "reinforce_loss",
     "reinmax_gradient",
+    "scratchgan",
     "softmax_boundary_seeking_loss",
     "st_gumbel_softmax",
+    "stepwise_boundary_seeking_loss",
+    "stepwise_reinforce_loss",
     "straight_through",
     "vimco_loss",
     "with_real",

@@ -1,10 +1,10 @@
 """What several estimators share."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.estimators.temperature import Temperature
 
 Objective = Literal["non-saturating", "log-ratio"]
 OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
+RELAXED = (*FACTORIZED, Autoregressive)
 
 
 class StatefulEstimator(nn.Module):
@@ -126,6 +127,43 @@ def binary(g: Distribution, estimator: object) -> FactorizedBernoulli:
     if not isinstance(g, FactorizedBernoulli):
         raise _not_accepted(g, estimator, "FactorizedBernoulli")
     return g
+
+
+def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive:
+    """The distribution, if its samples have a relaxation, ``rsample(shape, temperature=, hard=)``.
+
+    Raises:
+        TypeError: If it has none.
+    """
+    if not isinstance(g, RELAXED):
+        raise _not_accepted(g, estimator, "FactorizedBernoulli, FactorizedCategorical or Autoregressive")
+    return g
+
+
+def autoregressive(g: Distribution, estimator: object) -> Autoregressive:
+    """The distribution, if it is one of sequences, drawn token by token.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(g, Autoregressive):
+        raise _not_accepted(g, estimator, "Autoregressive")
+    return g
+
+
+def step_log_ratios(discriminator: nn.Module, estimator: object) -> Callable[[Tensor], Tensor]:
+    """The method of a discriminator that gives a raw output a step, (..., D).
+
+    Raises:
+        TypeError: If it has none.
+    """
+    if not hasattr(discriminator, "steps"):
+        name = type(discriminator).__name__
+        raise TypeError(
+            f"{type(estimator).__name__}: expected a discriminator with a raw output a step, such as "
+            f"RecurrentDiscriminator, got {name}"
+        )
+    return cast(Callable[[Tensor], Tensor], discriminator.steps)
 
 
 def _not_accepted(g: Distribution, estimator: object, expected: str) -> TypeError:

@@ -8,11 +8,11 @@ References:
 from torch import Tensor, nn
 
 from discrete_gan.estimators._common import (
-    FACTORIZED,
+    RELAXED,
     Objective,
     TemperedEstimator,
-    factorized,
     frozen,
+    relaxed,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
@@ -53,7 +53,7 @@ class GumbelSoftmax(TemperedEstimator):
     def claims(self) -> Claims:
         """What the estimator states about itself."""
         bias = "first order, grows with the temperature" if self.hard else "vanishes with the temperature"
-        return Claims(self.objective, bias, self.num_samples, "Jang et al. 2017, arXiv 1611.01144", FACTORIZED)
+        return Claims(self.objective, bias, self.num_samples, "Jang et al. 2017, arXiv 1611.01144", RELAXED)
 
     def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
@@ -61,7 +61,7 @@ class GumbelSoftmax(TemperedEstimator):
         Raises:
             TypeError: If the generator's distribution has no relaxation.
         """
-        g = factorized(generator(z), self)
+        g = relaxed(generator(z), self)
         x = g.rsample((self.num_samples,), temperature=self.schedule(), hard=self.hard)
         with frozen(discriminator):
             return sample_loss(discriminator(x), self.objective).mean(dim=0)

@@ -20,10 +20,15 @@ from discrete_gan.estimators.controlled import ControlledBoundarySeeking
 from discrete_gan.estimators.exact import Exact
 from discrete_gan.estimators.gumbel_rao import GumbelRao
 from discrete_gan.estimators.gumbel_softmax import GumbelSoftmax, st_gumbel_softmax
+from discrete_gan.estimators.likelihood import MaximumLikelihood
+from discrete_gan.estimators.mixed_maligan import MixedMaliGAN
 from discrete_gan.estimators.nvil import Nvil
 from discrete_gan.estimators.rebar import Rebar, Relax
 from discrete_gan.estimators.reinforce import Reinforce
 from discrete_gan.estimators.reinmax import ReinMax
+from discrete_gan.estimators.seqgan import SeqGAN
+from discrete_gan.estimators.stepwise import StepwiseBoundarySeeking
+from discrete_gan.estimators.stepwise_reinforce import StepwiseReinforce, scratchgan
 from discrete_gan.estimators.straight_through import SlopeAnnealedStraightThrough, StraightThrough
 from discrete_gan.estimators.taylor import DoubleCV, MuProp
 from discrete_gan.estimators.vimco import Vimco
@@ -52,6 +57,16 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "exact": Exact,
 }
 
+# Those that know about the tokens of a sequence, or need real samples: nothing for the lab's problems.
+SEQUENCE_ESTIMATORS: dict[str, Callable[..., Estimator]] = {
+    "mle": MaximumLikelihood,
+    "boundary-seeking-steps": StepwiseBoundarySeeking,
+    "reinforce-steps": StepwiseReinforce,
+    "scratchgan": scratchgan,
+    "seqgan": SeqGAN,
+    "maligan-mixed": MixedMaliGAN,
+}
+
 
 def parse_estimator(spec: str) -> Estimator:
     """An estimator by name, or the user's own from a file, with options as ``KEY=VALUE,KEY=VALUE`` behind a colon.
@@ -73,11 +88,12 @@ def parse_estimator(spec: str) -> Estimator:
     if name.endswith(".py"):
         function, _, options = rest.partition(":")
         return _from_file(spec, name, function, options)
-    if name not in ESTIMATORS:
-        raise unknown_name("estimator", name, ESTIMATORS)
-    options = _options(name, inspect.signature(ESTIMATORS[name]).parameters.values(), rest)
+    known = ESTIMATORS | SEQUENCE_ESTIMATORS
+    if name not in known:
+        raise unknown_name("estimator", name, known)
+    options = _options(name, inspect.signature(known[name]).parameters.values(), rest)
     try:
-        return ESTIMATORS[name](**options)
+        return known[name](**options)
     except ValueError as error:
         raise InputError(f"estimator {name}: {error}") from None
 

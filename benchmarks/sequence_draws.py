@@ -1,0 +1,87 @@
+"""Sampling sequences and their log-probabilities, beside the loops of public text-GAN code. Same weights, same sizes."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from discrete_gan.models import RecurrentGenerator
+
+VOCABULARY = 5000
+REPEATS = 15
+
+
+def usual_sampling(generator: RecurrentGenerator, num: int) -> Tensor:
+    """An nn.LSTM call a step, log-softmax over the vocabulary, torch.multinomial."""
+    token = torch.full((num,), generator.num_categories)
+    state = (torch.zeros(1, num, generator.rnn.hidden_size),) * 2
+    tokens = []
+    for _ in range(generator.num_positions):
+        hidden, state = generator.rnn(generator.embedding(token)[:, None], state)
+        log_probs = torch.log_softmax(generator.output(hidden[:, 0]), dim=-1)
+        token = torch.multinomial(log_probs.exp(), 1)[:, 0]
+        tokens.append(token)
+    return torch.stack(tokens, dim=1)
+
+
+def usual_log_prob(generator: RecurrentGenerator, tokens: Tensor) -> Tensor:
+    """The same steps over given tokens."""
+    previous = torch.full((len(tokens),), generator.num_categories)
+    state = (torch.zeros(1, len(tokens), generator.rnn.hidden_size),) * 2
+    total = torch.zeros(len(tokens))
+    for token in tokens.unbind(dim=1):
+        hidden, state = generator.rnn(generator.embedding(previous)[:, None], state)
+        log_probs = torch.log_softmax(generator.output(hidden[:, 0]), dim=-1)
+        total = total + log_probs.gather(1, token[:, None])[:, 0]
+        previous = token
+    return total
+
+
+def products(generator: RecurrentGenerator, num: int) -> None:
+    """The matrix products of the steps and nothing else: the limit."""
+    inputs, hidden = torch.randn(num, generator.rnn.input_size), torch.randn(num, generator.rnn.hidden_size)
+    weights_ih, weights_hh, *_ = generator.rnn.all_weights[0]
+    for _ in range(generator.num_positions):
+        _ = inputs @ weights_ih.T, hidden @ weights_hh.T, hidden @ generator.output.weight.T
+
+
+def alternately(*functions: Callable[[], object]) -> list[float]:
+    """Median milliseconds of each, called in turn so that all see the same machine."""
+    seconds: list[list[float]] = [[] for _ in functions]
+    for repeat in range(REPEATS + 2):
+        for function, mine in zip(functions, seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            if repeat >= 2:
+                mine.append(time.perf_counter() - start)
+    return [1000 * statistics.median(mine) for mine in seconds]
+
+
+@torch.no_grad()
+def main() -> None:
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, vocabulary {VOCABULARY}, milliseconds\n")
+    print("| batch | length | units | what | usual loop | this package | usual / this | products alone |")
+    print("|---|---|---|---|---|---|---|---|")
+    for num, length, units in ((64, 20, 32), (256, 32, 512)):
+        torch.manual_seed(0)
+        generator = RecurrentGenerator(VOCABULARY, length, end=None, embedding_dim=units, hidden=units)
+        g = generator(generator.latents(1))
+        tokens = g.sample((num,))
+        torch.testing.assert_close(g.log_prob(tokens)[:, 0], usual_log_prob(generator, tokens[:, 0]))
+        usual, ours, usual_pass, our_pass, limit = alternately(
+            lambda: usual_sampling(generator, num),  # noqa: B023
+            lambda: g.sample((num,)),  # noqa: B023
+            lambda: usual_log_prob(generator, tokens[:, 0]),  # noqa: B023
+            lambda: g.log_prob(tokens),  # noqa: B023
+            lambda: products(generator, num),  # noqa: B023
+        )
+        for what, theirs, mine in (("sampling", usual, ours), ("log_prob", usual_pass, our_pass)):
+            print(
+                f"| {num} | {length} | {units} | {what} | {theirs:.0f} | {mine:.0f} | {theirs / mine:.1f} | {limit:.0f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
