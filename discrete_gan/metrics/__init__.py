@@ -1,5 +1,6 @@
 """Metrics: functions on tensors, and torchmetrics.Metric classes over batches and processes."""
 
+from .bleu import BLEU, SelfBLEU, bleu, self_bleu
 from .classifier import (
     ImageClassifier,
     Predictions,
@@ -10,29 +11,53 @@ from .classifier import (
     train_classifier,
 )
 from .coverage import ClassCoverage, class_coverage, num_classes_covered
+from .diversity import CopiedFraction, DistinctN, DistinctSamples, copied_fraction, distinct_n, distinct_samples
 from .frechet import FrechetDistance, GaussianStatistics, frechet_distance, gaussian_statistics
 from .image_scores import ImageScorer, ImageScores, image_scores
 from .inception_score import InceptionScore, InceptionScoreResult, inception_score
+from .likelihood import ImportanceWeightedBound, TokenNLL, TokenNLLResult, importance_weighted_bound
+from .ngram_divergence import NgramJS, ngram_js
+from .text_frechet import text_frechet
+from .text_scores import TextScorer, TextScores
 
 __all__ = [
+    "BLEU",
     "ClassCoverage",
+    "CopiedFraction",
+    "DistinctN",
+    "DistinctSamples",
     "FrechetDistance",
     "GaussianStatistics",
     "ImageClassifier",
     "ImageScorer",
     "ImageScores",
+    "ImportanceWeightedBound",
     "InceptionScore",
     "InceptionScoreResult",
+    "NgramJS",
     "Predictions",
+    "SelfBLEU",
+    "TextScorer",
+    "TextScores",
+    "TokenNLL",
+    "TokenNLLResult",
     "TrainedClassifier",
+    "bleu",
     "class_coverage",
     "classifier_accuracy",
+    "copied_fraction",
+    "distinct_n",
+    "distinct_samples",
     "frechet_distance",
     "gaussian_statistics",
     "image_scores",
+    "importance_weighted_bound",
     "inception_score",
     "load_or_train_classifier",
+    "ngram_js",
     "num_classes_covered",
     "predict",
+    "self_bleu",
+    "text_frechet",
     "train_classifier",
 ]
