@@ -162,12 +162,13 @@ class Autoregressive(Distribution):
                 )
         return tokens.view(num_prefixes, num_rollouts, *value.shape)
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    def log_prob(self, value: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Log-probability in nats.
 
         Args:
             value: Sequences, shape (M, B, D) or any shape that ends in (B, D). Behind the first end nothing is
                 looked at.
+            temperature: Divides the logits, as in :meth:`sample`.
 
         Returns:
             Shape of ``value`` without D. Gradients reach the decoder and z.
@@ -175,15 +176,16 @@ class Autoregressive(Distribution):
         Raises:
             ValueError: If ``value`` does not end in (B, D).
         """
-        return self.step_log_prob(value).sum(dim=-1)
+        return self.step_log_prob(value, temperature=temperature).sum(dim=-1)
 
-    def step_log_prob(self, value: Tensor) -> Tensor:
+    def step_log_prob(self, value: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Log-probability in nats of each token given those before it, in one teacher-forced pass.
 
         Only positions before the end reach the output layer, which has the largest product and the largest result.
 
         Args:
             value: As for :meth:`log_prob`.
+            temperature: Divides the logits.
 
         Returns:
             The shape of ``value``, 0 behind the first end. Gradients reach the decoder and z.
@@ -197,12 +199,13 @@ class Autoregressive(Distribution):
         longest = int(mask.any(dim=0).sum())
         shifted = torch.cat([self._start(len(tokens))[:, None], tokens[:, : longest - 1]], dim=1)
         hidden = self.decoder.hidden(shifted, z)[mask[:, :longest]]
-        terms = torch.cat([self._terms(*part) for part in zip(*map(self._chunks, (hidden, tokens[mask])), strict=True)])
+        parts = zip(self._chunks(hidden), self._chunks(tokens[mask]), strict=True)
+        terms = torch.cat([self._terms(*part, temperature) for part in parts])
         return terms.new_zeros(tokens.shape).masked_scatter(mask, terms).view(value.shape)
 
-    def _terms(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+    def _terms(self, hidden: Tensor, tokens: Tensor, temperature: float) -> Tensor:
         """Log-probabilities (N,) of tokens (N,) from hidden vectors (N, H)."""
-        logits = self.decoder.logits(hidden)
+        logits = self._logits(hidden, temperature)
         with torch.autocast(logits.device.type, enabled=False):  # differences of nats need float32
             return -F.cross_entropy(logits.to(_at_least_float32(logits)), tokens, reduction="none")
 
@@ -279,8 +282,12 @@ class Autoregressive(Distribution):
 
     def _next(self, hidden: Tensor, ended: Tensor, temperature: float) -> Tensor:
         """Tokens (N,) drawn from hidden vectors (N, H); the end where a sequence has ended."""
-        tokens = torch.cat([draw(self.decoder.logits(part) / temperature) for part in self._chunks(hidden)])
+        tokens = torch.cat([draw(self._logits(part, temperature)) for part in self._chunks(hidden)])
         return tokens if self.end is None else tokens.masked_fill_(ended, self.end)
+
+    def _logits(self, hidden: Tensor, temperature: float) -> Tensor:
+        logits = self.decoder.logits(hidden)
+        return logits if temperature == 1 else logits / temperature
 
     def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
         return rows.split(max(1, _MOST_LOGITS // self.decoder.num_categories))

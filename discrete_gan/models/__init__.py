@@ -6,7 +6,13 @@ from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
 from discrete_gan.models.rnn import RecurrentGenerator
-from discrete_gan.models.token_discriminators import RecurrentDiscriminator, TextCNN, TransformerDiscriminator
+from discrete_gan.models.token_discriminators import (
+    RecurrentDiscriminator,
+    TextCNN,
+    TokenDiscriminator,
+    TransformerDiscriminator,
+    token_discriminator,
+)
 
 __all__ = [
     "ConvDiscriminator",
@@ -23,6 +29,8 @@ __all__ = [
     "RecurrentDiscriminator",
     "RecurrentGenerator",
     "TextCNN",
+    "TokenDiscriminator",
     "TransformerDiscriminator",
     "VirtualBatchNorm",
+    "token_discriminator",
 ]

@@ -4,10 +4,13 @@ All take tokens, int64 of shape (..., D), or relaxed ones, floats of shape (...,
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from discrete_gan.distributions import before_end
 from discrete_gan.models.base import HubModel
@@ -16,8 +19,11 @@ SEQGAN_WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
 SEQGAN_CHANNELS = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
 
 
-class _TokenDiscriminator(HubModel):
-    """Embedding of tokens, hard or relaxed, and the raw output from the features."""
+class TokenDiscriminator(HubModel):
+    """What the discriminators of sequences share: embedding of tokens, leading axes, penalty.
+
+    A subclass encodes vectors of tokens as features of the sequence, or of each of its steps.
+    """
 
     def __init__(self, num_categories: int, num_positions: int, end: int | None, embedding_dim: int) -> None:
         super().__init__()
@@ -25,9 +31,9 @@ class _TokenDiscriminator(HubModel):
         self.embedding = nn.Embedding(num_categories, embedding_dim)
         self.output: nn.Module
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Vectors of the tokens, (..., D, E). Carries gradient to relaxed tokens."""
-        return x @ self.embedding.weight if x.is_floating_point() else self.embedding(x)
+    def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
+        """Features (N, F) or, of every step, (N, D, F) from vectors (N, D, E) and which tokens count, (N, D)."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs, log-ratios in nats, (...)."""
@@ -35,14 +41,65 @@ class _TokenDiscriminator(HubModel):
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees, (..., F)."""
-        raise NotImplementedError
+        return self._encoded(x)
 
-    def _is_inside(self, x: Tensor) -> Tensor:
-        """Which positions belong to the sequences, (..., D)."""
-        return before_end(x.detach().argmax(dim=-1) if x.is_floating_point() else x, self.end)
+    def outputs(self, x: Tensor) -> Tensor:
+        """All raw outputs, for the discriminator's loss: (...), or (..., D) where there is one a step."""
+        return self.output(self._encoded(x)).squeeze(-1)
+
+    def penalized(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Raw outputs of sequences and the R1 penalty on them, in one pass.
+
+        .. math:: \tfrac12 \sum_t \tfrac1K \sum_k \left(\partial F / \partial x_{t,k}\right)^2
+
+        with x one-hot and, of several outputs, F their mean. What a category adds is the product of its vector with the
+        gradient in the position's vector, so the sum over categories is a quadratic form in the K vectors' Gram matrix:
+        nothing of the size D K is made.
+
+        Args:
+            tokens: Data, int64, shape (B, D).
+
+        Returns:
+            Raw outputs, (B,), or (B, D) of every step, and penalties, (B,). Gradients reach the parameters.
+
+        Reference:
+            Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018),
+            https://arxiv.org/abs/1801.04406
+        """
+        # The fused kernels of recurrent layers and of attention have no second derivative.
+        recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
+        with _unfused() if recurrent else nullcontext(), sdpa_kernel(SDPBackend.MATH):
+            embedded = self.embedding(tokens)
+            raw = self.output(self.encode(embedded, self._is_inside(tokens))).squeeze(-1)
+            (slope,) = torch.autograd.grad(raw.reshape(len(raw), -1).mean(dim=1).sum(), embedded, create_graph=True)
+        gram = self.embedding.weight.T @ self.embedding.weight / len(self.embedding.weight)
+        return raw, 0.5 * ((slope @ gram) * slope).sum(dim=(1, 2))
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        """Features of tokens or relaxed tokens over any leading axes."""
+        relaxed = x.is_floating_point()
+        embedded = x @ self.embedding.weight if relaxed else self.embedding(x)
+        inside = self._is_inside(x.detach().argmax(dim=-1) if relaxed else x)
+        encoded = self.encode(embedded.reshape(-1, *embedded.shape[-2:]), inside.reshape(-1, inside.shape[-1]))
+        return encoded.view(*embedded.shape[:-2], *encoded.shape[1:])
+
+    def _is_inside(self, tokens: Tensor) -> Tensor:
+        """Which positions belong to the sequences, the shape of the tokens."""
+        return before_end(tokens, self.end)
 
 
-class TextCNN(_TokenDiscriminator):
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Recurrent layers from differentiable steps. Not ``mkldnn.flags``: it sets TF32 as well, and warns."""
+    enabled, *_ = torch.backends.mkldnn.set_flags(_enabled=False, _fp32_precision=None)
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=enabled, _fp32_precision=None)
+
+
+class TextCNN(TokenDiscriminator):
     """Convolutions of several widths, the largest response of each channel, a highway layer.
 
     SeqGAN's widths and channels are :data:`SEQGAN_WIDTHS` and :data:`SEQGAN_CHANNELS`. Positions behind the end are
@@ -90,17 +147,8 @@ class TextCNN(_TokenDiscriminator):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(size, 1)
 
-    def score(self, embedded: Tensor) -> Tensor:
-        """Raw outputs (N,) from vectors (N, D, E): for penalties on the gradient in them."""
-        return self.output(self._features(embedded)).squeeze(-1)
-
-    def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees, (..., F)."""
-        embedded = self.embed(x)
-        flat = self._features(embedded.reshape(-1, *embedded.shape[-2:]))
-        return flat.view(*embedded.shape[:-2], -1)
-
-    def _features(self, embedded: Tensor) -> Tensor:
+    def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
+        """Features (N, F) from vectors (N, D, E)."""
         channels_first = embedded.transpose(1, 2)
         pooled = torch.cat([layer(channels_first).amax(dim=-1) for layer in self.convolutions], dim=-1)
         new, gate = self.highway(pooled).chunk(2, dim=-1)
@@ -108,7 +156,7 @@ class TextCNN(_TokenDiscriminator):
         return self.dropout(gate * torch.relu(new) + (1 - gate) * pooled)
 
 
-class RecurrentDiscriminator(_TokenDiscriminator):
+class RecurrentDiscriminator(TokenDiscriminator):
     """A raw output a step: the log-ratio of the first t tokens; that of the sequence is the last.
 
     Args:
@@ -142,22 +190,21 @@ class RecurrentDiscriminator(_TokenDiscriminator):
 
         Behind the end it is that of the whole sequence, which no padding changes.
         """
-        return self.output(self._steps(x)).squeeze(-1)
+        return self.outputs(x)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees at the last token, (..., hidden)."""
-        return self._steps(x)[..., -1, :]
+        return self._encoded(x)[..., -1, :]
 
-    def _steps(self, x: Tensor) -> Tensor:
-        embedded = self.dropout(self.embed(x))
-        hidden, _ = self.rnn(embedded.reshape(-1, *embedded.shape[-2:]))
-        hidden = self.dropout(hidden).view(*embedded.shape[:-1], -1)
-        last = self._is_inside(x).sum(dim=-1, keepdim=True) - 1
-        position = torch.arange(x.shape[len(embedded.shape) - 2], device=x.device)
+    def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
+        """Features of every step (N, D, hidden), behind the end those of the last token."""
+        hidden = self.dropout(self.rnn(self.dropout(embedded))[0])
+        last = inside.sum(dim=-1, keepdim=True) - 1
+        position = torch.arange(inside.shape[-1], device=inside.device)
         return hidden.take_along_dim(torch.minimum(position, last)[..., None], dim=-2)
 
 
-class TransformerDiscriminator(_TokenDiscriminator):
+class TransformerDiscriminator(TokenDiscriminator):
     """A small transformer encoder, averaged over the tokens of a sequence.
 
     Args:
@@ -194,10 +241,39 @@ class TransformerDiscriminator(_TokenDiscriminator):
         self.encoder = nn.TransformerEncoder(layer, num_layers, nn.LayerNorm(embedding_dim), enable_nested_tensor=False)
         self.output = nn.Linear(embedding_dim, 1)
 
-    def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees, (..., E)."""
-        embedded, inside = self.embed(x) + self.positions, self._is_inside(x)
-        flat, flat_inside = embedded.reshape(-1, *embedded.shape[-2:]), inside.reshape(-1, inside.shape[-1])
-        encoded = self.encoder(flat, src_key_padding_mask=~flat_inside)
-        weights = flat_inside / flat_inside.sum(dim=-1, keepdim=True)
-        return torch.einsum("nd,nde->ne", weights.to(encoded.dtype), encoded).view(*embedded.shape[:-2], -1)
+    def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
+        """Features (N, E), the mean over the tokens that count."""
+        encoded = self.encoder(embedded + self.positions, src_key_padding_mask=~inside)
+        weights = inside / inside.sum(dim=-1, keepdim=True)
+        return (weights[..., None] * encoded).sum(dim=1)
+
+
+def token_discriminator(
+    kind: Literal["lstm", "cnn", "transformer"],
+    num_categories: int,
+    num_positions: int,
+    *,
+    end: int | None,
+    width: int,
+    dropout: float = 0.0,
+) -> TokenDiscriminator:
+    """A discriminator by name, as recipes build it.
+
+    Args:
+        kind: ``"lstm"`` (:class:`RecurrentDiscriminator`), ``"cnn"`` or ``"transformer"``.
+        num_categories: K.
+        num_positions: D.
+        end: The category that ends a sequence; None for sequences of exactly D tokens.
+        width: Hidden units, channels of each width, or size of the vectors.
+        dropout: As of the class.
+
+    Raises:
+        ValueError: If the kind is unknown or the class refuses the width.
+    """
+    if kind == "lstm":
+        return RecurrentDiscriminator(num_categories, num_positions, end=end, hidden=width, dropout=dropout)
+    if kind == "cnn":
+        return TextCNN(num_categories, num_positions, end=end, channels=width, dropout=dropout)
+    if kind == "transformer":
+        return TransformerDiscriminator(num_categories, num_positions, end=end, embedding_dim=width, dropout=dropout)
+    raise ValueError(f"kind: expected lstm, cnn or transformer, got {kind!r}")

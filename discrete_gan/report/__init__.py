@@ -1,13 +1,17 @@
-"""Pictures of data and samples."""
+"""Pictures and texts of data and samples, and their scores."""
 
 from discrete_gan.report.grid import image_grid, save_comparison, save_grid
 from discrete_gan.report.images import Binarize, ImageReport, Pixels, generate_pixels, prepared
+from discrete_gan.report.text import TextReport, generate_text, held_out_likelihood
 
 __all__ = [
     "Binarize",
     "ImageReport",
     "Pixels",
+    "TextReport",
     "generate_pixels",
+    "generate_text",
+    "held_out_likelihood",
     "image_grid",
     "prepared",
     "save_comparison",

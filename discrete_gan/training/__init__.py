@@ -2,7 +2,14 @@
 
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
-from discrete_gan.training.options import ImageOptions, Precision, RunOptions, check_options
+from discrete_gan.training.options import (
+    ImageOptions,
+    Precision,
+    RunOptions,
+    SequenceOptions,
+    check_options,
+    check_sequence_options,
+)
 from discrete_gan.training.run import Run
 from discrete_gan.training.sampling import generate
 from discrete_gan.training.seeds import derive_seed, seeded
@@ -14,7 +21,9 @@ __all__ = [
     "Run",
     "RunDirectory",
     "RunOptions",
+    "SequenceOptions",
     "check_options",
+    "check_sequence_options",
     "derive_seed",
     "diagnostics",
     "generate",

@@ -134,9 +134,9 @@ class RunDirectory:
             lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
             path.write_text("".join(line + "\n" for line in lines))
 
-    def sample_path(self, step: int) -> Path:
-        """Where the sample grid of a step belongs."""
-        return self.path / "samples" / f"step-{step:08d}.png"
+    def sample_path(self, step: int, suffix: str = ".png") -> Path:
+        """Where the samples of a step belong."""
+        return self.path / "samples" / f"step-{step:08d}{suffix}"
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint files, oldest first."""

@@ -53,6 +53,57 @@ class ImageOptions(RunOptions):
     """What to do with pictures of a folder that cannot be decoded: refuse the data, or skip them and say how many."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions(RunOptions):
+    """Options of a recipe on sequences: estimator, phases of the training, networks."""
+
+    estimator: str = "boundary-seeking-steps"
+    """mle alone, or boundary-seeking-steps, reinforce-steps, scratchgan, seqgan, maligan-mixed, boundary-seeking,
+    gumbel-softmax or another one of docs/text.md, with options as NAME:KEY=VALUE,KEY=VALUE, or your own as
+    FILE.py:FUNCTION."""
+    steps: int = 5000
+    """Steps of the run, those of all phases together."""
+    pretrain_steps: int = 1000
+    """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
+    warmup_steps: int = 100
+    """Steps behind them in which only the discriminator learns."""
+    discriminator_steps: int = 1
+    """Updates of the discriminator a step."""
+    batch_size: int = 64
+    """Real sequences, and latents, a step."""
+    latent_dim: int = 0
+    """Size of z, standard normal; 0 for a generator without latents, whose likelihood is exact."""
+    cell: Literal["lstm", "gru"] = "lstm"
+    """Of the generator."""
+    hidden: int = 128
+    """Width of the generator's recurrent layers."""
+    embedding: int = 32
+    """Size of a token's vector in the generator."""
+    num_layers: int = 1
+    """Recurrent layers of the generator."""
+    discriminator: Literal["lstm", "cnn", "transformer"] = "lstm"
+    """lstm has a raw output a step, which boundary-seeking-steps, reinforce-steps and scratchgan need; cnn is
+    SeqGAN's kind; transformer a small encoder."""
+    discriminator_width: int = 128
+    """Hidden units (lstm), channels of each width (cnn), or size of the vectors (transformer)."""
+    dropout: float = 0.0
+    """Of the discriminator."""
+    pretrain_lr: float = 3e-3
+    """Adam's learning rate of the maximum likelihood."""
+    generator_lr: float = 1e-3
+    """Adam's learning rate of the generator in the adversarial phase."""
+    discriminator_lr: float = 1e-3
+    """Adam's learning rate of the discriminator."""
+    decay_from: float = 0.5
+    """Part of the run after which the learning rates fall linearly to zero."""
+    r1: float = 0.0
+    """Weight of the gradient penalty on real sequences."""
+    average: float = 0.99
+    """Decay of the moving average of the generator's weights."""
+    num_scored: int = 10_000
+    """Samples to score at the end."""
+
+
 def check_options(options: RunOptions, **ranges: tuple[float, float]) -> None:
     """Refuse options out of range before anything is loaded or written.
 
@@ -68,3 +119,31 @@ def check_options(options: RunOptions, **ranges: tuple[float, float]) -> None:
         if not least <= value < end:
             expected = f"at least {least}" if math.isinf(end) else f"from {least} to below {end}"
             raise InputError(f"--{name.replace('_', '-')}: expected {expected}, got {value}")
+
+
+def check_sequence_options(options: SequenceOptions) -> None:
+    """Refuse options of a recipe on sequences that are out of range.
+
+    Raises:
+        InputError: If a value is out of its range.
+    """
+    check_options(
+        options,
+        pretrain_steps=(0, math.inf),
+        warmup_steps=(0, math.inf),
+        discriminator_steps=(1, math.inf),
+        batch_size=(1, math.inf),
+        latent_dim=(0, math.inf),
+        hidden=(1, math.inf),
+        embedding=(1, math.inf),
+        num_layers=(1, math.inf),
+        discriminator_width=(1, math.inf),
+        dropout=(0, 1),
+        pretrain_lr=(0, math.inf),
+        generator_lr=(0, math.inf),
+        discriminator_lr=(0, math.inf),
+        decay_from=(0, 1),
+        r1=(0, math.inf),
+        average=(0, 1),
+        num_scored=(2, math.inf),
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ def generate(
     seed: int = 0,
     batch_size: int = 1000,
     convert: Callable[[Tensor], Tensor] = lambda samples: samples,
+    **options: Any,
 ) -> Tensor:
     """Samples of x, one for each fresh latent, in evaluation mode.
 
@@ -41,6 +42,7 @@ def generate(
         seed: Of latents and samples.
         batch_size: Samples drawn at a time. Part of the random stream: another size gives other samples.
         convert: Applied to each batch, where what becomes of the samples is smaller than they are.
+        options: Passed on to the distribution's ``sample``, such as ``temperature``.
 
     Returns:
         Shape (num, *event), or what ``convert`` makes of it, on the generator's device. No gradient.
@@ -48,4 +50,4 @@ def generate(
     latents = cast(Callable[[int], Tensor], generator.latents)
     with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
         sizes = [min(batch_size, num - start) for start in range(0, num, batch_size)]
-        return torch.cat([convert(generator(latents(size)).sample()) for size in sizes])
+        return torch.cat([convert(generator(latents(size)).sample(**options)) for size in sizes])

@@ -1,0 +1,148 @@
+"""What a run on text is judged by: samples as text, the likelihood of held-out text, and scores."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from discrete_gan.data import TextData, Vocabulary
+from discrete_gan.data.equations import equation_scores
+from discrete_gan.distributions import Autoregressive, before_end
+from discrete_gan.metrics import TextScorer, TokenNLL, importance_weighted_bound
+from discrete_gan.training import generate, seeded
+from discrete_gan.training.sampling import evaluating
+
+_ROWS = 512  # sequences whose log-probability is computed at a time
+_MOST_BOUNDED = 1000  # held-out sequences, where the likelihood costs num_latents passes
+
+
+def generate_text(
+    generator: nn.Module,
+    vocabulary: Vocabulary | None,
+    num: int,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prefix: Tensor | None = None,
+) -> list[str]:
+    """Samples as text, one for each fresh latent.
+
+    Args:
+        generator: Of sequences.
+        vocabulary: What decodes them; token numbers with blanks between where there is none.
+        num: Number of samples.
+        seed: Of latents and samples.
+        temperature: Divides the logits.
+        prefix: Tokens that every sample begins with, shape (P,).
+    """
+    tokens = generate(generator, num, seed=seed, temperature=temperature, prefix=prefix).cpu()
+    if vocabulary is None:
+        return [" ".join(map(str, row)) for row in tokens.tolist()]
+    return vocabulary.decode(tokens)
+
+
+def held_out_likelihood(
+    generator: nn.Module, tokens: Tensor, *, num_latents: int = 20, temperature: float = 1.0
+) -> dict[str, float]:
+    """Negative log-likelihood of text under a generator: exact without latents, else an upper bound and its gap.
+
+    Args:
+        generator: Of sequences; in evaluation mode for the time.
+        tokens: Shape (N, D). With latents, the first 1,000.
+        num_latents: S, latents behind each bound.
+        temperature: Divides the logits.
+
+    Returns:
+        ``nll_token`` and ``nll_sequence`` in nats, ``perplexity`` of a token, the end of a sequence among the tokens;
+        and ``nll_gap``, nats a sequence that the bound is too high by, as the jackknife has it.
+    """
+    latents = cast(Callable[[int], Tensor], generator.latents)
+    metric, gap, num_sequences = TokenNLL().to(tokens.device), 0.0, 0
+    with torch.no_grad(), evaluating(generator), seeded("likelihood"):
+        exact = generator.latent_dim == 0
+        for part in tokens.split(_ROWS) if exact else tokens[:_MOST_BOUNDED].split(max(1, _ROWS // num_latents)):
+            g = cast(Autoregressive, generator(latents(1 if exact else num_latents)))
+            log_prob = g.log_prob(part[:, None].expand(-1, *g.batch_shape, -1), temperature=temperature)  # (N, S)
+            bound = log_prob[:, 0] if exact else None
+            if bound is None:
+                bounded = importance_weighted_bound(log_prob.T)
+                bound, gap = bounded.bound, gap + float(bounded.gap.sum())
+            metric.update(bound, before_end(part, g.end).sum(dim=-1))
+            num_sequences += len(part)
+    result = metric.compute()
+    values = {
+        "nll_token": float(result.per_token),
+        "nll_sequence": float(result.per_sequence),
+        "perplexity": float(result.perplexity),
+    }
+    return values if exact else {**values, "nll_gap": gap / num_sequences}
+
+
+class TextReport:
+    """Scores and samples of a generator of text against one data set.
+
+    Args:
+        data: The training run's data.
+        device: Where to compute.
+    """
+
+    def __init__(self, data: TextData, *, device: torch.device) -> None:
+        self.data = data
+        self.held_out = data.held_out.to(device)
+        self.are_equations = data.name == "equations"
+        self.unit: Literal["word", "char"] = "char" if data.vocabulary.kind == "char" else "word"
+        self._scorer: TextScorer | None = None
+
+    @property
+    def scorer(self) -> TextScorer:
+        """Scores lines against the held-out ones."""
+        if self._scorer is None:
+            self._scorer = TextScorer(
+                self.data.train_lines, self.data.held_out_lines, unit=self.unit, split=self.data.fingerprint()
+            )
+        return self._scorer
+
+    def quick(self, generator: nn.Module) -> dict[str, float]:
+        """Figures for a line of the log: the held-out likelihood, and of equations how many of 500 are true."""
+        values = held_out_likelihood(generator, self.held_out[:500])
+        if self.are_equations:
+            scores = equation_scores(generate_text(generator, self.data.vocabulary, 500), self.data.train_lines)
+            values |= {"valid": scores["valid"], "distinct": scores["distinct"]}
+        values.pop("perplexity")
+        return values
+
+    def samples(self, path: Path, generator: nn.Module, *, num: int = 64) -> None:
+        """Write samples, one a line; the same latents at every call."""
+        path.write_text("".join(line + "\n" for line in generate_text(generator, self.data.vocabulary, num)))
+
+    def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
+        """Score samples, write all of them to ``folder/samples.txt``, and print where and what.
+
+        Args:
+            folder: Run directory.
+            generator: As trained.
+            num_samples: Samples to score.
+
+        Returns:
+            The scores for results.json.
+        """
+        lines = generate_text(generator, self.data.vocabulary, num_samples)
+        (folder / "samples.txt").write_text("".join(line + "\n" for line in lines))
+        results: dict[str, Any] = held_out_likelihood(generator, self.held_out)
+        for line in lines[:10]:
+            print(f"  {line}")
+        if self.are_equations:
+            results |= equation_scores(lines, self.data.train_lines)
+            print("equations         " + ", ".join(f"{key} {results[key]:.3f}" for key in ("valid", "distinct", "new")))
+        scores = self.scorer(lines)
+        gap = f", {results['nll_gap']:.2f} of it the bound's gap" if "nll_gap" in results else ""
+        print(
+            f"held-out NLL      {results['nll_token']:.3f} nats a token, {results['nll_sequence']:.2f} a sequence{gap}"
+        )
+        for line in scores.lines():
+            print(line)
+        print(f"samples           {folder / 'samples.txt'}")
+        print(f"run               {folder}")
+        return {**results, **scores.as_dict()}
