@@ -1,0 +1,177 @@
+"""SeqGAN's synthetic benchmark: text from an oracle LSTM, so that samples can be scored by their likelihood there.
+
+10,000 sequences of 20 (or 40) tokens out of 5,000 are drawn from the oracle. The generator starts with maximum
+likelihood and goes on by a gradient estimator. Reported are the negative log-likelihood of samples under the oracle,
+which is quality, and of other oracle sequences under the generator, which is diversity: either alone can be cheated.
+
+References:
+    SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient (Yu et al., 2017), https://arxiv.org/abs/1609.05473
+    Language GANs Falling Short (Caccia et al., 2020), https://arxiv.org/abs/1811.02549
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from discrete_gan.data import Batches
+from discrete_gan.data.oracle import load_oracle
+from discrete_gan.divergences import GAN
+from discrete_gan.errors import InputError
+from discrete_gan.estimators import MaximumLikelihood, parse_estimator, with_real
+from discrete_gan.lab.probe import probe
+from discrete_gan.models import RecurrentGenerator, token_discriminator
+from discrete_gan.models.oracle import oracle_generator, random_oracle
+from discrete_gan.report import OracleReport
+from discrete_gan.training import (
+    Run,
+    SequenceOptions,
+    check_options,
+    check_sequence_options,
+    diagnostics,
+    seeded,
+    try_estimator,
+)
+from discrete_gan.training.memory import check_text_fits, family_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(SequenceOptions):
+    """Arguments of the recipe."""
+
+    oracle: Path | None = None
+    """SeqGAN's weights as .npz, or the folder of that file; drawn anew by --oracle-seed if not given."""
+    oracle_seed: int = 0
+    """Of an oracle without a file."""
+    length: int = 20
+    """Tokens of a sequence; 20 and 40 are published."""
+    num_train: int = 10_000
+    """Sequences drawn from the oracle for training, and as many others held out."""
+    steps: int = 12_000
+    """Steps of the run, those of all phases together."""
+    pretrain_steps: int = 10_000
+    """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
+    hidden: int = 32
+    """Width of the generator's recurrent layers."""
+    discriminator_width: int = 64
+    """Hidden units (lstm), channels of each width (cnn), or size of the vectors (transformer)."""
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    check_sequence_options(args)
+    check_options(args, length=(2, math.inf), num_train=(2, math.inf))
+    with seeded(args.seed, "weights", "estimator"):
+        estimator = parse_estimator(args.estimator)
+    weights = random_oracle(args.oracle_seed) if args.oracle is None else load_oracle(args.oracle)
+    try:
+        oracle = oracle_generator(weights, args.length)
+    except ValueError as error:
+        raise InputError(f"--oracle {args.oracle}: {error}") from None
+    with seeded("oracle", args.seed), torch.no_grad():  # other sequences with every seed, as published
+        text = oracle(oracle.latents(1)).sample((2 * args.num_train,))[:, 0]
+    report = OracleReport(oracle, train=text[: args.num_train], held_out=text[args.num_train :])
+    run = Run(args, steps=args.steps, data=report.summary())
+    report.to(run.device)
+    check_text_fits(
+        report,
+        batch_size=args.batch_size,
+        num_samples=getattr(estimator, "num_samples", 1),
+        num_rollouts=getattr(estimator, "num_rollouts", 1),
+        hidden=args.hidden,
+        embedding=args.embedding,
+        num_layers=args.num_layers,
+        family=family_of(estimator),
+        device=run.device,
+    )
+    batches = Batches(args.num_train, args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
+
+    tokens, shape = report.train, (report.num_categories, args.length)
+    try:
+        generator = RecurrentGenerator(
+            *shape,
+            end=None,
+            latent_dim=args.latent_dim,
+            embedding_dim=args.embedding,
+            hidden=args.hidden,
+            num_layers=args.num_layers,
+            cell=args.cell,
+        )
+        width, dropout = args.discriminator_width, args.dropout
+        discriminator = token_discriminator(args.discriminator, *shape, end=None, width=width, dropout=dropout)
+    except ValueError as error:
+        raise InputError(f"networks: {error}") from None
+    generator.to(run.device)
+    discriminator.to(run.device)
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    with seeded(args.seed, "probe"):
+        probe_z = generator.latents(args.batch_size)
+    probed = with_real(estimator, tokens[batches.indices(0, device=run.device)])
+    state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
+    likelihood, zero = MaximumLikelihood(), torch.zeros((), device=run.device)
+    pretrain_steps = args.steps if isinstance(estimator, MaximumLikelihood) else args.pretrain_steps
+    mle_adam = torch.optim.Adam(generator.parameters(), args.pretrain_lr, fused=True)
+    g_parameters = [*generator.parameters(), *state.parameters()]
+    g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
+    decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
+    schedules = [LambdaLR(adam, decay) for adam in (mle_adam, g_adam, d_adam)]
+    run.track(
+        export={"generator": average.module, "discriminator": discriminator},
+        generator=generator,
+        discriminator=discriminator,
+        average=average,
+        likelihood_adam=mle_adam,
+        generator_adam=g_adam,
+        discriminator_adam=d_adam,
+        likelihood_schedule=schedules[0],
+        generator_schedule=schedules[1],
+        discriminator_schedule=schedules[2],
+        estimator=state,
+    )
+
+    for step in run.steps():
+        real = tokens[batches.indices(step, device=run.device)]
+        z = generator.latents(args.batch_size)
+        if step < pretrain_steps:
+            g_loss = likelihood(generator, discriminator, z, real=real).mean()
+            run.minimize("generator", g_loss, mle_adam)
+            run.log(g_loss=g_loss)
+        for _ in range(args.discriminator_steps if step >= pretrain_steps else 0):
+            with torch.no_grad():
+                fake = generator(generator.latents(args.batch_size)).sample()
+            raw_real, penalty = discriminator.penalized(real) if args.r1 else (discriminator.outputs(real), zero)
+            d_loss = GAN.discriminator_loss(raw_real, discriminator.outputs(fake))
+            run.minimize("discriminator", d_loss + args.r1 * penalty.mean(), d_adam)
+            run.log(d_loss=d_loss, penalty=penalty.mean())
+        if step >= pretrain_steps + args.warmup_steps:
+            g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
+            run.minimize("generator", g_loss, g_adam)
+            run.log(g_loss=g_loss)
+        average.update_parameters(generator)
+        for schedule in schedules:
+            schedule.step()
+
+        if run.probing:
+            options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws, "num_reference": 64}
+            run.log(**probe(probed, generator, discriminator, probe_z, **options))
+        if run.logging and step >= pretrain_steps:
+            run.log(**diagnostics(generator, discriminator, real, z))
+        if run.due(args.sample_every):
+            run.log(**report.quick(average.module))
+        if run.rank == 0 and run.step == pretrain_steps:
+            average.module.save_pretrained(run.directory.path / "pretrained")  # type: ignore[operator]
+        if run.rank == 0 and run.due(args.sample_every):
+            report.samples(run.directory.sample_path(run.step, ".txt"), average.module)
+
+    if run.rank == 0:
+        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
+        run.finish({"seconds": run.seconds, **results})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

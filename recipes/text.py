@@ -1,0 +1,189 @@
+"""GAN on text: your own file, a line a sample, or generated equations; by any estimator, or by likelihood alone.
+
+A recurrent generator starts with some steps of maximum likelihood, or none, and the discriminator with some of its own;
+then each step updates the discriminator, and the generator once by the gradient estimator. Samples come from a moving
+average of the generator's weights. What the likelihood left is kept in ``pretrained``, to compare with.
+
+References:
+    SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient (Yu et al., 2017), https://arxiv.org/abs/1609.05473
+    Maximum-Likelihood Augmented Discrete Generative Adversarial Networks (Che et al., 2017),
+    https://arxiv.org/abs/1702.07983
+    Training Language GANs from Scratch (de Masson d'Autume et al., 2019), https://arxiv.org/abs/1905.09922
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import tyro
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from discrete_gan.data import Batches, TextData, load_text
+from discrete_gan.divergences import GAN
+from discrete_gan.errors import InputError
+from discrete_gan.estimators import MaximumLikelihood, parse_estimator, with_real
+from discrete_gan.lab.probe import probe
+from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
+from discrete_gan.report import TextReport
+from discrete_gan.training import Run, SequenceOptions, check_sequence_options, diagnostics, seeded, try_estimator
+from discrete_gan.training.memory import check_text_fits, family_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(SequenceOptions):
+    """Arguments of the recipe."""
+
+    data: str = "equations"
+    """A UTF-8 text file, a line a sample, plain, .gz or .xz; hub:NAME or hub:FOLDER; or equations, generated."""
+    tokenizer: str | None = None
+    """char, word, bpe, or a JSON file of the tokenizers library; char for equations and running text, else word."""
+    column: str = "text"
+    """Of the text, with hub:."""
+    held_out: str | None = None
+    """Another file or name whose lines are held out; a tenth of the lines if not given."""
+    max_length: int | None = None
+    """Longest sequence in tokens; that of the data if not given, 256 at most."""
+    window: int | None = None
+    """Take the file as running text, cut into pieces of so many characters, or words."""
+    vocabulary_size: int | None = None
+    """Most frequent characters or words to keep, or tokens of bpe."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What to do with lines that are not UTF-8: refuse the file, or skip them."""
+
+
+def load(args: Args) -> TextData:
+    """The data, and a line for everything that was left out of it."""
+    data = load_text(
+        args.data,
+        tokenizer=args.tokenizer,
+        column=args.column,
+        held_out=args.held_out,
+        max_length=args.max_length,
+        window=args.window,
+        vocabulary_size=args.vocabulary_size,
+        corrupt=args.corrupt,
+        seed=args.seed,
+    )
+    for remark in data.notes.remarks:
+        print(remark)
+    return data
+
+
+def build(args: Args, data: TextData) -> tuple[RecurrentGenerator, TokenDiscriminator]:
+    """Generator and discriminator."""
+    num_categories, num_positions, end = data.num_categories, data.max_length, data.vocabulary.end
+    generator = RecurrentGenerator(
+        num_categories,
+        num_positions,
+        end=end,
+        latent_dim=args.latent_dim,
+        embedding_dim=args.embedding,
+        hidden=args.hidden,
+        num_layers=args.num_layers,
+        cell=args.cell,
+    )
+    width, dropout = args.discriminator_width, args.dropout
+    return generator, token_discriminator(
+        args.discriminator, num_categories, num_positions, end=end, width=width, dropout=dropout
+    )
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    check_sequence_options(args)
+    with seeded(args.seed, "weights", "estimator"):
+        estimator = parse_estimator(args.estimator)
+    data = load(args)
+    run = Run(args, steps=args.steps, data=data.summary())
+    check_text_fits(
+        data,
+        batch_size=args.batch_size,
+        num_samples=getattr(estimator, "num_samples", 1),
+        num_rollouts=getattr(estimator, "num_rollouts", 1),
+        hidden=args.hidden,
+        embedding=args.embedding,
+        num_layers=args.num_layers,
+        family=family_of(estimator),
+        device=run.device,
+    )
+    batches = Batches(len(data.train), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
+    report = TextReport(data, device=run.device)
+
+    tokens = data.train.to(run.device)
+    try:
+        generator, discriminator = build(args, data)
+    except ValueError as error:
+        raise InputError(f"networks: {error}") from None
+    generator.to(run.device)
+    discriminator.to(run.device)
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    with seeded(args.seed, "probe"):
+        probe_z = generator.latents(args.batch_size)
+    probed = with_real(estimator, tokens[batches.indices(0, device=run.device)])
+    state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
+    likelihood, zero = MaximumLikelihood(), torch.zeros((), device=run.device)
+    pretrain_steps = args.steps if isinstance(estimator, MaximumLikelihood) else args.pretrain_steps
+    mle_adam = torch.optim.Adam(generator.parameters(), args.pretrain_lr, fused=True)
+    g_parameters = [*generator.parameters(), *state.parameters()]
+    g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
+    d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
+    decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
+    schedules = [LambdaLR(adam, decay) for adam in (mle_adam, g_adam, d_adam)]
+    run.track(
+        export={"generator": average.module, "discriminator": discriminator},
+        generator=generator,
+        discriminator=discriminator,
+        average=average,
+        likelihood_adam=mle_adam,
+        generator_adam=g_adam,
+        discriminator_adam=d_adam,
+        likelihood_schedule=schedules[0],
+        generator_schedule=schedules[1],
+        discriminator_schedule=schedules[2],
+        estimator=state,
+    )
+    if run.rank == 0:
+        data.vocabulary.save(run.directory.path / "tokenizer.json")
+
+    for step in run.steps():
+        real = tokens[batches.indices(step, device=run.device)]
+        z = generator.latents(args.batch_size)
+        if step < pretrain_steps:
+            g_loss = likelihood(generator, discriminator, z, real=real).mean()
+            run.minimize("generator", g_loss, mle_adam)
+            run.log(g_loss=g_loss)
+        for _ in range(args.discriminator_steps if step >= pretrain_steps else 0):
+            with torch.no_grad():
+                fake = generator(generator.latents(args.batch_size)).sample()
+            raw_real, penalty = discriminator.penalized(real) if args.r1 else (discriminator.outputs(real), zero)
+            d_loss = GAN.discriminator_loss(raw_real, discriminator.outputs(fake))
+            run.minimize("discriminator", d_loss + args.r1 * penalty.mean(), d_adam)
+            run.log(d_loss=d_loss, penalty=penalty.mean())
+        if step >= pretrain_steps + args.warmup_steps:
+            g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
+            run.minimize("generator", g_loss, g_adam)
+            run.log(g_loss=g_loss)
+        average.update_parameters(generator)
+        for schedule in schedules:
+            schedule.step()
+
+        if run.probing:
+            options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws, "num_reference": 64}
+            run.log(**probe(probed, generator, discriminator, probe_z, **options))
+        if run.logging and step >= pretrain_steps:
+            run.log(**diagnostics(generator, discriminator, real, z))
+        if run.due(args.sample_every):
+            run.log(**report.quick(average.module))
+        if run.rank == 0 and run.step == pretrain_steps:
+            average.module.save_pretrained(run.directory.path / "pretrained")  # type: ignore[operator]
+        if run.rank == 0 and run.due(args.sample_every):
+            report.samples(run.directory.sample_path(run.step, ".txt"), average.module)
+
+    if run.rank == 0:
+        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
+        run.finish({"seconds": run.seconds, **results})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))
