@@ -61,12 +61,8 @@ class Args(SequenceOptions):
     """Hidden units (lstm), channels of each width (cnn), or size of the vectors (transformer)."""
 
 
-def main(args: Args) -> None:
-    """Train, sample, score."""
-    check_sequence_options(args)
-    check_options(args, length=(2, math.inf), num_train=(2, math.inf))
-    with seeded(args.seed, "weights", "estimator"):
-        estimator = parse_estimator(args.estimator)
+def load_report(args: Args) -> OracleReport:
+    """Sequences of the oracle, with what scores samples against it."""
     weights = random_oracle(args.oracle_seed) if args.oracle is None else load_oracle(args.oracle)
     try:
         oracle = oracle_generator(weights, args.length)
@@ -74,7 +70,16 @@ def main(args: Args) -> None:
         raise InputError(f"--oracle {args.oracle}: {error}") from None
     with seeded("oracle", args.seed), torch.no_grad():  # other sequences with every seed, as published
         text = oracle(oracle.latents(1)).sample((2 * args.num_train,))[:, 0]
-    report = OracleReport(oracle, train=text[: args.num_train], held_out=text[args.num_train :])
+    return OracleReport(oracle, train=text[: args.num_train], held_out=text[args.num_train :])
+
+
+def main(args: Args) -> None:
+    """Train, sample, score."""
+    check_sequence_options(args)
+    check_options(args, length=(2, math.inf), num_train=(2, math.inf))
+    with seeded(args.seed, "weights", "estimator"):
+        estimator = parse_estimator(args.estimator)
+    report = load_report(args)
     run = Run(args, steps=args.steps, data=report.summary())
     report.to(run.device)
     check_text_fits(

@@ -52,8 +52,8 @@ class Args(SequenceOptions):
     """What to do with lines that are not UTF-8: refuse the file, or skip them."""
 
 
-def load(args: Args) -> TextData:
-    """The data, and a line for everything that was left out of it."""
+def load_report(args: Args) -> TextReport:
+    """The data with what scores samples against it. Prints a line for everything that was left out."""
     data = load_text(
         args.data,
         tokenizer=args.tokenizer,
@@ -67,7 +67,7 @@ def load(args: Args) -> TextData:
     )
     for remark in data.notes.remarks:
         print(remark)
-    return data
+    return TextReport(data)
 
 
 def build(args: Args, data: TextData) -> tuple[RecurrentGenerator, TokenDiscriminator]:
@@ -94,8 +94,10 @@ def main(args: Args) -> None:
     check_sequence_options(args)
     with seeded(args.seed, "weights", "estimator"):
         estimator = parse_estimator(args.estimator)
-    data = load(args)
+    report = load_report(args)
+    data = report.data
     run = Run(args, steps=args.steps, data=data.summary())
+    report.to(run.device)
     check_text_fits(
         data,
         batch_size=args.batch_size,
@@ -108,7 +110,6 @@ def main(args: Args) -> None:
         device=run.device,
     )
     batches = Batches(len(data.train), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
-    report = TextReport(data, device=run.device)
 
     tokens = data.train.to(run.device)
     try:

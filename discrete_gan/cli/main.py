@@ -10,7 +10,9 @@ usage: discrete-gan VERB ...
 
   train RECIPE [options]     train a recipe by name, or a recipe file of your own; --help explains every option
   lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
-  sample RUN [options]       draw from a trained run into a .png or .npy file
+  sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
+  evaluate RUN [options]     score text over temperatures: quality against diversity, beside maximum likelihood
+  check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 
 Start with: discrete-gan train digits"""
@@ -51,9 +53,18 @@ def _run(arguments: list[str]) -> None:
 
 def _verbs() -> dict[str, Callable[[list[str]], None]]:
     # Imported when asked for: the usage of the bare library must not need the train extra.
+    from discrete_gan.cli.check import check
+    from discrete_gan.cli.evaluate import evaluate
     from discrete_gan.cli.lab import lab
     from discrete_gan.cli.recipes import recipes
     from discrete_gan.cli.sample import sample
     from discrete_gan.cli.train import train
 
-    return {"train": train, "lab": lab, "sample": sample, "recipes": recipes}
+    return {
+        "train": train,
+        "lab": lab,
+        "sample": sample,
+        "evaluate": evaluate,
+        "check": check,
+        "recipes": recipes,
+    }

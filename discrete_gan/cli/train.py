@@ -40,6 +40,12 @@ def _saved(kind: type, options: list[str], recipe: str) -> Any:
     config = RunDirectory(Path(folder)).read_config()
     if config["recipe"] != recipe:
         raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe}")
+    # A run that was itself an overwriting one must not be overwritten by its own continuation.
+    return dataclasses.replace(saved_args(kind, config), overwrite=False)
+
+
+def saved_args(kind: type, config: dict[str, Any]) -> Any:
+    """The arguments that a run's config.json holds, of the recipe's class."""
     hints = get_type_hints(kind)
     saved = {
         field.name: config["args"][field.name] for field in dataclasses.fields(kind) if field.name in config["args"]
@@ -49,8 +55,7 @@ def _saved(kind: type, options: list[str], recipe: str) -> Any:
         for key, value in saved.items()
     }
     saved = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}  # JSON has none
-    # A run that was itself an overwriting one must not be overwritten by its own continuation.
-    return kind(**{**saved, "overwrite": False})
+    return kind(**saved)
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

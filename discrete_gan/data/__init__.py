@@ -1,11 +1,13 @@
-"""Image data sets as whole tensors: real formats in, uint8 pixels out.
+"""Data sets as whole tensors: real formats in, uint8 pixels or int64 token indices out.
 
-Importing this module needs torch and numpy only; scipy, scikit-learn, Pillow and datasets are imported by the loader
-that reads with them.
+Importing this module needs torch and numpy only; scipy, scikit-learn, Pillow, datasets and tokenizers are imported by
+the loader that reads with them.
 """
 
 from .batches import Batches
 from .image_data import ImageData
 from .images import binarize, load_images, to_range
+from .text import TextData, load_text
+from .vocabulary import Vocabulary
 
-__all__ = ["Batches", "ImageData", "binarize", "load_images", "to_range"]
+__all__ = ["Batches", "ImageData", "TextData", "Vocabulary", "binarize", "load_images", "load_text", "to_range"]

@@ -1,6 +1,8 @@
-"""Libraries that only some loaders need, and errors of other libraries cut to one line."""
+"""What loaders share: libraries that only some need, errors of others cut to one line, paths that are not there."""
 
+import difflib
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 from ..errors import InputError
@@ -30,6 +32,21 @@ def one_line(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return message if cause is error else f"{message} ({_first_line(cause)})"
+
+
+def nearest_path(path: Path, *names: str) -> str:
+    """A hint that names what lies beside the first part of a path that does not exist, or one of ``names``."""
+    missing = path.absolute()
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        found = [entry.name for entry in missing.parent.iterdir()]
+    except OSError:  # A file, or a folder that may not be listed, gives no hint.
+        found = []
+    near = difflib.get_close_matches(missing.name, [*found, *names], n=1)
+    if not near:
+        return ""
+    return f"did you mean {near[0] if near[0] in names else str(missing.parent / near[0])!r}? "
 
 
 def _first_line(error: BaseException) -> str:

@@ -33,7 +33,7 @@ def load_hub(source: str, *, seed: int, image_size: int | None = None, crop: int
             for the crop or of more than 8 bits a channel.
     """
     datasets = require("datasets", "datasets", f"hub:{source}")
-    name, splits = _load(datasets, source)
+    name, splits = load_splits(datasets, source)
     if "train" not in splits:
         raise InputError(f"hub:{source}: expected a split named train, found {', '.join(splits) or 'none'}")
     train, train_labels, are_pictures = _read_split(splits["train"], f"{name}, split train", image_size, crop)
@@ -44,7 +44,16 @@ def load_hub(source: str, *, seed: int, image_size: int | None = None, crop: int
     return data if are_pictures else fit_data(data, image_size, crop)
 
 
-def _load(datasets: Any, source: str) -> tuple[str, Any]:
+def load_splits(datasets: Any, source: str) -> tuple[str, Any]:
+    """What to call the data, and its splits by name.
+
+    Args:
+        datasets: The library.
+        source: NAME or NAME:CONFIG as on the Hub, or a local folder that the library can read.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
     name, _, config = source.partition(":")
     folder = Path(source).expanduser()
     if not name:

@@ -1,6 +1,5 @@
 """Reading image data sets from what the user names, and making their pixels binary."""
 
-import difflib
 import os
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +10,7 @@ from torch import Tensor
 from ..errors import InputError, unknown_name
 from .arrays import SUFFIXES, load_array_file
 from .digits import load_digits
-from .extras import one_line
+from .extras import nearest_path, one_line
 from .folder import LOOKED_FOR, Corrupt, has_pictures, load_picture_folder
 from .hub import load_hub
 from .idx import IMAGES, has_idx, load_idx_folder
@@ -65,7 +64,7 @@ def load_images(
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
     if not path.exists():
-        raise InputError(f"no data at {spec!r}: {_nearest(path)}{EXPECTED}")
+        raise InputError(f"no data at {spec!r}: {nearest_path(path, 'digits')}{EXPECTED}")
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: files of type {path.suffix or 'no suffix'!r} are not read: {EXPECTED}")
     return fit_data(load_array_file(path, seed=seed), image_size, crop)
@@ -136,18 +135,3 @@ def _load_folder(folder: Path, seed: int, image_size: int | None, crop: int | No
         return load_picture_folder(folder, name, seed=seed, image_size=image_size, crop=crop, corrupt=corrupt)
     looked_for = ", ".join((f"train-{IMAGES}", f"train-{IMAGES}.gz", *PATTERNS, LOOKED_FOR))
     raise InputError(f"{folder}: none of the known files is in this folder; looked for {looked_for}")
-
-
-def _nearest(path: Path) -> str:
-    """A hint that names what lies beside the first part of the path that does not exist."""
-    missing = path.absolute()
-    while not missing.parent.exists():
-        missing = missing.parent
-    try:
-        names = [entry.name for entry in missing.parent.iterdir()]
-    except OSError:  # A file, or a folder that may not be listed, gives no hint.
-        names = []
-    near = difflib.get_close_matches(missing.name, [*names, "digits"], n=1)
-    if not near:
-        return ""
-    return f"did you mean {near[0] if near[0] == 'digits' else str(missing.parent / near[0])!r}? "

@@ -91,12 +91,12 @@ class TokenDiscriminator(HubModel):
 @contextmanager
 def _unfused() -> Iterator[None]:
     """Recurrent layers from differentiable steps. Not ``mkldnn.flags``: it sets TF32 as well, and warns."""
-    enabled, *_ = torch.backends.mkldnn.set_flags(_enabled=False, _fp32_precision=None)
+    enabled, *_ = torch.backends.mkldnn.set_flags(_enabled=False)
     try:
         with torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
-        torch.backends.mkldnn.set_flags(_enabled=enabled, _fp32_precision=None)
+        torch.backends.mkldnn.set_flags(_enabled=enabled)
 
 
 class TextCNN(TokenDiscriminator):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.distributions import Autoregressive
+from discrete_gan.report.curves import Axis
 from discrete_gan.report.text import generate_text, held_out_likelihood
 from discrete_gan.training import generate
 
@@ -22,10 +23,16 @@ class OracleReport:
         oracle: A generator without latents, of sequences of exactly D tokens.
         train: Sequences drawn from it, int64, shape (N, D).
         held_out: Others, shape (N, D).
+
+    Attributes:
+        axes: Scores of a picture of diversity and quality, both the less the better.
+        shown: Scores of a table.
     """
 
     def __init__(self, oracle: nn.Module, *, train: Tensor, held_out: Tensor) -> None:
         self.oracle, self.train, self.held_out = oracle, train, held_out
+        self.axes = Axis("nll_test", "NLL of held-out sequences"), Axis("nll_oracle", "NLL of samples under the oracle")
+        self.shown = ("nll_oracle", "nll_test")
         self.num_categories = int(oracle.num_categories)  # pyright: ignore[reportArgumentType]
         self.max_length = train.shape[1]
 
@@ -56,6 +63,22 @@ class OracleReport:
             nll = torch.cat([-g.log_prob(part[:, None])[:, 0] for part in tokens.split(_ROWS)]).double()
         nll = nll / self.max_length
         return float(nll.mean()), float(nll.std() / math.sqrt(len(nll)))
+
+    def point(self, generator: nn.Module, temperature: float, *, num_samples: int, seed: int = 0) -> dict[str, float]:
+        """Both likelihoods at a temperature, that of at most 2,000 held-out sequences; nats a token."""
+        samples = generate(generator, num_samples, seed=seed, temperature=temperature)
+        nll_oracle, error = self.oracle_nll(samples)
+        held_out = held_out_likelihood(generator, self.held_out[:2000], temperature=temperature)
+        return {"nll_oracle": nll_oracle, "nll_oracle_error": error, "nll_test": held_out["nll_token"]}
+
+    def real(self, num_samples: int) -> dict[str, float]:
+        """The same scores of the data, which the oracle gives both."""
+        nll, _ = self.oracle_nll(self.held_out[:num_samples])
+        return {"nll_oracle": nll, "nll_test": nll}
+
+    def protocol(self, num_samples: int) -> str:
+        """What the likelihoods depend on besides the generator."""
+        return f"n:{num_samples}|length:{self.max_length}|data:{self.summary()['fingerprint']}"
 
     def quick(self, generator: nn.Module) -> dict[str, float]:
         """Figures for a line of the log, from 1,000 samples and 500 held-out sequences."""

@@ -11,6 +11,7 @@ from discrete_gan.data import TextData, Vocabulary
 from discrete_gan.data.equations import equation_scores
 from discrete_gan.distributions import Autoregressive, before_end
 from discrete_gan.metrics import TextScorer, TokenNLL, importance_weighted_bound
+from discrete_gan.report.curves import Axis
 from discrete_gan.training import generate, seeded
 from discrete_gan.training.sampling import evaluating
 
@@ -85,15 +86,35 @@ class TextReport:
 
     Args:
         data: The training run's data.
-        device: Where to compute.
+
+    Attributes:
+        axes: Scores of a picture of diversity and quality.
+        shown: Scores of a table.
     """
 
-    def __init__(self, data: TextData, *, device: torch.device) -> None:
+    def __init__(self, data: TextData) -> None:
         self.data = data
-        self.held_out = data.held_out.to(device)
+        self.held_out = data.held_out
         self.are_equations = data.name == "equations"
+        if self.are_equations:
+            self.axes = Axis("distinct", "distinct true equations a sample"), Axis("valid", "true equations a sample")
+            self.shown = ("valid", "distinct", "new", "nll_token")
+        else:
+            self.axes = (
+                Axis("self_bleu5", "self-BLEU-5 (less is more diverse)"),
+                Axis("bleu5", "BLEU-5 (more is better)"),
+            )
+            self.shown = (*(f"{kind}{n}" for kind in ("bleu", "self_bleu") for n in range(2, 6)), "copied", "nll_token")
         self.unit: Literal["word", "char"] = "char" if data.vocabulary.kind == "char" else "word"
         self._scorer: TextScorer | None = None
+
+    def to(self, device: torch.device) -> None:
+        """Move what likelihoods are computed of there."""
+        self.held_out = self.held_out.to(device)
+
+    def summary(self) -> dict[str, object]:
+        """What a run's config.json says of its data."""
+        return self.data.summary()
 
     @property
     def scorer(self) -> TextScorer:
@@ -103,6 +124,25 @@ class TextReport:
                 self.data.train_lines, self.data.held_out_lines, unit=self.unit, split=self.data.fingerprint()
             )
         return self._scorer
+
+    def point(self, generator: nn.Module, temperature: float, *, num_samples: int, seed: int = 0) -> dict[str, float]:
+        """Scores of samples at a temperature, and the likelihood of at most 2,000 held-out sequences."""
+        lines = generate_text(generator, self.data.vocabulary, num_samples, seed=seed, temperature=temperature)
+        scores = held_out_likelihood(generator, self.held_out[:2000], temperature=temperature)
+        if self.are_equations:
+            scores |= equation_scores(lines, self.data.train_lines)
+        return scores | self.scorer(lines).values
+
+    def real(self, num_samples: int) -> dict[str, float]:
+        """The same scores of as many training lines."""
+        lines = self.data.train_lines[:num_samples]
+        scores = equation_scores(lines, ()) if self.are_equations else {}
+        return scores | self.scorer(lines).real
+
+    def protocol(self, num_samples: int) -> str:
+        """The signature that the scores of the axes share."""
+        signature = self.scorer(self.data.train_lines[:num_samples]).signatures["bleu5"]
+        return signature.partition("|")[2]
 
     def quick(self, generator: nn.Module) -> dict[str, float]:
         """Figures for a line of the log: the held-out likelihood, and of equations how many of 500 are true."""

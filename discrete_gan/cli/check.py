@@ -1,0 +1,85 @@
+"""``discrete-gan check``: what a text data set holds, and whether a training on it would start."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from discrete_gan.data import Batches, load_text
+from discrete_gan.data.text_report import report_text
+from discrete_gan.errors import InputError
+from discrete_gan.training.launch import find_device
+from discrete_gan.training.memory import available_memory, gigabytes, sequence_memory
+
+
+@dataclass(frozen=True)
+class CheckArgs:
+    """Read a text data set as a training would, and say what is in it."""
+
+    data: Annotated[str, tyro.conf.Positional] = "equations"
+    """equations, a text file (plain, .gz or .xz), hub:NAME[:CONFIG] or hub:FOLDER."""
+    tokenizer: str | None = None
+    """char, word, bpe or a JSON file of the tokenizers library; char for equations and running text, else word."""
+    column: str = "text"
+    """Of the text, with hub:."""
+    held_out: str | None = None
+    """Another file or name whose lines are held out; a tenth of the lines if not given."""
+    max_length: int | None = None
+    """Longest sequence in tokens; that of the data if not given, 256 at most."""
+    window: int | None = None
+    """Cut running text into pieces of so many characters, or words."""
+    vocabulary_size: int | None = None
+    """Most frequent characters or words to keep, or tokens of bpe."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What a training does with lines that are not UTF-8."""
+    seed: int = 0
+    """Of the lines held out."""
+    batch_size: int = 64
+    """Sequences a step."""
+    num_samples: int = 1
+    """Samples per latent."""
+    hidden: int = 128
+    """Width of the recurrent layers."""
+    embedding: int = 64
+    """Width of a token's vector."""
+    device: str = "auto"
+    """Whose memory counts: cpu, cuda, mps, or auto for the best there is."""
+
+
+def check(arguments: list[str]) -> None:
+    """Print the report.
+
+    Raises:
+        InputError: If a training would not start.
+    """
+    args = tyro.cli(CheckArgs, args=arguments, prog="discrete-gan check")
+    sizes = {name: getattr(args, name) for name in ("batch_size", "num_samples", "hidden", "embedding")}
+    for name, value in sizes.items():
+        if value < 1:
+            raise InputError(f"--{name.replace('_', '-')}: expected at least 1, got {value}")
+    device = find_device(args.device)
+    data = load_text(
+        args.data,
+        tokenizer=args.tokenizer,
+        column=args.column,
+        held_out=args.held_out,
+        max_length=args.max_length,
+        window=args.window,
+        vocabulary_size=args.vocabulary_size,
+        corrupt="skip",  # to see what else there is
+        seed=args.seed,
+    )
+    print(report_text(data))
+    available = available_memory(device)
+    needed = sequence_memory(max_length=data.max_length, num_categories=data.num_categories, **sizes)
+    print(
+        f"memory     {'unknown' if available is None else gigabytes(available)} free on {device}; about, in a step of"
+    )
+    for family, number in needed.items():
+        print(f"  {family:<15}{gigabytes(number):>9}{'  too much' if available and number > available else ''}")
+
+    Batches(len(data.train), args.batch_size, seed=args.seed)
+    if data.notes.undecodable and args.corrupt == "refuse":
+        raise InputError(f"{data.notes.remarks[0]}: a training refuses them without --corrupt skip")
+    if available is not None and min(needed.values()) > available:
+        raise InputError("no estimator fits in memory: use a smaller --batch-size, --max-length or --vocabulary-size")

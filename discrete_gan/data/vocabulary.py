@@ -1,0 +1,217 @@
+"""Text as token indices and back, around a tokenizer of Hugging Face's ``tokenizers``."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discrete_gan.data.extras import nearest_path, one_line, require
+from discrete_gan.errors import InputError, unknown_name
+
+if TYPE_CHECKING:  # Importing this module needs no tokenizers.
+    from tokenizers import Tokenizer
+
+UNKNOWN = "<unk>"
+_BPE_SIZE = 2000
+_BYTES = 256
+_CHUNK = 10_000  # lines encoded at a time: what the library returns for a line takes kilobytes
+# What str.split takes for white space; without the four separators that \s leaves out, learning would differ.
+_BLANKS = r"[\s\x1c-\x1f]+"
+
+Learnt = Literal["char", "word", "bpe"]
+Kind = Literal["char", "word", "bpe", "other"]
+
+KINDS: tuple[Learnt, ...] = get_args(Learnt)
+
+
+class Vocabulary:
+    """Tokens and the category behind them that ends a sequence: K = number of tokens + 1, ``end`` = K - 1.
+
+    Args:
+        tokenizer: Its token ids are the categories.
+        kind: How it cuts text; ``other`` for a tokenizer of the user's.
+        split: Cuts a line into tokens that are then looked up, instead of the tokenizer's own way.
+
+    Attributes:
+        size: K.
+        end: The category that ends a sequence.
+        unknown: The token of everything that the vocabulary lacks; None where it lacks nothing, as with bytes.
+    """
+
+    def __init__(
+        self, tokenizer: "Tokenizer", kind: Kind, *, split: Callable[[str], Sequence[str]] | None = None
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.kind: Kind = kind
+        self._split = split
+        self.tokens = tokenizer.get_vocab()
+        self.size = max(self.tokens.values()) + 2  # Some tokenizers leave ids out.
+        self.end = self.size - 1
+        self.unknown = _find_unknown(tokenizer)
+
+    @classmethod
+    def learn(cls, lines: Iterable[str], kind: Learnt, size: int | None = None) -> "Vocabulary":
+        """Learns the tokens of lines of text.
+
+        Args:
+            lines: Training lines.
+            kind: ``char``: each Unicode code point is a token, blanks too. ``word``: text is split at white space.
+                ``bpe``: merged pairs of bytes, which encode any text.
+            size: Characters or words to keep, the most frequent ones, all if not given; or the number of tokens of
+                ``bpe``, 2,000 if not given, fewer if the lines have no more pairs.
+
+        Raises:
+            InputError: If ``kind`` is unknown or ``size`` too small.
+        """
+        if kind not in KINDS:
+            raise unknown_name("tokenizer", kind, KINDS)
+        least = _BYTES if kind == "bpe" else 1
+        if size is not None and size < least:
+            raise InputError(f"--vocabulary-size: expected at least {least} with tokenizer {kind}, got {size}")
+        if kind == "bpe":
+            return cls(_learn_bpe(lines, size or _BPE_SIZE), kind)
+        counts = Counter(chain.from_iterable(lines if kind == "char" else map(str.split, lines)))
+        del counts[UNKNOWN]
+        # Ties in alphabetical order, so that the order of the lines does not matter.
+        kept = sorted(counts, key=lambda token: (-counts[token], token))[:size]
+        return cls(_lookup([UNKNOWN, *kept], kind), kind)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
+        """Reads a JSON file of the tokenizers library, its padding and truncation left aside.
+
+        Raises:
+            InputError: If there is none.
+        """
+        path = Path(path).expanduser()
+        tokenizers = require("tokenizers", "tokenizers", f"{path}: reading it")
+        if not path.is_file():
+            raise InputError(f"no tokenizer at {str(path)!r}: {nearest_path(path)}expected a JSON file of tokenizers")
+        try:
+            tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # The library raises plain Exception.
+            raise InputError(f"{path}: expected a JSON file of tokenizers: {one_line(error)}") from error
+        if not tokenizer.get_vocab():
+            raise InputError(f"{path}: the tokenizer has no tokens")
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(tokenizer, _find_kind(tokenizer))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a JSON file that ``tokenizers.Tokenizer.from_file`` reads too; ``split`` is not part of it."""
+        Path(path).write_text(self.tokenizer.to_str(), encoding="utf-8")
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Token indices of each line, without ``end``.
+
+        Raises:
+            InputError: If the vocabulary has no unknown token and lacks a token, or may drop what it lacks.
+        """
+        if self._split is not None:
+            return [[self._look_up(token) for token in self._split(line)] for line in lines]
+        if self.unknown is None and not _encodes_anything(self.tokenizer):
+            raise InputError("the tokenizer drops what it lacks: expected one with an unknown token, or one of bytes")
+        ids: list[list[int]] = []
+        for start in range(0, len(lines), _CHUNK):
+            chunk = list(lines[start : start + _CHUNK])
+            ids += [line.ids for line in self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False)]
+        return ids
+
+    def _look_up(self, token: str) -> int:
+        index = self.tokens.get(token, self.unknown)
+        if index is None:
+            raise InputError(f"{token!r} is not in the vocabulary, which has no unknown token")
+        return index
+
+    def pad(self, ids: Sequence[Sequence[int]], length: int) -> Tensor:
+        """Sequences as rows of one tensor, ``end`` behind each.
+
+        Args:
+            ids: Token indices of each sequence.
+            length: D, at least the longest sequence; one of exactly that length has no ``end``.
+
+        Returns:
+            int64, shape (N, D).
+
+        Raises:
+            ValueError: If a sequence is longer.
+        """
+        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        if lengths.max(initial=0) > length:
+            raise ValueError(f"ids: expected sequences of at most length = {length} tokens, got {lengths.max()}")
+        rows = np.full((len(ids), length), self.end)
+        rows[np.arange(length) < lengths[:, None]] = np.fromiter(chain.from_iterable(ids), dtype=np.int64)
+        return torch.from_numpy(rows)
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """Text of each row up to its first ``end``; an unknown token is written as its name, such as ``<unk>``.
+
+        Args:
+            tokens: Token indices, shape (N, D).
+        """
+        rows = tokens.cpu().numpy()
+        ends = np.where((rows == self.end).any(axis=1), (rows == self.end).argmax(axis=1), rows.shape[1])
+        ids = [row[:end].tolist() for row, end in zip(rows, ends, strict=True)]
+        return self.tokenizer.decode_batch(ids, skip_special_tokens=False)
+
+
+def _lookup(tokens: Sequence[str], kind: Literal["char", "word"]) -> "Tokenizer":
+    """A tokenizer that looks characters or words up; the first token is the unknown one."""
+    require("tokenizers", "tokenizers", "text")
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    table = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(table, unk_token=tokens[0]))
+    if kind == "char":
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+    else:  # Without a decoder, tokens are joined by blanks.
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_BLANKS), "removed")
+    return tokenizer
+
+
+def _learn_bpe(lines: Iterable[str], size: int) -> "Tokenizer":
+    require("tokenizers", "tokenizers", "text")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(lines, trainer)
+    return tokenizer
+
+
+def _find_unknown(tokenizer: "Tokenizer") -> int | None:
+    model = json.loads(tokenizer.to_str())["model"]
+    if "unk_id" in model:  # Unigram
+        return model["unk_id"]
+    return None if model.get("unk_token") is None else tokenizer.token_to_id(model["unk_token"])
+
+
+def _encodes_anything(tokenizer: "Tokenizer") -> bool:
+    try:  # A rare Chinese character, in hardly anyone's vocabulary.
+        return len(tokenizer.encode("\U0002a6a5", add_special_tokens=False).ids) > 0
+    except Exception:  # The library raises plain Exception.
+        return False
+
+
+def _find_kind(tokenizer: "Tokenizer") -> Kind:
+    """The kind of a tokenizer that was learnt here; ``other`` for any other one."""
+
+    def steps(one: "Tokenizer") -> list[Any]:
+        state = json.loads(one.to_str())
+        return [state[step] for step in ("normalizer", "pre_tokenizer", "decoder")] + [state["model"]["type"]]
+
+    for kind in KINDS:
+        if steps(Vocabulary.learn(["a"], kind).tokenizer) == steps(tokenizer):
+            return kind
+    return "other"

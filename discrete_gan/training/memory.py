@@ -1,0 +1,178 @@
+r"""Memory that a training step on sequences takes, from its sizes alone, and how much there is.
+
+Counted are float32 numbers. N = M B sequences of D positions over K categories; R rollouts; A = E + 20 H L numbers that
+a recurrent network of L layers keeps of each token for its backward pass (as measured of PyTorch's LSTM on a CPU).
+
+==============  ======================================================================================
+family          numbers beside those of the parameters
+==============  ======================================================================================
+likelihood      N D K log-probabilities + 2 min(N D K, 2^21) logits and gradients, made in parts + N D A
+score function  likelihood + N D A of the discriminator
+rollouts        score function + R N D D (4 E + 4), tokens and their vectors in the discriminator, all at once
+relaxation      5 N D K (log-probabilities, samples, those cut at the end, their stack and its gradient)
+                + N D E (samples times embedding) + N D A
+==============  ======================================================================================
+
+Every family has its P parameters, their gradient and Adam's two moments as well: 4 P.
+"""
+
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import torch
+
+from discrete_gan.errors import InputError, unknown_name
+
+Family = Literal["likelihood", "score function", "rollouts", "relaxation"]
+_FLOAT = 4  # bytes
+_LOGITS_AT_A_TIME = 2**21
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+class SequenceData(Protocol):
+    """What of a data set decides on memory."""
+
+    @property
+    def max_length(self) -> int:
+        """D."""
+        ...
+
+    @property
+    def num_categories(self) -> int:
+        """K."""
+        ...
+
+
+def sequence_memory(
+    *,
+    batch_size: int,
+    num_samples: int,
+    max_length: int,
+    num_categories: int,
+    hidden: int,
+    embedding: int,
+    num_layers: int = 1,
+    num_rollouts: int = 16,
+    num_parameters: int | None = None,
+) -> dict[str, int]:
+    """Bytes that one training step takes with each family of estimators, within a factor of about 3.
+
+    Args:
+        batch_size: B, latents or real sequences.
+        num_samples: M, samples per latent.
+        max_length: D, tokens of a sequence.
+        num_categories: K, with the one that ends a sequence.
+        hidden: H, width of the recurrent layers of generator and discriminator.
+        embedding: E, width of a token's embedding.
+        num_layers: L, recurrent layers of each.
+        num_rollouts: R, continuations of each prefix.
+        num_parameters: P, of both networks; if not given, that of LSTM layers between embedding and output.
+
+    Returns:
+        Bytes under the names of ``Family``.
+    """
+    tokens = num_samples * batch_size * max_length
+    logits = tokens * num_categories
+    kept = tokens * (embedding + 20 * hidden * num_layers)
+    if num_parameters is None:
+        layers = 4 * hidden * (embedding + hidden + 2) + (num_layers - 1) * 4 * hidden * (2 * hidden + 2)
+        num_parameters = 2 * (num_categories * embedding + layers) + num_categories * (hidden + 1)
+    likelihood = logits + 2 * min(logits, _LOGITS_AT_A_TIME) + kept
+    numbers = {
+        "likelihood": likelihood,
+        "score function": likelihood + kept,
+        "rollouts": likelihood + kept + num_rollouts * tokens * max_length * (4 * embedding + 4),
+        "relaxation": 5 * logits + tokens * embedding + kept,
+    }
+    return {family: _FLOAT * (number + 4 * num_parameters) for family, number in numbers.items()}
+
+
+def available_memory(device: torch.device | str = "cpu") -> int | None:
+    """Bytes that are free: on a GPU, or on Linux those that programs can get, within the container's limit.
+
+    Returns:
+        None where it is unknown.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu":
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+    limits = [limit for path in _LIMITS if (limit := _read_limit(Path(path))) is not None]
+    return min([*limits, *([] if free is None else [free])], default=None)
+
+
+def _read_limit(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None  # "max" is none.
+
+
+def check_text_fits(
+    data: SequenceData,
+    *,
+    batch_size: int,
+    num_samples: int,
+    hidden: int,
+    embedding: int,
+    family: Family,
+    device: torch.device | str = "cpu",
+    num_layers: int = 1,
+    num_rollouts: int = 16,
+) -> None:
+    """Refuses sizes that need more memory than there is, before anything is trained.
+
+    Args:
+        data: Its D and K count.
+        batch_size: B.
+        num_samples: M.
+        hidden: H.
+        embedding: E.
+        family: Of the estimator.
+        device: Where the training runs.
+        num_layers: L.
+        num_rollouts: R.
+
+    Raises:
+        InputError: If the estimate for the family exceeds what is available.
+    """
+    if family not in get_args(Family):
+        raise unknown_name("family", family, get_args(Family))
+    needed = sequence_memory(
+        batch_size=batch_size,
+        num_samples=num_samples,
+        max_length=data.max_length,
+        num_categories=data.num_categories,
+        hidden=hidden,
+        embedding=embedding,
+        num_layers=num_layers,
+        num_rollouts=num_rollouts,
+    )[family]
+    available = available_memory(device)
+    if available is not None and needed > available:
+        raise InputError(
+            f"a step ({family}) of {batch_size} x {num_samples} sequences of {data.max_length} tokens over "
+            f"{data.num_categories:,} categories takes about {gigabytes(needed)}, but {gigabytes(available)} are free "
+            f"on {device}: use a smaller --batch-size, --max-length or --vocabulary-size, or fewer samples"
+        )
+
+
+def gigabytes(number: int) -> str:
+    """Bytes as text, such as 12.3 GB."""
+    return f"{number / 1e9:.3g} GB"
+
+
+def family_of(estimator: object) -> Family:
+    """The family of an estimator, by what it has: rollouts, a temperature, samples, or none of them."""
+    if hasattr(estimator, "num_rollouts"):
+        return "rollouts"
+    if hasattr(estimator, "temperature"):
+        return "relaxation"
+    return "score function" if hasattr(estimator, "num_samples") else "likelihood"
