@@ -166,15 +166,15 @@ class Autoregressive(Distribution):
         """Log-probability in nats.
 
         Args:
-            value: Sequences, shape (M, B, D) or any shape that ends in (B, D). Behind the first end nothing is
-                looked at.
+            value: Sequences, shape (M, B, D) or any shape that ends in (B, D). What categories stand behind the first
+                end does not matter.
             temperature: Divides the logits, as in :meth:`sample`.
 
         Returns:
             Shape of ``value`` without D. Gradients reach the decoder and z.
 
         Raises:
-            ValueError: If ``value`` does not end in (B, D).
+            ValueError: If ``value`` does not end in (B, D) or the temperature is not above 0.
         """
         return self.step_log_prob(value, temperature=temperature).sum(dim=-1)
 
@@ -191,9 +191,10 @@ class Autoregressive(Distribution):
             The shape of ``value``, 0 behind the first end. Gradients reach the decoder and z.
 
         Raises:
-            ValueError: If ``value`` does not end in (B, D).
+            ValueError: If ``value`` does not end in (B, D) or the temperature is not above 0.
         """
         self._check(value)
+        check_positive("temperature", temperature)
         tokens, z = value.reshape(-1, value.shape[-1]), self._rows(value.shape[:-2].numel())
         mask = before_end(tokens, self.end)
         longest = int(mask.any(dim=0).sum())

@@ -244,7 +244,7 @@ class TransformerDiscriminator(TokenDiscriminator):
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
         """Features (N, E), the mean over the tokens that count."""
         encoded = self.encoder(embedded + self.positions, src_key_padding_mask=~inside)
-        weights = inside / inside.sum(dim=-1, keepdim=True)
+        weights = inside.to(encoded.dtype) / inside.sum(dim=-1, keepdim=True)
         return (weights[..., None] * encoded).sum(dim=1)
 
 
