@@ -16,7 +16,6 @@ from typing import Literal
 
 import torch
 import tyro
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, TextData, load_text
@@ -129,8 +128,7 @@ def main(args: Args) -> None:
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
-    decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
-    schedules = [LambdaLR(adam, decay) for adam in (mle_adam, g_adam, d_adam)]
+    rates = {mle_adam: args.pretrain_lr, g_adam: args.generator_lr, d_adam: args.discriminator_lr}
     run.track(
         export={"generator": average.module, "discriminator": discriminator},
         generator=generator,
@@ -139,15 +137,14 @@ def main(args: Args) -> None:
         likelihood_adam=mle_adam,
         generator_adam=g_adam,
         discriminator_adam=d_adam,
-        likelihood_schedule=schedules[0],
-        generator_schedule=schedules[1],
-        discriminator_schedule=schedules[2],
         estimator=state,
     )
     if run.rank == 0:
         data.vocabulary.save(run.directory.path / "tokenizer.json")
 
     for step in run.steps():
+        for adam, rate in rates.items():
+            adam.param_groups[0]["lr"] = rate * min(1.0, (1 - step / args.steps) / (1 - args.decay_from))
         real = tokens[batches.indices(step, device=run.device)]
         z = generator.latents(args.batch_size)
         if step < pretrain_steps:
@@ -166,8 +163,6 @@ def main(args: Args) -> None:
             run.minimize("generator", g_loss, g_adam)
             run.log(g_loss=g_loss)
         average.update_parameters(generator)
-        for schedule in schedules:
-            schedule.step()
 
         if run.probing:
             options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws, "num_reference": 64}
@@ -176,7 +171,7 @@ def main(args: Args) -> None:
             run.log(**diagnostics(generator, discriminator, real, z))
         if run.due(args.sample_every):
             run.log(**report.quick(average.module))
-        if run.rank == 0 and run.step == pretrain_steps:
+        if run.rank == 0 and run.step == pretrain_steps < args.steps:
             average.module.save_pretrained(run.directory.path / "pretrained")  # type: ignore[operator]
         if run.rank == 0 and run.due(args.sample_every):
             report.samples(run.directory.sample_path(run.step, ".txt"), average.module)

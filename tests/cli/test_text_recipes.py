@@ -1,0 +1,201 @@
+"""The recipes on sequences, from the command line: train, resume, sample, evaluate, and a user's mistakes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from discrete_gan.cli import main
+from discrete_gan.cli.sample import load_generator
+from discrete_gan.estimators import SEQUENCE_ESTIMATORS
+from discrete_gan.models.oracle import random_oracle
+from discrete_gan.training.directory import RunDirectory
+
+SMALL = "--steps 6 --pretrain-steps 2 --warmup-steps 1 --batch-size 4 --hidden 8 --embedding 4 --discriminator-width 8"
+QUICK = [*SMALL.split(), "--num-scored", "20", "--log-every", "1", "--sample-every", "3", "--checkpoint-every", "3"]
+LINES = ["the cat sat", "a dog ran far", "the dog sat", "a cat ran", "the bird flew far away", "a bird sat"] * 4
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text("".join(f"{line} {number}\n" for number, line in enumerate(LINES)))
+    np.savez("oracle.npz", **{key: value.numpy() for key, value in random_oracle(0, num_categories=30, size=4).items()})
+    return tmp_path
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("discrete-gan: ") and "\n" not in error
+    return error
+
+
+def metrics(run: str) -> list[dict[str, float]]:
+    return [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+
+
+def test_text_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "text", "--data", "my.txt", "--out", "run", "--max-length", "5", *QUICK])
+    printed = capsys.readouterr().out
+    assert "5 tokens" in printed  # what was left out is said
+    assert sorted(path.name for path in Path("run").iterdir() if path.is_dir()) == [
+        "checkpoints",
+        "discriminator",
+        "generator",
+        "pretrained",
+        "samples",
+    ]
+    results = json.loads(Path("run/results.json").read_text())
+    assert {"nll_token", "bleu4", "self_bleu4", "js4", "copied", "signatures"} <= results.keys()
+    assert len(Path("run/samples.txt").read_text().splitlines()) == 20
+    assert len(Path("run/samples/step-00000003.txt").read_text().splitlines()) == 64
+    assert Tokenizer.from_file("run/tokenizer.json").token_to_id("cat") is not None
+    config = json.loads(Path("run/config.json").read_text())
+    assert config["data"]["tokenizer"] == "word" and config["data"]["max_length"] == 5
+
+
+def test_phases(here: Path) -> None:
+    """Likelihood, then the discriminator alone, then both: seen in the logs and in the weights that are kept."""
+    main(["train", "text", "--out", "run", *QUICK, "--average", "0"])
+    rows = metrics("run")
+    assert ["d_loss" in row for row in rows] == [False, False, True, True, True, True]
+    assert rows[0]["g_loss"] > 15  # nats of eight characters, not a surrogate
+    directory = RunDirectory(Path("run"))
+    start, final = load_generator(directory, "pretrained"), load_generator(directory)
+    assert any(not torch.equal(a, b) for a, b in zip(start.parameters(), final.parameters(), strict=True))
+
+    main(["train", "text", "--out", "only", *QUICK, "--average", "0", "--steps", "3"])  # the third is the warm-up
+    start, final = (load_generator(RunDirectory(Path("only")), name) for name in ("pretrained", "generator"))
+    assert all(torch.equal(a, b) for a, b in zip(start.parameters(), final.parameters(), strict=True))
+
+
+def test_likelihood_alone_never_asks_the_discriminator(here: Path) -> None:
+    main(["train", "text", "--out", "run", *QUICK, "--estimator", "mle", "--discriminator", "cnn"])
+    assert all("d_loss" not in row for row in metrics("run"))
+    assert metrics("run")[-1]["g_loss"] > 5
+
+
+@pytest.mark.parametrize("name", [*SEQUENCE_ESTIMATORS, "boundary-seeking", "maligan", "gumbel-softmax", "vimco"])
+def test_every_estimator_trains(here: Path, name: str) -> None:
+    options = {"seqgan": ":num_rollouts=2", "mle": ""}.get(name, ":num_samples=2")
+    latents = [] if name == "mle" else ["--latent-dim", "3"]
+    main(["train", "text", "--out", "run", "--estimator", name + options, *latents, *QUICK])
+    results = json.loads(Path("run/results.json").read_text())
+    assert 0 <= results["valid"] <= 1
+    assert ("nll_gap" in results) == bool(latents)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "cnn", "transformer"])
+def test_discriminators_with_a_penalty(here: Path, kind: str) -> None:
+    options = ["--discriminator", kind, "--estimator", "boundary-seeking:num_samples=2", "--r1", "1", "--cell", "gru"]
+    main(["train", "text", "--out", "run", *options, *QUICK])
+    assert metrics("run")[-1]["penalty"] > 0
+
+
+@pytest.mark.parametrize("recipe", ["text", "oracle_text"])
+def test_resumed_run_equals_an_unbroken_one(here: Path, recipe: str) -> None:
+    """The break is in the adversarial phase, and the estimator's state counts its calls."""
+    base = ["train", recipe, *QUICK, "--estimator", "maligan-mixed:num_samples=2,decrement_every=1"]
+    base += ["--oracle", "oracle.npz", "--num-train", "30", "--length", "6"] if recipe == "oracle_text" else []
+    main([*base, "--out", "whole"])
+    main([*base, "--out", "broken", "--sample-every", "0"])
+    last = sorted(Path("broken/checkpoints").glob("*.pt"))[-1]
+    assert last.name == "step-00000006.pt"
+    last.unlink()
+    main(["train", recipe, "--resume", "broken"])
+    whole, broken = (load_generator(RunDirectory(Path(name))) for name in ("whole", "broken"))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), broken.parameters(), strict=True))
+    assert [row.get("g_loss") for row in metrics("whole")] == [row.get("g_loss") for row in metrics("broken")]
+
+
+def test_sampling_text(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "text", "--data", "my.txt", "--out", "run", *QUICK])
+    capsys.readouterr()
+    main(["sample", "run", "--num", "3", "--prompt", "the cat"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all(line.startswith("the cat") for line in lines)
+    main(["sample", "run", "--num", "5", "--out", "new/samples.jsonl", "--seed", "7"])
+    main(["sample", "run", "--num", "5", "--out", "samples.txt", "--seed", "7"])
+    rows = [json.loads(line)["text"] for line in Path("new/samples.jsonl").read_text().splitlines()]
+    assert rows == Path("samples.txt").read_text().splitlines()
+    main(["sample", "run", "--num", "40", "--temperature", "0.0001", "--out", "cold.txt"])
+    assert len(set(Path("cold.txt").read_text().splitlines())) == 1  # the mode, as the generator has no latents
+
+    assert "--temperature: expected a number above 0, got 0.0" in fails(["sample", "run", "--temperature", "0"], capsys)
+    assert "'the <unk>'" in fails(["sample", "run", "--prompt", "the Katze"], capsys)
+    assert "expected at most 6 tokens" in fails(["sample", "run", "--prompt", "the " * 9], capsys)
+    assert ".txt or .jsonl" in fails(["sample", "run", "--out", "samples.png"], capsys)
+    main(["train", "digits", "--out", "images", "--steps", "1", "--num-scored", "20"])
+    assert "--prompt: expected a run of text" in fails(["sample", "images", "--prompt", "a"], capsys)
+    assert ".png or .npy" in fails(["sample", "images"], capsys)
+    assert "expected a run of text" in fails(["evaluate", "images", "--temperatures", "1"], capsys)
+
+
+def test_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--oracle", "oracle.npz", "--num-train", "30", "--length", "6", *QUICK]
+    main(["train", "oracle_text", "--out", "run", "--estimator", "reinforce-steps:num_samples=2", *options])
+    results = json.loads(Path("run/results.json").read_text())
+    assert results["nll_oracle_error"] > 0 and results["nll_test"] > 0
+    assert len(Path("run/samples/step-00000006.txt").read_text().splitlines()[0].split()) == 6
+    capsys.readouterr()
+    main(["sample", "run", "--num", "2"])
+    assert all(0 <= int(token) < 30 for token in capsys.readouterr().out.split())
+    assert "--prompt: expected a run on text" in fails(["sample", "run", "--prompt", "1 2"], capsys)
+
+    np.savez("short.npz", embeddings=np.zeros((3, 2)))
+    assert "found no Wi" in fails(["train", "oracle_text", "--out", "no", "--oracle", "short.npz"], capsys)
+    assert "expected an .npz file" in fails(["train", "oracle_text", "--out", "no", "--oracle", "gone.npz"], capsys)
+    Path("text.npz").write_text("no arrays")
+    assert "cannot be read as .npz" in fails(["train", "oracle_text", "--out", "no", "--oracle", "text.npz"], capsys)
+    assert not Path("no").exists()
+
+
+def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["train", "text", "--data", "my.txt", *QUICK]
+    main([*base, "--out", "run"])
+    main([*base, "--out", "mle", "--estimator", "mle"])
+    capsys.readouterr()
+    main(["evaluate", "run", "mle", "--temperatures", "1.5", "0.5", "--num", "10", "--out", "both"])
+    printed = capsys.readouterr().out
+    found = json.loads(Path("both/evaluation.json").read_text())
+    names = ["run: boundary-seeking-steps", "run: mle start", "mle: mle"]
+    assert list(found["curves"]) == names and all(name in printed for name in names)
+    assert all([point["temperature"] for point in points] == [0.5, 1.5] for points in found["curves"].values())
+    assert Path("both/temperatures.png").stat().st_size > 5000
+    assert "refs:" in found["protocol"] and 0 < found["real"]["bleu2"] <= 1
+    # At the temperature of training, the likelihood is the one that the run reported.
+    main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
+    (point,) = json.loads(Path("run/evaluation.json").read_text())["curves"]["run: boundary-seeking-steps"]
+    assert point["nll_token"] == pytest.approx(json.loads(Path("run/results.json").read_text())["nll_token"], rel=1e-6)
+
+    assert "expected numbers above 0" in fails(["evaluate", "run", "--temperatures", "0"], capsys)
+    assert "--num: expected at least 2" in fails(["evaluate", "run", "--temperatures", "1", "--num", "1"], capsys)
+    main(["train", "text", "--out", "equations", *QUICK])
+    assert "fingerprint" in fails(["evaluate", "run", "equations", "--temperatures", "1"], capsys)
+    Path("my.txt").unlink()
+    assert "no text at 'my.txt'" in fails(["evaluate", "run", "--temperatures", "1"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--estimator", "arm"], "ARM"),
+        (["--discriminator", "cnn"], "expected a discriminator with a raw output a step"),
+        (["--data", "gone.txt"], "no text at 'gone.txt'"),
+        (["--discriminator", "transformer", "--discriminator-width", "6"], "networks: embedding_dim"),
+        (["--hidden", "0"], "--hidden: expected at least 1, got 0"),
+        (["--estimator", "maligan-mixed:num_samples=2,prefix=99"], "prefix: expected at most 8"),
+        (["--estimator", "boundary-seeking-steps:num_samples=100000000"], "takes about"),
+    ],
+)
+def test_mistakes(here: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = fails(["train", "text", "--out", "no", *QUICK, *options], capsys)
+    assert message.lower() in error.lower()
+    assert not Path("no").exists()
