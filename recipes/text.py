@@ -143,8 +143,10 @@ def main(args: Args) -> None:
         data.vocabulary.save(run.directory.path / "tokenizer.json")
 
     for step in run.steps():
+        phase = (0, pretrain_steps) if step < pretrain_steps else (pretrain_steps, args.steps)
         for adam, rate in rates.items():
-            adam.param_groups[0]["lr"] = rate * min(1.0, (1 - step / args.steps) / (1 - args.decay_from))
+            left = (phase[1] - step) / (phase[1] - phase[0])
+            adam.param_groups[0]["lr"] = rate * min(1.0, left / (1 - args.decay_from))
         real = tokens[batches.indices(step, device=run.device)]
         z = generator.latents(args.batch_size)
         if step < pretrain_steps:
@@ -160,6 +162,8 @@ def main(args: Args) -> None:
             run.log(d_loss=d_loss, penalty=penalty.mean())
         if step >= pretrain_steps + args.warmup_steps:
             g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
+            if args.likelihood_weight:
+                g_loss = g_loss + args.likelihood_weight * likelihood(generator, discriminator, z, real=real).mean()
             run.minimize("generator", g_loss, g_adam)
             run.log(g_loss=g_loss)
         average.update_parameters(generator)

@@ -94,8 +94,11 @@ class SequenceOptions(RunOptions):
     """Adam's learning rate of the generator in the adversarial phase."""
     discriminator_lr: float = 1e-3
     """Adam's learning rate of the discriminator."""
+    likelihood_weight: float = 0.0
+    """Weight of the negative log-likelihood of real sequences beside the estimator's loss."""
     decay_from: float = 0.5
-    """Part of the run after which the learning rates fall linearly to zero."""
+    """Part of each of the two phases, likelihood and adversarial, after which the learning rates fall linearly to
+    zero."""
     r1: float = 0.0
     """Weight of the gradient penalty on real sequences."""
     average: float = 0.99
@@ -142,6 +145,7 @@ def check_sequence_options(options: SequenceOptions) -> None:
         pretrain_lr=(0, math.inf),
         generator_lr=(0, math.inf),
         discriminator_lr=(0, math.inf),
+        likelihood_weight=(0, math.inf),
         decay_from=(0, 1),
         r1=(0, math.inf),
         average=(0, 1),
