@@ -50,12 +50,18 @@ class Args(SequenceOptions):
     """Tokens of a sequence; 20 and 40 are published."""
     num_train: int = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
-    steps: int = 12_000
+    steps: int = 7000
     """Steps of the run, those of all phases together."""
-    pretrain_steps: int = 10_000
+    pretrain_steps: int = 6000
     """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
+    warmup_steps: int = 500
+    """Steps behind them in which only the discriminator learns."""
+    pretrain_lr: float = 1e-2
+    """Adam's learning rate of the maximum likelihood."""
     hidden: int = 32
     """Width of the generator's recurrent layers."""
+    init_std: float = 0.1
+    """Standard deviation of the generator's first weights, all normal, as published; 0 for torch's own."""
     discriminator_width: int = 64
     """Hidden units (lstm), channels of each width (cnn), or size of the vectors (transformer)."""
 
@@ -75,7 +81,7 @@ def load_report(args: Args) -> OracleReport:
 def main(args: Args) -> None:
     """Train, sample, score."""
     check_sequence_options(args)
-    check_options(args, length=(2, math.inf), num_train=(2, math.inf))
+    check_options(args, length=(2, math.inf), num_train=(2, math.inf), init_std=(0, math.inf))
     with seeded(args.seed, "weights", "estimator"):
         estimator = parse_estimator(args.estimator)
     report = load_report(args)
@@ -109,6 +115,8 @@ def main(args: Args) -> None:
         discriminator = token_discriminator(args.discriminator, *shape, end=None, width=width, dropout=dropout)
     except ValueError as error:
         raise InputError(f"networks: {error}") from None
+    for weights in generator.parameters() if args.init_std else ():
+        torch.nn.init.normal_(weights, std=args.init_std)
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from discrete_gan.cli import main
-from discrete_gan.estimators import ESTIMATORS, TARGETS, parse_estimator
+from discrete_gan.estimators import ESTIMATORS, SEQUENCE_ESTIMATORS, TARGETS, parse_estimator
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -125,3 +125,29 @@ def test_options_on_the_losses_page_are_the_recipes() -> None:
         assert re.search(rf"^    {option.removeprefix('no-').replace('-', '_')}: ", help_text, flags=re.MULTILINE), (
             option
         )
+
+
+TEXT_PAGE = (ROOT / "docs" / "text.md").read_text()
+
+
+def test_page_of_text_names_the_estimators_and_their_options() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|([^|]*)\|", TEXT_PAGE, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == list(SEQUENCE_ESTIMATORS)
+    for name, options in rows:
+        assert re.findall(r"`(\w+)`", options) == list(inspect.signature(SEQUENCE_ESTIMATORS[name]).parameters)
+
+
+def test_code_and_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT_PAGE, flags=re.DOTALL)
+    exec(compile(code, "text.md", "exec"), {})
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text("".join(f"the line {number} of a file\n" for number in range(200)))
+    (commands,) = re.findall(r"```bash\n(.*?)```", TEXT_PAGE, flags=re.DOTALL)
+    for line in commands.splitlines():
+        command = shlex.split(line)[1:]
+        main(
+            [*command, "--steps", "3", "--pretrain-steps", "1", "--warmup-steps", "0"]
+            if "train" in command
+            else command
+        )
+    assert len(Path("samples.jsonl").read_text().splitlines()) == 100
