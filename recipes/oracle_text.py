@@ -12,6 +12,7 @@ References:
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
@@ -50,6 +51,18 @@ class Args(SequenceOptions):
     """Tokens of a sequence; 20 and 40 are published."""
     num_train: int = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
+    estimator: str = "boundary-seeking-steps:num_samples=8"
+    """mle alone, or boundary-seeking-steps, seqgan or another one of docs/text.md, with options as
+    NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION."""
+    likelihood_weight: float = 0.0
+    """Weight of the negative log-likelihood of real sequences beside the estimator's loss."""
+    discriminator: Literal["lstm", "cnn", "transformer"] = "lstm"
+    """lstm has a raw output a step, which boundary-seeking-steps, reinforce-steps and scratchgan need; cnn is
+    SeqGAN's kind; transformer a small encoder."""
+    generator_lr: float = 1e-3
+    """Adam's learning rate of the generator in the adversarial phase."""
+    discriminator_lr: float = 1e-3
+    """Adam's learning rate of the discriminator."""
     steps: int = 7000
     """Steps of the run, those of all phases together."""
     pretrain_steps: int = 6000

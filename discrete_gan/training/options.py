@@ -57,15 +57,15 @@ class ImageOptions(RunOptions):
 class SequenceOptions(RunOptions):
     """Options of a recipe on sequences: estimator, phases of the training, networks."""
 
-    estimator: str = "boundary-seeking-steps"
+    estimator: str = "maligan:num_samples=2"
     """mle alone, or boundary-seeking-steps, reinforce-steps, scratchgan, seqgan, maligan-mixed, boundary-seeking,
     gumbel-softmax or another one of docs/text.md, with options as NAME:KEY=VALUE,KEY=VALUE, or your own as
     FILE.py:FUNCTION."""
-    steps: int = 5000
+    steps: int = 7500
     """Steps of the run, those of all phases together."""
-    pretrain_steps: int = 1000
+    pretrain_steps: int = 1500
     """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
-    warmup_steps: int = 100
+    warmup_steps: int = 1000
     """Steps behind them in which only the discriminator learns."""
     discriminator_steps: int = 1
     """Updates of the discriminator a step."""
@@ -81,20 +81,20 @@ class SequenceOptions(RunOptions):
     """Size of a token's vector in the generator."""
     num_layers: int = 1
     """Recurrent layers of the generator."""
-    discriminator: Literal["lstm", "cnn", "transformer"] = "lstm"
+    discriminator: Literal["lstm", "cnn", "transformer"] = "transformer"
     """lstm has a raw output a step, which boundary-seeking-steps, reinforce-steps and scratchgan need; cnn is
     SeqGAN's kind; transformer a small encoder."""
-    discriminator_width: int = 128
+    discriminator_width: int = 64
     """Hidden units (lstm), channels of each width (cnn), or size of the vectors (transformer)."""
     dropout: float = 0.0
     """Of the discriminator."""
     pretrain_lr: float = 3e-3
     """Adam's learning rate of the maximum likelihood."""
-    generator_lr: float = 1e-3
+    generator_lr: float = 2e-3
     """Adam's learning rate of the generator in the adversarial phase."""
-    discriminator_lr: float = 1e-3
+    discriminator_lr: float = 2e-3
     """Adam's learning rate of the discriminator."""
-    likelihood_weight: float = 0.0
+    likelihood_weight: float = 1.0
     """Weight of the negative log-likelihood of real sequences beside the estimator's loss."""
     decay_from: float = 0.5
     """Part of each of the two phases, likelihood and adversarial, after which the learning rates fall linearly to
