@@ -1,11 +1,11 @@
-"""Sampling sequences and their log-probabilities, beside the loops of public text-GAN code. Same weights, same sizes."""
+"""Sampling sequences and their log-probabilities beside the loops of public text-GAN code, with the same weights."""
 
 import statistics
 import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan.models import RecurrentGenerator
 
@@ -78,9 +78,8 @@ def main() -> None:
             lambda: products(generator, num),  # noqa: B023
         )
         for what, theirs, mine in (("sampling", usual, ours), ("log_prob", usual_pass, our_pass)):
-            print(
-                f"| {num} | {length} | {units} | {what} | {theirs:.0f} | {mine:.0f} | {theirs / mine:.1f} | {limit:.0f} |"
-            )
+            cells = [num, length, units, what, f"{theirs:.0f}", f"{mine:.0f}", f"{theirs / mine:.1f}", f"{limit:.0f}"]
+            print("| " + " | ".join(map(str, cells)) + " |")
 
 
 if __name__ == "__main__":

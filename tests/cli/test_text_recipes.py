@@ -15,7 +15,19 @@ from discrete_gan.models.oracle import random_oracle
 from discrete_gan.training.directory import RunDirectory
 
 SMALL = "--steps 6 --pretrain-steps 2 --warmup-steps 1 --batch-size 4 --hidden 8 --embedding 4 --discriminator-width 8"
-QUICK = [*SMALL.split(), "--num-scored", "20", "--log-every", "1", "--sample-every", "3", "--checkpoint-every", "3"]
+STEPS = ["--discriminator", "lstm", "--estimator", "boundary-seeking-steps:num_samples=2"]
+QUICK = [
+    *STEPS,
+    *SMALL.split(),
+    "--num-scored",
+    "20",
+    "--log-every",
+    "1",
+    "--sample-every",
+    "3",
+    "--checkpoint-every",
+    "3",
+]
 LINES = ["the cat sat", "a dog ran far", "the dog sat", "a cat ran", "the bird flew far away", "a bird sat"] * 4
 
 
@@ -86,7 +98,7 @@ def test_likelihood_alone_never_asks_the_discriminator(here: Path) -> None:
 def test_every_estimator_trains(here: Path, name: str) -> None:
     options = {"seqgan": ":num_rollouts=2", "mle": ""}.get(name, ":num_samples=2")
     latents = [] if name == "mle" else ["--latent-dim", "3"]
-    main(["train", "text", "--out", "run", "--estimator", name + options, *latents, *QUICK])
+    main(["train", "text", "--out", "run", *QUICK, "--estimator", name + options, *latents])
     results = json.loads(Path("run/results.json").read_text())
     assert 0 <= results["valid"] <= 1
     assert ("nll_gap" in results) == bool(latents)
@@ -95,7 +107,7 @@ def test_every_estimator_trains(here: Path, name: str) -> None:
 @pytest.mark.parametrize("kind", ["lstm", "cnn", "transformer"])
 def test_discriminators_with_a_penalty(here: Path, kind: str) -> None:
     options = ["--discriminator", kind, "--estimator", "boundary-seeking:num_samples=2", "--r1", "1", "--cell", "gru"]
-    main(["train", "text", "--out", "run", *options, *QUICK])
+    main(["train", "text", "--out", "run", *QUICK, *options])
     assert metrics("run")[-1]["penalty"] > 0
 
 
@@ -140,7 +152,7 @@ def test_sampling_text(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--oracle", "oracle.npz", "--num-train", "30", "--length", "6", *QUICK]
-    main(["train", "oracle_text", "--out", "run", "--estimator", "reinforce-steps:num_samples=2", *options])
+    main(["train", "oracle_text", "--out", "run", *options, "--estimator", "reinforce-steps:num_samples=2"])
     results = json.loads(Path("run/results.json").read_text())
     assert results["nll_oracle_error"] > 0 and results["nll_test"] > 0
     assert len(Path("run/samples/step-00000006.txt").read_text().splitlines()[0].split()) == 6
@@ -165,14 +177,14 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
     main(["evaluate", "run", "mle", "--temperatures", "1.5", "0.5", "--num", "10", "--out", "both"])
     printed = capsys.readouterr().out
     found = json.loads(Path("both/evaluation.json").read_text())
-    names = ["run: boundary-seeking-steps", "run: mle start", "mle: mle"]
+    names = [f"run: {STEPS[-1]}", "run: mle start", "mle: mle"]
     assert list(found["curves"]) == names and all(name in printed for name in names)
     assert all([point["temperature"] for point in points] == [0.5, 1.5] for points in found["curves"].values())
     assert Path("both/temperatures.png").stat().st_size > 5000
     assert "refs:" in found["protocol"] and 0 < found["real"]["bleu2"] <= 1
     # At the temperature of training, the likelihood is the one that the run reported.
     main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
-    (point,) = json.loads(Path("run/evaluation.json").read_text())["curves"]["run: boundary-seeking-steps"]
+    (point,) = json.loads(Path("run/evaluation.json").read_text())["curves"][f"run: {STEPS[-1]}"]
     assert point["nll_token"] == pytest.approx(json.loads(Path("run/results.json").read_text())["nll_token"], rel=1e-6)
 
     assert "expected numbers above 0" in fails(["evaluate", "run", "--temperatures", "0"], capsys)
@@ -189,7 +201,10 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
         (["--estimator", "arm"], "ARM"),
         (["--discriminator", "cnn"], "expected a discriminator with a raw output a step"),
         (["--data", "gone.txt"], "no text at 'gone.txt'"),
-        (["--discriminator", "transformer", "--discriminator-width", "6"], "networks: embedding_dim"),
+        (
+            ["--discriminator", "transformer", "--estimator", "maligan", "--discriminator-width", "6"],
+            "networks: embedding_dim",
+        ),
         (["--hidden", "0"], "--hidden: expected at least 1, got 0"),
         (["--estimator", "maligan-mixed:num_samples=2,prefix=99"], "prefix: expected at most 8"),
         (["--estimator", "boundary-seeking-steps:num_samples=100000000"], "takes about"),
