@@ -21,6 +21,7 @@ check: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/generator_step.py
 	$(BIN)/python benchmarks/categorical_draws.py
+	$(BIN)/python benchmarks/sequence_draws.py
 
 # torch goes first, and alone: what depends on it then takes the version that constraints.txt names.
 .venv/installed: pyproject.toml constraints.txt
