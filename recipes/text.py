@@ -19,6 +19,7 @@ import tyro
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, TextData, load_text
+from discrete_gan.data.text_report import report_text
 from discrete_gan.divergences import GAN
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import MaximumLikelihood, parse_estimator, with_real
@@ -52,7 +53,7 @@ class Args(SequenceOptions):
 
 
 def load_report(args: Args) -> TextReport:
-    """The data with what scores samples against it. Prints a line for everything that was left out."""
+    """The data, with what scores samples against them."""
     data = load_text(
         args.data,
         tokenizer=args.tokenizer,
@@ -64,8 +65,6 @@ def load_report(args: Args) -> TextReport:
         corrupt=args.corrupt,
         seed=args.seed,
     )
-    for remark in data.notes.remarks:
-        print(remark)
     return TextReport(data)
 
 
@@ -96,6 +95,8 @@ def main(args: Args) -> None:
     report = load_report(args)
     data = report.data
     run = Run(args, steps=args.steps, data=data.summary())
+    if run.rank == 0:
+        print(report_text(data))
     report.to(run.device)
     check_text_fits(
         data,

@@ -51,6 +51,13 @@ class TextScores:
             values, real = (" ".join(f"{x[name]:#.3g}" for name in names) for x in (self.values, self.real))
             return f"{title:<18}{values} ({real}){rest}"
 
+        families = {
+            "bleu2": "BLEU",
+            "self_bleu2": "self-BLEU",
+            "js1": "JS",
+            "distinct1": "distinct",
+            "copied": "copied",
+        }
         return [
             row("BLEU-2..5", [f"bleu{n}" for n in range(2, 6)]),
             row("self-BLEU-2..5", [f"self_bleu{n}" for n in range(2, 6)]),
@@ -59,7 +66,8 @@ class TextScores:
             row("distinct samples", ["distinct_samples"], f", copied from training {self.values['copied']:#.3g}"),
             row("mean length", ["mean_length"], f" {self.unit}s, held-out lines {self.mean_length_held_out:#.3g}"),
             f"{'protocol':<18}{self.num_samples:,} samples against {self.num_held_out:,} held-out lines "
-            f"(in parentheses {self.num_real:,} training lines), {self.signatures['bleu2']}",
+            f"(in parentheses {self.num_real:,} training lines)",
+            *(f"{'':<18}{title}{self.signatures[name].removeprefix(name)}" for name, title in families.items()),
         ]
 
     def as_dict(self) -> dict[str, object]:

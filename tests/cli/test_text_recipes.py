@@ -54,9 +54,11 @@ def metrics(run: str) -> list[dict[str, float]]:
 
 
 def test_text_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["train", "text", "--data", "my.txt", "--out", "run", "--max-length", "5", *QUICK])
+    probe = ["--probe-every", "6", "--probe-redraws", "2"]
+    main(["train", "text", "--data", "my.txt", "--out", "run", "--max-length", "5", *probe, *QUICK])
     printed = capsys.readouterr().out
-    assert "5 tokens" in printed  # what was left out is said
+    assert "5 tokens" in printed and "vocabulary K = " in printed  # what was left out is said, and what there is
+    assert metrics("run")[-1]["probe/all/variance"] > 0
     assert sorted(path.name for path in Path("run").iterdir() if path.is_dir()) == [
         "checkpoints",
         "discriminator",

@@ -136,6 +136,8 @@ def test_lines_and_dict() -> None:
     assert f"{values['self_bleu5']:#.3g} ({real['self_bleu2']:#.3g} " in text
     assert f"words, held-out lines {scores.mean_length_held_out:#.3g}" in text
     assert "32 samples against 40 held-out lines (in parentheses 32 training lines)" in text
+    for title, name in (("BLEU", "bleu5"), ("self-BLEU", "self_bleu5"), ("JS", "js6"), ("copied", "copied")):
+        assert f" {title}|{scores.signatures[name].partition('|')[2]}" in text
     content = json.loads(json.dumps(scores.as_dict(), allow_nan=False))
     assert content["bleu4"] == values["bleu4"]
     assert content["real"] == {**real, "num_samples": 32}
