@@ -51,7 +51,7 @@ class Args(SequenceOptions):
     """Tokens of a sequence; 20 and 40 are published."""
     num_train: int = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
-    estimator: str = "boundary-seeking-steps:num_samples=8"
+    estimator: str = "boundary-seeking-steps:num_samples=4"
     """mle alone, or boundary-seeking-steps, seqgan or another one of docs/text.md, with options as
     NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION."""
     likelihood_weight: float = 0.0
@@ -63,11 +63,11 @@ class Args(SequenceOptions):
     """Adam's learning rate of the generator in the adversarial phase."""
     discriminator_lr: float = 1e-3
     """Adam's learning rate of the discriminator."""
-    steps: int = 7000
+    steps: int = 4500
     """Steps of the run, those of all phases together."""
-    pretrain_steps: int = 6000
+    pretrain_steps: int = 4000
     """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
-    warmup_steps: int = 500
+    warmup_steps: int = 300
     """Steps behind them in which only the discriminator learns."""
     pretrain_lr: float = 1e-2
     """Adam's learning rate of the maximum likelihood."""
