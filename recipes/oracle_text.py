@@ -138,7 +138,10 @@ def main(args: Args) -> None:
     probed = with_real(estimator, tokens[batches.indices(0, device=run.device)])
     state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
     likelihood, zero = MaximumLikelihood(), torch.zeros((), device=run.device)
-    pretrain_steps = args.steps if isinstance(estimator, MaximumLikelihood) else args.pretrain_steps
+    only_likelihood = isinstance(estimator, MaximumLikelihood)
+    pretrain_steps = args.steps if only_likelihood else args.pretrain_steps
+    if run.rank == 0 and not only_likelihood and args.steps <= pretrain_steps + args.warmup_steps:
+        print(f"note: {args.steps} steps end before the adversarial phase, see --pretrain-steps and --warmup-steps")
     mle_adam = torch.optim.Adam(generator.parameters(), args.pretrain_lr, fused=True)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)

@@ -63,7 +63,7 @@ class SequenceOptions(RunOptions):
     FILE.py:FUNCTION."""
     steps: int = 7500
     """Steps of the run, those of all phases together."""
-    pretrain_steps: int = 2500
+    pretrain_steps: int = 1500
     """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
     warmup_steps: int = 1000
     """Steps behind them in which only the discriminator learns."""
