@@ -43,7 +43,7 @@ class Args(SequenceOptions):
     held_out: str | None = None
     """Another file or name whose lines are held out; a tenth of the lines if not given."""
     max_length: int | None = None
-    """Longest sequence in tokens; that of the data if not given, 256 at most."""
+    """Longest sequence in tokens; the longest of at most 256 if not given."""
     window: int | None = None
     """Take the file as running text, cut into pieces of so many characters, or words."""
     vocabulary_size: int | None = None

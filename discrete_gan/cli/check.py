@@ -25,7 +25,7 @@ class CheckArgs:
     held_out: str | None = None
     """Another file or name whose lines are held out; a tenth of the lines if not given."""
     max_length: int | None = None
-    """Longest sequence in tokens; that of the data if not given, 256 at most."""
+    """Longest sequence in tokens; the longest of at most 256 if not given."""
     window: int | None = None
     """Cut running text into pieces of so many characters, or words."""
     vocabulary_size: int | None = None
@@ -36,11 +36,11 @@ class CheckArgs:
     """Of the lines held out."""
     batch_size: int = 64
     """Sequences a step."""
-    num_samples: int = 1
+    num_samples: int = 2
     """Samples per latent."""
     hidden: int = 128
     """Width of the recurrent layers."""
-    embedding: int = 64
+    embedding: int = 32
     """Width of a token's vector."""
     device: str = "auto"
     """Whose memory counts: cpu, cuda, mps, or auto for the best there is."""

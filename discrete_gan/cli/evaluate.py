@@ -1,5 +1,6 @@
 """``discrete-gan evaluate``: quality and diversity of trained text generators over temperatures."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,7 +47,7 @@ def evaluate(arguments: list[str]) -> None:
     if args.num < 2:
         raise InputError(f"--num: expected at least 2, got {args.num}")
     for temperature in args.temperatures:
-        if not temperature > 0:
+        if not 0 < temperature < math.inf:
             raise InputError(f"--temperatures: expected numbers above 0, got {temperature}")
     device = find_device(args.device)
     generators: dict[str, nn.Module] = {}

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def _text(args: SampleArgs, directory: RunDirectory) -> None:
     if args.out is not None and args.out.suffix not in (".txt", ".jsonl"):
         raise InputError(f"--out {args.out}: expected a file name ending in .txt or .jsonl")
     temperature = 1.0 if args.temperature is None else args.temperature
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise InputError(f"--temperature: expected a number above 0, got {temperature}")
     generator = load_generator(directory).to(find_device(args.device))
     vocabulary = load_vocabulary(directory)
@@ -106,8 +107,9 @@ def prompt_tokens(prompt: str, vocabulary: Vocabulary | None, generator: nn.Modu
     if len(ids) > most:
         raise InputError(f"--prompt: expected at most {most} tokens, as many as a sample has, got {len(ids)}")
     if vocabulary.unknown in ids:
-        where = vocabulary.decode(torch.tensor([ids]))[0]
-        raise InputError(f"--prompt {prompt!r}: expected what the training data has, got {where!r} in its vocabulary")
+        parts = prompt.split() if vocabulary.kind == "word" else prompt
+        lacking = [part for part in parts if vocabulary.unknown in vocabulary.encode([part])[0]]
+        raise InputError(f"--prompt {prompt!r}: expected what the training data has, which lacks {', '.join(lacking)}")
     return torch.tensor(ids, dtype=torch.int64, device=next(generator.parameters()).device)
 
 

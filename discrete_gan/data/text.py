@@ -46,7 +46,7 @@ def load_text(
             ``char`` for equations and running text, else ``word``.
         column: Of the text, in a data set of the hub.
         held_out: Another file or name: its lines are held out, of a data set its split ``test`` or ``validation``.
-        max_length: D; longer sequences are left out. If not given, that of the longest one, 256 at most.
+        max_length: D; longer sequences are left out. If not given, that of the longest one of at most 256.
         window: Take the lines as running text, cut into pieces of that many characters, or words if ``tokenizer`` is
             not ``char``; a shorter rest at the end is left out. Each piece is a sequence.
         vocabulary_size: As ``size`` in ``Vocabulary.learn``.
@@ -73,8 +73,8 @@ def load_text(
         vocabulary = Vocabulary.learn(parts[0].texts, cast(Learnt, kind), vocabulary_size)
 
     ids = [vocabulary.encode(part.texts) for part in parts]
-    longest = max(map(len, chain(*ids)), default=0)
-    length = max_length or (longest if window else min(longest, _LONGEST))
+    sizes = [len(tokens) for tokens in chain(*ids) if window or len(tokens) <= _LONGEST]
+    length = max_length or max(sizes, default=_LONGEST)
     train, apart = (_to_rows(part, its, length, vocabulary, remarks) for part, its in zip(parts, ids, strict=True))
     _require(train, parts[0], "for training", remarks)
     num_kept = len(train) + len(apart)
@@ -85,6 +85,8 @@ def load_text(
         remarks.append(f"{parts[1].where}: {overlap} held-out sequences are in the training part too, left out")
     apart = apart[is_new]
     _require(apart, parts[1], "to be held out", remarks)
+    if kind == "word" and not window and (train != vocabulary.end).sum(dim=1).double().median() <= 1:
+        remarks.append(f"{parts[0].where}: most lines are a single word: --tokenizer char takes characters")
     without_token = sum(not tokens for tokens in chain(*ids))
     notes = TextNotes(
         lines=sum(lines.total for lines in read),

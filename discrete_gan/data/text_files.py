@@ -75,6 +75,8 @@ def read_source(
         return _read_hub(spec.removeprefix("hub:"), column, running)
     path = Path(spec).expanduser()
     content = _read_bytes(path, spec).removeprefix(b"\xef\xbb\xbf")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path}: this is UTF-16, expected UTF-8")
     raw = [line.removesuffix(b"\r") for line in content.split(b"\n")]
     if not raw[-1]:
         raw.pop()  # What follows the last separator is no line.
@@ -82,6 +84,8 @@ def read_source(
     lines = _select(str(path), "line", texts, 1, running)
     if lines.undecodable and corrupt == "refuse":
         raise InputError(f"{undecodable(lines)}: make it UTF-8, or leave them out with --corrupt skip")
+    if 10 * len(lines.undecodable) > 9 * len(raw) and lines.texts:
+        raise InputError(f"{undecodable(lines)}: expected a text file")
     return Source(_stem(path), _require_text(lines), None)
 
 
@@ -110,7 +114,7 @@ def _read_bytes(path: Path, spec: str) -> bytes:
 
 def _decode(line: bytes) -> str | None:
     try:
-        return line.decode()
+        return None if b"\0" in line else line.decode()  # a NUL is UTF-8, but of no text
     except UnicodeDecodeError:
         return None
 

@@ -58,9 +58,9 @@ class SequenceOptions(RunOptions):
     """Options of a recipe on sequences: estimator, phases of the training, networks."""
 
     estimator: str = "maligan:num_samples=2"
-    """mle alone, or boundary-seeking-steps, reinforce-steps, scratchgan, seqgan, maligan-mixed, boundary-seeking,
-    gumbel-softmax or another one of docs/text.md, with options as NAME:KEY=VALUE,KEY=VALUE, or your own as
-    FILE.py:FUNCTION."""
+    """mle alone, or maligan, boundary-seeking, reinforce, gumbel-softmax, boundary-seeking-steps, reinforce-steps,
+    scratchgan, seqgan, maligan-mixed or another one of docs/text.md, with options as NAME:KEY=VALUE,KEY=VALUE, or your
+    own as FILE.py:FUNCTION."""
     steps: int = 7500
     """Steps of the run, those of all phases together."""
     pretrain_steps: int = 1500

@@ -35,7 +35,7 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert printed[:3] == [
         "train: 11 lines, 1 of them empty",
         "sequences  6 for training, 2 held out",
-        "lengths    min 1, median 2, mean 4.1, max 17 tokens; D = 256",
+        "lengths    min 1, median 2, mean 4.1, max 17 tokens; D = 17",
     ]
     bars = printed[3 : printed.index("frequent   'a' 22, 'b' 4, 'c' 1, 'd' 1, 'e' 1") - 1]
     assert [line.split()[:2] for line in bars] == [["1-3", "6"], ["4-6", "1"], ["7-9", "0"]] + [
@@ -48,7 +48,7 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "unknown    25.00% of the held-out tokens",
         "repeated   1 training sequences; 1 held-out ones that training has too",
         "left out   0 lines that are not UTF-8, 1 that are too long",
-        f"           {train}: 1 of 7 lines of over 256 tokens (--max-length) left out, first line 8",
+        f"           {train}: 1 of 7 lines of over 17 tokens (--max-length) left out, first line 8",
     ]
     assert [line.split("  ")[1] for line in printed[-4:]] == ["likelihood", "score function", "rollouts", "relaxation"]
     assert all(len(line) <= 120 for line in printed if str(tmp_path) not in line)
@@ -95,7 +95,7 @@ def test_what_would_not_train(
     assert "memory     0.001 GB free on cpu" in printed
     assert printed.count("too much") == 4
     assert message.startswith("no estimator fits in memory: ")
-    monkeypatch.setattr(check_module, "available_memory", lambda device: 2 * 10**7)
+    monkeypatch.setattr(check_module, "available_memory", lambda device: 5 * 10**7)
     main(["check"])
     assert capsys.readouterr().out.count("too much") == 1
     monkeypatch.setattr(check_module, "available_memory", lambda device: None)

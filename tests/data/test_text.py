@@ -315,3 +315,17 @@ def test_poems(shared_data: Path) -> None:
     num_train, num_held_out, tokens, _, length = sizes(data)
     assert num_train + num_held_out == 16_394
     assert (tokens, length) == (24 * num_train, 24)
+
+
+def test_a_line_that_is_left_out_does_not_set_the_length(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join([*(f"line {number}" for number in range(40)), "word " * 300]))
+    data = load_text(path)
+    assert (data.max_length, data.notes.too_long) == (2, 1)
+
+
+def test_single_words_are_remarked(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(f"{number}春眠不覺曉" for number in range(40)), encoding="utf-8")
+    assert any("--tokenizer char" in remark for remark in load_text(path).notes.remarks)
+    assert not load_text(path, tokenizer="char").notes.remarks

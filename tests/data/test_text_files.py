@@ -126,3 +126,17 @@ class TestHub:
         assert refusal(spec) == "b, split train: no text in it: 2 of 2 rows empty, 0 not UTF-8"
         spec = self.write(datasets, tmp_path / "c", dev={"text": ["one"]}, validation={"text": ["one"]})
         assert "expected a split named train, found " in refusal(spec)
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("one\ntwo\n", encoding="utf-16")
+    with pytest.raises(InputError, match=r"UTF-16, expected UTF-8"):
+        read_source(path, corrupt="skip")
+    path.write_bytes(b"one\n" + 19 * b"\xff\n")
+    with pytest.raises(InputError, match=r"19 of 20 lines are not UTF-8.*expected a text file"):
+        read_source(path, corrupt="skip")
+    path.write_bytes(b"one\ntw\0o\nthree\n")
+    with pytest.raises(InputError, match=r"1 of 3 lines are not UTF-8 \(line 2\)"):
+        read_source(path, corrupt="refuse")
+    assert read_source(path, corrupt="skip").train.texts == ["one", "three"]
