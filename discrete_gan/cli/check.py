@@ -76,7 +76,7 @@ def check(arguments: list[str]) -> None:
         f"memory     {'unknown' if available is None else gigabytes(available)} free on {device}; about, in a step of"
     )
     for family, number in needed.items():
-        print(f"  {family:<15}{gigabytes(number):>9}{'  too much' if available and number > available else ''}")
+        print(f"  {family:<16}{gigabytes(number):>10}{'  too much' if available and number > available else ''}")
 
     Batches(len(data.train), args.batch_size, seed=args.seed)
     if data.notes.undecodable and args.corrupt == "refuse":
