@@ -72,7 +72,7 @@ def evaluate(arguments: list[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         written = {"curves": curves, "real": real, "protocol": report.protocol(args.num), "num_samples": args.num}
         RunDirectory(folder).write_json("evaluation.json", written)
-        title = f"{report.protocol(args.num)}; numbers at the points are temperatures"
+        title = f"numbers at the points are temperatures\n{report.protocol(args.num)}"
         save_temperature_curves(folder / "temperatures.png", curves, report.axes, real=real, title=title)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None

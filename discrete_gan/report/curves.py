@@ -55,7 +55,7 @@ def save_temperature_curves(
         plot.plot(real[across.name], real[upward.name], "k*", markersize=12, label="real text")
     plot.set_xlabel(across.label)
     plot.set_ylabel(upward.label)
-    plot.set_title(title, fontsize=10)
+    plot.set_title(title, fontsize=8)
     plot.grid(alpha=0.3)
     plot.legend(fontsize=8)
     figure.savefig(path, dpi=120)

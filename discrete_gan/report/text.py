@@ -141,6 +141,8 @@ class TextReport:
 
     def protocol(self, num_samples: int) -> str:
         """The signature that the scores of the axes share."""
+        if self.are_equations:
+            return f"n:{num_samples}|train:{len(self.data.train)}|split:{self.data.fingerprint()}"
         signature = self.scorer(self.data.train_lines[:num_samples]).signatures["bleu5"]
         return signature.partition("|")[2]
 

@@ -35,7 +35,8 @@ LINES = ["the cat sat", "a dog ran far", "the dog sat", "a cat ran", "the bird f
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("my.txt").write_text("".join(f"{line} {number}\n" for number, line in enumerate(LINES)))
-    np.savez("oracle.npz", **{key: value.numpy() for key, value in random_oracle(0, num_categories=30, size=4).items()})
+    weights = {key: value.numpy() for key, value in random_oracle(0, num_categories=30, size=4).items()}
+    np.savez("oracle.npz", **weights)  # pyright: ignore[reportArgumentType]
     return tmp_path
 
 
