@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.data import Vocabulary
 from discrete_gan.errors import InputError
-from discrete_gan.report import generate_pixels, generate_text, save_grid
+from discrete_gan.report import as_lines, generate_pixels, generate_text, save_grid
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.launch import find_device
 
@@ -85,12 +85,12 @@ def _text(args: SampleArgs, directory: RunDirectory) -> None:
     prefix = None if args.prompt is None else prompt_tokens(args.prompt, vocabulary, generator)
     lines = generate_text(generator, vocabulary, args.num, seed=args.seed, temperature=temperature, prefix=prefix)
     if args.out is None:
-        print("\n".join(lines))
+        print(as_lines(lines), end="")
         return
     args.out.parent.mkdir(parents=True, exist_ok=True)
     as_json = args.out.suffix == ".jsonl"
-    rows = [json.dumps({"text": line}, ensure_ascii=False) if as_json else line for line in lines]
-    args.out.write_text("".join(row + "\n" for row in rows), encoding="utf-8")
+    rows = "".join(json.dumps({"text": line}, ensure_ascii=False) + "\n" for line in lines)
+    args.out.write_text(rows if as_json else as_lines(lines), encoding="utf-8")
     print(f"{args.out}: {args.num} samples of {args.run}")
 
 

@@ -3,7 +3,7 @@
 from discrete_gan.report.grid import image_grid, save_comparison, save_grid
 from discrete_gan.report.images import Binarize, ImageReport, Pixels, generate_pixels, prepared
 from discrete_gan.report.oracle import OracleReport
-from discrete_gan.report.text import TextReport, generate_text, held_out_likelihood
+from discrete_gan.report.text import TextReport, as_lines, generate_text, held_out_likelihood
 
 __all__ = [
     "Binarize",
@@ -11,6 +11,7 @@ __all__ = [
     "OracleReport",
     "Pixels",
     "TextReport",
+    "as_lines",
     "generate_pixels",
     "generate_text",
     "held_out_likelihood",

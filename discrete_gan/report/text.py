@@ -1,6 +1,6 @@
 """What a run on text is judged by: samples as text, the likelihood of held-out text, and scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -42,6 +42,11 @@ def generate_text(
     if vocabulary is None:
         return [" ".join(map(str, row)) for row in tokens.tolist()]
     return vocabulary.decode(tokens)
+
+
+def as_lines(samples: Iterable[str]) -> str:
+    r"""A sample a line: line breaks inside one, which pieces of running text have, are written as ``\n``."""
+    return "".join(sample.replace("\n", "\\n") + "\n" for sample in samples)
 
 
 def held_out_likelihood(
@@ -157,7 +162,7 @@ class TextReport:
 
     def samples(self, path: Path, generator: nn.Module, *, num: int = 64) -> None:
         """Write samples, one a line; the same latents at every call."""
-        path.write_text("".join(line + "\n" for line in generate_text(generator, self.data.vocabulary, num)))
+        path.write_text(as_lines(generate_text(generator, self.data.vocabulary, num)), encoding="utf-8")
 
     def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
         """Score samples, write all of them to ``folder/samples.txt``, and print where and what.
@@ -171,9 +176,9 @@ class TextReport:
             The scores for results.json.
         """
         lines = generate_text(generator, self.data.vocabulary, num_samples)
-        (folder / "samples.txt").write_text("".join(line + "\n" for line in lines))
+        (folder / "samples.txt").write_text(as_lines(lines), encoding="utf-8")
         results: dict[str, Any] = held_out_likelihood(generator, self.held_out)
-        for line in lines[:10]:
+        for line in as_lines(lines[:10]).splitlines():
             print(f"  {line}")
         if self.are_equations:
             results |= equation_scores(lines, self.data.train_lines)

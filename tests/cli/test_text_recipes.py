@@ -154,6 +154,18 @@ def test_sampling_text(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected a run of text" in fails(["evaluate", "images", "--temperatures", "1"], capsys)
 
 
+def test_running_text_is_a_sample_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("running.txt").write_text("a\n" * 200)
+    main(["train", "text", "--data", "running.txt", "--window", "5", "--seed", "1", "--out", "run", *QUICK])
+    capsys.readouterr()
+    main(["sample", "run", "--num", "30"])
+    assert len(capsys.readouterr().out.splitlines()) == 30
+    main(["sample", "run", "--num", "30", "--out", "samples.jsonl"])
+    samples = [json.loads(line)["text"] for line in Path("samples.jsonl").read_text().splitlines()]
+    assert any("\n" in sample for sample in samples)
+    assert len(Path("run/samples.txt").read_text().splitlines()) == 20
+
+
 def test_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--oracle", "oracle.npz", "--num-train", "30", "--length", "6", *QUICK]
     main(["train", "oracle_text", "--out", "run", *options, "--estimator", "reinforce-steps:num_samples=2"])
