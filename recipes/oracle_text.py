@@ -52,7 +52,7 @@ class Args(SequenceOptions):
     num_train: int = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
     estimator: str = "boundary-seeking-steps:num_samples=4"
-    """mle alone, or boundary-seeking-steps, seqgan or another one of docs/text.md, with options as
+    """mle alone, or boundary-seeking-steps, reinforce-steps, seqgan or another one of docs/text.md, with options as
     NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION."""
     likelihood_weight: float = 0.0
     """Weight of the negative log-likelihood of real sequences beside the estimator's loss."""

@@ -52,6 +52,9 @@ def sample(arguments: list[str]) -> None:
     args = tyro.cli(SampleArgs, args=arguments, prog="discrete-gan sample")
     if args.num < 1:
         raise InputError(f"--num: expected at least 1, got {args.num}")
+    if args.out is not None and args.out.suffix not in (".png", ".npy", ".txt", ".jsonl"):
+        kinds = "ending in .png or .npy for images, in .txt or .jsonl for text"
+        raise InputError(f"--out {args.out}: expected a file name {kinds}")
     directory = RunDirectory(args.run)
     draw = _images if "image_shape" in directory.read_config()["data"] else _text
     try:

@@ -136,7 +136,7 @@ def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive:
         TypeError: If it has none.
     """
     if not isinstance(g, RELAXED):
-        raise _not_accepted(g, estimator, "FactorizedBernoulli, FactorizedCategorical or Autoregressive")
+        raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical or Autoregressive")
     return g
 
 

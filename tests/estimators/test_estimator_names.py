@@ -45,7 +45,7 @@ def test_reinforce() -> None:
     ("spec", "message"),
     [
         ("boundary-seaking", r"unknown estimator 'boundary-seaking': did you mean 'boundary-seeking'\? expected"),
-        ("", r"unknown estimator ''.*boundary-seeking, boundary-seeking-cv, disarm, double-cv"),
+        ("", r"unknown estimator ''.*boundary-seeking, boundary-seeking-cv, boundary-seeking-steps, disarm"),
         ("reinforce:num_sample=2", r"option of estimator reinforce: 'num_sample': did you mean 'num_samples'\?"),
         ("reinforce:decay", r"estimator reinforce: expected decay=VALUE, got 'decay'"),
         ("reinforce:decay=fast", r"estimator reinforce: decay: expected a number, got 'fast'"),
