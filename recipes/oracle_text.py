@@ -36,7 +36,7 @@ from discrete_gan.training import (
     seeded,
     try_estimator,
 )
-from discrete_gan.training.memory import check_text_fits, family_of
+from discrete_gan.training.memory import check_text_fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,17 +100,7 @@ def main(args: Args) -> None:
     report = load_report(args)
     run = Run(args, steps=args.steps, data=report.summary())
     report.to(run.device)
-    check_text_fits(
-        report,
-        batch_size=args.batch_size,
-        num_samples=getattr(estimator, "num_samples", 1),
-        num_rollouts=getattr(estimator, "num_rollouts", 1),
-        hidden=args.hidden,
-        embedding=args.embedding,
-        num_layers=args.num_layers,
-        family=family_of(estimator),
-        device=run.device,
-    )
+    check_text_fits(report, args, estimator, run.device)
     batches = Batches(args.num_train, args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
 
     tokens, shape = report.train, (report.num_categories, args.length)

@@ -12,7 +12,6 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import tyro
@@ -26,46 +25,29 @@ from discrete_gan.estimators import MaximumLikelihood, parse_estimator, with_rea
 from discrete_gan.lab.probe import probe
 from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
 from discrete_gan.report import TextReport
-from discrete_gan.training import Run, SequenceOptions, check_sequence_options, diagnostics, seeded, try_estimator
-from discrete_gan.training.memory import check_text_fits, family_of
+from discrete_gan.training import (
+    Run,
+    SequenceOptions,
+    TextOptions,
+    check_sequence_options,
+    diagnostics,
+    seeded,
+    try_estimator,
+)
+from discrete_gan.training.memory import check_text_fits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(SequenceOptions):
+class Args(SequenceOptions, TextOptions):
     """Arguments of the recipe."""
 
     data: str = "equations"
     """A UTF-8 text file, a line a sample, plain, .gz or .xz; hub:NAME or hub:FOLDER; or equations, generated."""
-    tokenizer: str | None = None
-    """char, word, bpe, or a JSON file of the tokenizers library; char for equations and running text, else word."""
-    column: str = "text"
-    """Of the text, with hub:."""
-    held_out: str | None = None
-    """Another file or name whose lines are held out; a tenth of the lines if not given."""
-    max_length: int | None = None
-    """Longest sequence in tokens; the longest of at most 256 if not given."""
-    window: int | None = None
-    """Take the file as running text, cut into pieces of so many characters, or words."""
-    vocabulary_size: int | None = None
-    """Most frequent characters or words to keep, or tokens of bpe."""
-    corrupt: Literal["refuse", "skip"] = "refuse"
-    """What to do with lines that are not UTF-8: refuse the file, or skip them."""
 
 
 def load_report(args: Args) -> TextReport:
     """The data, with what scores samples against them."""
-    data = load_text(
-        args.data,
-        tokenizer=args.tokenizer,
-        column=args.column,
-        held_out=args.held_out,
-        max_length=args.max_length,
-        window=args.window,
-        vocabulary_size=args.vocabulary_size,
-        corrupt=args.corrupt,
-        seed=args.seed,
-    )
-    return TextReport(data)
+    return TextReport(load_text(args.data, seed=args.seed, **args.reading()))
 
 
 def build(args: Args, data: TextData) -> tuple[RecurrentGenerator, TokenDiscriminator]:
@@ -98,17 +80,7 @@ def main(args: Args) -> None:
     if run.rank == 0:
         print(report_text(data))
     report.to(run.device)
-    check_text_fits(
-        data,
-        batch_size=args.batch_size,
-        num_samples=getattr(estimator, "num_samples", 1),
-        num_rollouts=getattr(estimator, "num_rollouts", 1),
-        hidden=args.hidden,
-        embedding=args.embedding,
-        num_layers=args.num_layers,
-        family=family_of(estimator),
-        device=run.device,
-    )
+    check_text_fits(data, args, estimator, run.device)
     batches = Batches(len(data.train), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
 
     tokens = data.train.to(run.device)

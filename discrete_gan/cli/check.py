@@ -1,37 +1,24 @@
 """``discrete-gan check``: what a text data set holds, and whether a training on it would start."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from discrete_gan.data import Batches, load_text
 from discrete_gan.data.text_report import report_text
 from discrete_gan.errors import InputError
+from discrete_gan.training import TextOptions
 from discrete_gan.training.launch import find_device
 from discrete_gan.training.memory import available_memory, gigabytes, sequence_memory
 
 
 @dataclass(frozen=True)
-class CheckArgs:
+class CheckArgs(TextOptions):
     """Read a text data set as a training would, and say what is in it."""
 
     data: Annotated[str, tyro.conf.Positional] = "equations"
     """equations, a text file (plain, .gz or .xz), hub:NAME[:CONFIG] or hub:FOLDER."""
-    tokenizer: str | None = None
-    """char, word, bpe or a JSON file of the tokenizers library; char for equations and running text, else word."""
-    column: str = "text"
-    """Of the text, with hub:."""
-    held_out: str | None = None
-    """Another file or name whose lines are held out; a tenth of the lines if not given."""
-    max_length: int | None = None
-    """Longest sequence in tokens; the longest of at most 256 if not given."""
-    window: int | None = None
-    """Cut running text into pieces of so many characters, or words."""
-    vocabulary_size: int | None = None
-    """Most frequent characters or words to keep, or tokens of bpe."""
-    corrupt: Literal["refuse", "skip"] = "refuse"
-    """What a training does with lines that are not UTF-8."""
     seed: int = 0
     """Of the lines held out."""
     batch_size: int = 64
@@ -58,17 +45,8 @@ def check(arguments: list[str]) -> None:
         if value < 1:
             raise InputError(f"--{name.replace('_', '-')}: expected at least 1, got {value}")
     device = find_device(args.device)
-    data = load_text(
-        args.data,
-        tokenizer=args.tokenizer,
-        column=args.column,
-        held_out=args.held_out,
-        max_length=args.max_length,
-        window=args.window,
-        vocabulary_size=args.vocabulary_size,
-        corrupt="skip",  # to see what else there is
-        seed=args.seed,
-    )
+    # Damaged lines are skipped here, to see what else there is.
+    data = load_text(args.data, seed=args.seed, **{**args.reading(), "corrupt": "skip"})
     print(report_text(data))
     available = available_memory(device)
     needed = sequence_memory(max_length=data.max_length, num_categories=data.num_categories, **sizes)

@@ -83,9 +83,9 @@ def _generators(path: Path) -> dict[str, nn.Module]:
     """The run's generator, and the one that maximum likelihood left, by name."""
     directory = RunDirectory(path)
     estimator = directory.read_config()["args"].get("estimator", "generator")
-    found = {f"{path.name}: {estimator}": load_generator(directory)}
+    found = {f"{path}: {estimator}": load_generator(directory)}
     if (path / "pretrained").is_dir():
-        found[f"{path.name}: mle start"] = load_generator(directory, "pretrained")
+        found[f"{path}: mle start"] = load_generator(directory, "pretrained")
     return found
 
 

@@ -56,11 +56,10 @@ class SeqGAN:
         g = autoregressive(generator(z), self)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            log_w = discriminator(
-                torch.cat([g.rollouts(x, self.num_rollouts), x.expand(1, self.num_rollouts, *x.shape)])
-            )
-            rewards = torch.sigmoid(log_w) if self.reward == "probability" else log_w
-            returns = rewards.mean(dim=1).movedim(0, -1)  # (D, R, M, B) to (M, B, D)
+            completed, whole = discriminator(g.rollouts(x, self.num_rollouts)), discriminator(x)
+            if self.reward == "probability":
+                completed, whole = torch.sigmoid(completed), torch.sigmoid(whole)
+            returns = torch.cat([completed.mean(dim=1), whole[None]]).movedim(0, -1)  # (D, M, B) to (M, B, D)
         baseline = 0.0
         if self.baseline == "leave-one-out":
             baseline = (returns.sum(dim=0) - returns) / (self.num_samples - 1)

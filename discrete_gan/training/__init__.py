@@ -7,6 +7,7 @@ from discrete_gan.training.options import (
     Precision,
     RunOptions,
     SequenceOptions,
+    TextOptions,
     check_options,
     check_sequence_options,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "RunDirectory",
     "RunOptions",
     "SequenceOptions",
+    "TextOptions",
     "check_options",
     "check_sequence_options",
     "derive_seed",

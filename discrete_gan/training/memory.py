@@ -17,11 +17,12 @@ Every family has its P parameters, their gradient and Adam's two moments as well
 """
 
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import torch
 
-from discrete_gan.errors import InputError, unknown_name
+from discrete_gan.errors import InputError
+from discrete_gan.training.options import SequenceOptions
 
 Family = Literal["likelihood", "score function", "rollouts", "relaxation"]
 _FLOAT = 4  # bytes
@@ -116,49 +117,34 @@ def _read_limit(path: Path) -> int | None:
 
 
 def check_text_fits(
-    data: SequenceData,
-    *,
-    batch_size: int,
-    num_samples: int,
-    hidden: int,
-    embedding: int,
-    family: Family,
-    device: torch.device | str = "cpu",
-    num_layers: int = 1,
-    num_rollouts: int = 16,
+    data: SequenceData, options: SequenceOptions, estimator: object, device: torch.device | str = "cpu"
 ) -> None:
     """Refuses sizes that need more memory than there is, before anything is trained.
 
     Args:
         data: Its D and K count.
-        batch_size: B.
-        num_samples: M.
-        hidden: H.
-        embedding: E.
-        family: Of the estimator.
+        options: Its batch, widths and layers count.
+        estimator: Its samples and rollouts count, and :func:`family_of` it.
         device: Where the training runs.
-        num_layers: L.
-        num_rollouts: R.
 
     Raises:
-        InputError: If the estimate for the family exceeds what is available.
+        InputError: If the estimate for the estimator's family exceeds what is available.
     """
-    if family not in get_args(Family):
-        raise unknown_name("family", family, get_args(Family))
+    family, num_samples = family_of(estimator), getattr(estimator, "num_samples", 1)
     needed = sequence_memory(
-        batch_size=batch_size,
+        batch_size=options.batch_size,
         num_samples=num_samples,
         max_length=data.max_length,
         num_categories=data.num_categories,
-        hidden=hidden,
-        embedding=embedding,
-        num_layers=num_layers,
-        num_rollouts=num_rollouts,
+        hidden=options.hidden,
+        embedding=options.embedding,
+        num_layers=options.num_layers,
+        num_rollouts=getattr(estimator, "num_rollouts", 1),
     )[family]
     available = available_memory(device)
     if available is not None and needed > available:
         raise InputError(
-            f"a step ({family}) of {batch_size} x {num_samples} sequences of {data.max_length} tokens over "
+            f"a step ({family}) of {options.batch_size} x {num_samples} sequences of {data.max_length} tokens over "
             f"{data.num_categories:,} categories takes about {gigabytes(needed)}, but {gigabytes(available)} are free "
             f"on {device}: use a smaller --batch-size, --max-length or --vocabulary-size, or fewer samples"
         )

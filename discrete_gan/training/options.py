@@ -1,9 +1,10 @@
 """Options that every recipe has."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from discrete_gan.errors import InputError
 
@@ -105,6 +106,30 @@ class SequenceOptions(RunOptions):
     """Decay of the moving average of the generator's weights."""
     num_scored: int = 10_000
     """Samples to score at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """How text becomes sequences: what ``load_text`` takes beside the text itself, for recipe and check alike."""
+
+    tokenizer: str | None = None
+    """char, word, bpe, or a JSON file of the tokenizers library; char for equations and running text, else word."""
+    column: str = "text"
+    """Of the text, with hub:."""
+    held_out: str | None = None
+    """Another file or name whose lines are held out; a tenth of the lines if not given."""
+    max_length: int | None = None
+    """Longest sequence in tokens; the longest of at most 256 if not given."""
+    window: int | None = None
+    """Take the file as running text, cut into pieces of so many characters, or words."""
+    vocabulary_size: int | None = None
+    """Most frequent characters or words to keep, or tokens of bpe."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What a training does with lines that are not UTF-8: refuse the file, or skip them."""
+
+    def reading(self) -> dict[str, Any]:
+        """The options by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(TextOptions)}
 
 
 def check_options(options: RunOptions, **ranges: tuple[float, float]) -> None:

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
+from torch.optim import Optimizer
 
 from discrete_gan.cli import main
 from discrete_gan.cli.sample import load_generator
 from discrete_gan.estimators import SEQUENCE_ESTIMATORS
 from discrete_gan.models.oracle import random_oracle
+from discrete_gan.training import Run
 from discrete_gan.training.directory import RunDirectory
 
 SMALL = "--steps 6 --pretrain-steps 2 --warmup-steps 1 --batch-size 4 --hidden 8 --embedding 4 --discriminator-width 8"
@@ -89,6 +92,58 @@ def test_phases(here: Path) -> None:
     main(["train", "text", "--out", "only", *QUICK, "--average", "0", "--steps", "3"])  # the third is the warm-up
     start, final = (load_generator(RunDirectory(Path("only")), name) for name in ("pretrained", "generator"))
     assert all(torch.equal(a, b) for a, b in zip(start.parameters(), final.parameters(), strict=True))
+
+
+def test_updates_and_their_learning_rates(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the two phases ends in a decay of its own; the discriminator has as many updates a step as asked for."""
+    made: list[tuple[int, str, float]] = []
+    minimize = Run.minimize
+
+    def recorded(run: Run, name: str, loss: Tensor, optimizer: Optimizer) -> None:
+        made.append((run.step - 1, name, optimizer.param_groups[0]["lr"]))
+        minimize(run, name, loss, optimizer)
+
+    monkeypatch.setattr(Run, "minimize", recorded)
+    rates = ["--pretrain-lr", "0.4", "--discriminator-lr", "0.2", "--generator-lr", "0.8", "--decay-from", "0.5"]
+    more = ["--steps", "8", "--pretrain-steps", "4", "--warmup-steps", "1", "--discriminator-steps", "2"]
+    main(["train", "text", "--out", "run", *QUICK, *more, *rates])
+    assert made == [
+        *((step, "generator", pytest.approx(rate)) for step, rate in enumerate([0.4, 0.4, 0.4, 0.2])),
+        *((4, "discriminator", 0.2),) * 2,
+        *((5, "discriminator", 0.2),) * 2,
+        (5, "generator", 0.8),
+        *((6, "discriminator", 0.2),) * 2,
+        (6, "generator", 0.8),
+        *((7, "discriminator", pytest.approx(0.1)),) * 2,
+        (7, "generator", pytest.approx(0.4)),
+    ]
+
+
+def test_likelihood_beside_the_adversarial_loss(here: Path) -> None:
+    """Runs that differ in the weight alone agree up to the first loss that holds it, which is linear in it."""
+    losses = []
+    for weight in ("0", "2", "4"):
+        out = ["--out", f"weight{weight}", "--likelihood-weight", weight]
+        main(["train", "text", *QUICK, *out, "--pretrain-steps", "1", "--steps", "3"])
+        losses.append([row.get("g_loss") for row in metrics(f"weight{weight}")])
+    first, _, last = (np.array([each[step] for each in losses]) for step in (0, 1, 2))
+    assert np.ptp(first) == 0
+    assert np.diff(last, 2) == pytest.approx(0, abs=1e-4)  # float32 sums of some 50 nats
+    assert (last[1] - last[0]) / 2 == pytest.approx(first[0], rel=0.1)  # one small step from the first likelihood
+
+
+def test_first_weights_of_the_oracle_benchmark(here: Path) -> None:
+    options = ["--oracle", "oracle.npz", "--num-train", "30", "--length", "6", *QUICK, "--hidden", "64"]
+    still = ["--estimator", "mle", "--steps", "1", "--pretrain-lr", "0"]
+    main(["train", "oracle_text", "--out", "run", *options, *still])
+    assert _spread("run") == pytest.approx(0.1, rel=0.03)  # 18,000 weights, standard error 0.5 %
+    main(["train", "oracle_text", "--out", "wide", *options, *still, "--init-std", "0.3"])
+    assert _spread("wide") == pytest.approx(0.3, rel=0.03)
+
+
+def _spread(run: str) -> float:
+    generator = load_generator(RunDirectory(Path(run)))
+    return torch.cat([each.flatten() for each in generator.parameters()]).std().item()
 
 
 def test_likelihood_alone_never_asks_the_discriminator(here: Path) -> None:
@@ -202,6 +257,12 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
     main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
     (point,) = json.loads(Path("run/evaluation.json").read_text())["curves"][f"run: {STEPS[-1]}"]
     assert point["nll_token"] == pytest.approx(json.loads(Path("run/results.json").read_text())["nll_token"], rel=1e-6)
+
+    # Runs are told apart by their whole paths.
+    main([*base, "--out", "more/run", "--steps", "1"])
+    main(["evaluate", "run", "more/run", "--temperatures", "1", "--num", "10", "--out", "both"])
+    names = [f"run: {STEPS[-1]}", "run: mle start", f"more/run: {STEPS[-1]}"]
+    assert list(json.loads(Path("both/evaluation.json").read_text())["curves"]) == names
 
     assert "expected numbers above 0" in fails(["evaluate", "run", "--temperatures", "0"], capsys)
     assert "--num: expected at least 2" in fails(["evaluate", "run", "--temperatures", "1", "--num", "1"], capsys)

@@ -479,7 +479,7 @@ def test_one_loss_a_latent_and_gradients_to_the_generator_only(name: str) -> Non
     assert all(each.grad is not None and each.grad.abs().max() > 0 for each in generator.parameters())
     assert all(each.grad is None and each.requires_grad for each in discriminator.parameters())
     # Only the relaxation goes back through the discriminator; of the others none keeps its graph.
-    assert kept == {"mle": [], "gumbel-softmax": [True]}.get(name, [False])
+    assert kept == {"mle": [], "gumbel-softmax": [True], "seqgan": [False, False]}.get(name, [False])
 
 
 @pytest.mark.parametrize("name", ["boundary-seeking-steps", "reinforce-steps", "scratchgan", "seqgan", "maligan-mixed"])

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from discrete_gan.errors import InputError
+from discrete_gan.estimators import GumbelSoftmax, MaximumLikelihood, SeqGAN, StepwiseBoundarySeeking
 from discrete_gan.models import RecurrentGenerator, TextCNN
-from discrete_gan.training import memory
+from discrete_gan.training import SequenceOptions, memory
 from discrete_gan.training.memory import available_memory, check_text_fits, gigabytes, sequence_memory
 
 SIZES: dict[str, Any] = {"batch_size": 8, "num_samples": 3, "max_length": 10, "num_categories": 100}
@@ -119,20 +120,23 @@ def test_what_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data: Any = SimpleNamespace(max_length=10, num_categories=100)
-    options: dict[str, Any] = {"batch_size": 8, "num_samples": 3, "hidden": 16, "embedding": 16}
+    options = SequenceOptions(batch_size=8, hidden=16, embedding=16)
     needed = sequence_memory(**SIZES)
     monkeypatch.setattr(memory, "available_memory", lambda device: needed["score function"])
-    check_text_fits(data, **options, family="likelihood")
-    check_text_fits(data, **options, family="score function")
+    for fits in (MaximumLikelihood(), StepwiseBoundarySeeking(3), GumbelSoftmax()):
+        check_text_fits(data, options, fits)
     with pytest.raises(InputError) as caught:
-        check_text_fits(data, **options, family="rollouts")
+        check_text_fits(data, options, SeqGAN(3))
     assert str(caught.value) == (
         f"a step (rollouts) of 8 x 3 sequences of 10 tokens over 100 categories takes about "
         f"{gigabytes(needed['rollouts'])}, but {gigabytes(needed['score function'])} are free on cpu: "
         "use a smaller --batch-size, --max-length or --vocabulary-size, or fewer samples"
     )
+    with pytest.raises(InputError, match=r"step \(score function\) of 8 x 4"):
+        check_text_fits(data, options, StepwiseBoundarySeeking(4))
+    monkeypatch.setattr(memory, "available_memory", lambda device: needed["likelihood"])
+    with pytest.raises(InputError, match=r"step \(relaxation\) of 8 x 3"):
+        check_text_fits(data, options, GumbelSoftmax(num_samples=3))
     monkeypatch.setattr(memory, "available_memory", lambda device: None)
-    check_text_fits(data, **options, family="rollouts")
-    with pytest.raises(InputError, match=r"^unknown family 'rollout': did you mean 'rollouts'\?"):
-        check_text_fits(data, **options, family="rollout")  # pyright: ignore[reportArgumentType]
+    check_text_fits(data, options, SeqGAN(3))
     assert gigabytes(12_340_000_000) == "12.3 GB"
