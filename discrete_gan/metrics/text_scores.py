@@ -137,7 +137,7 @@ class TextScorer:
         return TextScores(
             values={**self._values(samples), "copied": copied},
             real=self._real[num_real],
-            signatures=self._signatures(len(samples)),
+            signatures=self.signatures(len(samples)),
             num_samples=len(samples),
             num_real=num_real,
             num_held_out=len(self._held_out.lengths),
@@ -172,7 +172,8 @@ class TextScorer:
             "mean_length": samples.lengths.double().mean().item(),
         }
 
-    def _signatures(self, num_samples: int) -> dict[str, str]:
+    def signatures(self, num_samples: int) -> dict[str, str]:
+        """By name, what each value of so many samples depends on besides them."""
         references, held_out = len(self._references.lengths), len(self._held_out.lengths)
         smooth = f"smooth:method1-{EPSILON}"
         protocols = {

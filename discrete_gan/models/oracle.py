@@ -25,9 +25,7 @@ def random_oracle(seed: int, *, num_categories: int = 5000, size: int = 32) -> d
         size: Of embedding and hidden vectors.
     """
     source = torch.Generator().manual_seed(seed)
-    shapes = {"embeddings": (num_categories, size), "Wo": (size, num_categories), "bo": (num_categories,)}
-    for gate in _GATES:
-        shapes |= {f"W{gate}": (size, size), f"U{gate}": (size, size), f"b{gate}": (size,)}
+    shapes = _shapes(num_categories, size, size)
     return {name: torch.randn(shapes[name], generator=source) for name in NAMES}
 
 
@@ -47,8 +45,11 @@ def oracle_generator(weights: Mapping[str, Tensor], num_positions: int) -> Recur
     """
     if missing := [name for name in NAMES if name not in weights]:
         raise ValueError(f"weights: expected {', '.join(NAMES)}, found no {', '.join(missing)}")
-    num_categories, embedding_dim = weights["embeddings"].shape
-    hidden = len(weights["bi"])
+    num_categories, embedding_dim, *_ = (*weights["embeddings"].shape, 1, 1)  # of another rank they are refused below
+    hidden = weights["bi"].numel()
+    for name, shape in _shapes(num_categories, embedding_dim, hidden).items():
+        if weights[name].shape != shape:
+            raise ValueError(f"weights: expected {name} of shape {shape}, got {tuple(weights[name].shape)}")
     generator = RecurrentGenerator(
         num_categories, num_positions, end=None, embedding_dim=embedding_dim, hidden=hidden
     ).requires_grad_(False)
@@ -61,8 +62,13 @@ def oracle_generator(weights: Mapping[str, Tensor], num_positions: int) -> Recur
         "output.weight": weights["Wo"].T,
         "output.bias": weights["bo"],
     }
-    try:
-        generator.load_state_dict(joined)
-    except RuntimeError as error:
-        raise ValueError(f"weights: {str(error).splitlines()[-1].strip()}") from None
+    generator.load_state_dict(joined)
     return generator
+
+
+def _shapes(num_categories: int, embedding_dim: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    """Of the weights, by name."""
+    shapes = {"embeddings": (num_categories, embedding_dim), "Wo": (hidden, num_categories), "bo": (num_categories,)}
+    for gate in _GATES:
+        shapes |= {f"W{gate}": (embedding_dim, hidden), f"U{gate}": (hidden, hidden), f"b{gate}": (hidden,)}
+    return shapes

@@ -1,5 +1,6 @@
 """What a run on text is judged by: samples as text, the likelihood of held-out text, and scores."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,8 +16,9 @@ from discrete_gan.report.curves import Axis
 from discrete_gan.training import generate, seeded
 from discrete_gan.training.sampling import evaluating
 
+_LINE_BREAK = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")  # where str.splitlines breaks
 _ROWS = 512  # sequences whose log-probability is computed at a time
-_MOST_BOUNDED = 1000  # held-out sequences, where the likelihood costs num_latents passes
+MOST_BOUNDED = 1000  # held-out sequences, where the likelihood costs num_latents passes
 
 
 def generate_text(
@@ -45,8 +47,12 @@ def generate_text(
 
 
 def as_lines(samples: Iterable[str]) -> str:
-    r"""A sample a line: line breaks inside one, which pieces of running text have, are written as ``\n``."""
-    return "".join(sample.replace("\n", "\\n") + "\n" for sample in samples)
+    r"""A sample a line: line breaks inside one, of any kind, are written as ``\n``, ``\u2028`` and so on."""
+    return "".join(_LINE_BREAK.sub(_escaped, sample) + "\n" for sample in samples)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def held_out_likelihood(
@@ -68,7 +74,7 @@ def held_out_likelihood(
     metric, gap, num_sequences = TokenNLL().to(tokens.device), 0.0, 0
     with torch.no_grad(), evaluating(generator), seeded("likelihood"):
         exact = generator.latent_dim == 0
-        for part in tokens.split(_ROWS) if exact else tokens[:_MOST_BOUNDED].split(max(1, _ROWS // num_latents)):
+        for part in tokens.split(_ROWS) if exact else tokens[:MOST_BOUNDED].split(max(1, _ROWS // num_latents)):
             g = cast(Autoregressive, generator(latents(1 if exact else num_latents)))
             log_prob = g.log_prob(part[:, None].expand(-1, *g.batch_shape, -1), temperature=temperature)  # (N, S)
             bound = log_prob[:, 0] if exact else None
@@ -139,17 +145,17 @@ class TextReport:
         return scores | self.scorer(lines).values
 
     def real(self, num_samples: int) -> dict[str, float]:
-        """The same scores of as many training lines."""
+        """The same scores of as many training lines, but for how many are new."""
         lines = self.data.train_lines[:num_samples]
         scores = equation_scores(lines, ()) if self.are_equations else {}
+        scores.pop("new", None)
         return scores | self.scorer(lines).real
 
     def protocol(self, num_samples: int) -> str:
         """The signature that the scores of the axes share."""
         if self.are_equations:
             return f"n:{num_samples}|train:{len(self.data.train)}|split:{self.data.fingerprint()}"
-        signature = self.scorer(self.data.train_lines[:num_samples]).signatures["bleu5"]
-        return signature.partition("|")[2]
+        return self.scorer.signatures(num_samples)["bleu5"].partition("|")[2]
 
     def quick(self, generator: nn.Module) -> dict[str, float]:
         """Figures for a line of the log: the held-out likelihood, and of equations how many of 500 are true."""
