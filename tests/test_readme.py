@@ -115,12 +115,15 @@ def test_page_of_the_losses_names_them_all() -> None:
 
 
 def test_code_of_the_losses_page_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", LOSSES_PAGE, flags=re.DOTALL)
-    exec(compile(code, "losses.md", "exec"), {})
+    codes = re.findall(r"```python\n(.*?)```", LOSSES_PAGE, flags=re.DOTALL)
+    assert len(codes) == 2
+    for code in codes:
+        exec(compile(code, "losses.md", "exec"), {})
 
 
 def test_options_on_the_losses_page_are_the_recipes() -> None:
-    help_text = (ROOT / "recipes" / "softmax_gan.py").read_text()
+    names = ("softmax_gan", "am_gan", "semi_supervised", "binary_mnist")
+    help_text = "".join((ROOT / "recipes" / f"{name}.py").read_text() for name in names)
     for option in set(re.findall(r"--([a-z][a-z-]+)", LOSSES_PAGE)):
         assert re.search(rf"^    {option.removeprefix('no-').replace('-', '_')}: ", help_text, flags=re.MULTILINE), (
             option

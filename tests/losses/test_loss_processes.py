@@ -11,7 +11,8 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 from discrete_gan.distributed import average_gradients, num_processes, process_rank
 from discrete_gan.estimators import BoundarySeeking
-from discrete_gan.losses import feature_matching, softmax_gan
+from discrete_gan.losses import cat_gan, feature_matching, softmax_gan
+from discrete_gan.losses.unlabeled import reference_loss
 from tests.problems import ColumnGenerator, Replay, SmoothDiscriminator, assert_exact, seeded_normal
 
 REAL, FAKE, M, B, D = 6, 4, 3, 4, 5
@@ -30,6 +31,10 @@ class Critic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return 2 * self.features(x)[:, 0]
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Of three classes."""
+        return torch.cat([3 * self.features(x), self.features(x).prod(dim=1, keepdim=True)], dim=1)
+
 
 def share(batch: Tensor) -> Tensor:
     return batch.tensor_split(num_processes())[process_rank()]
@@ -43,6 +48,12 @@ def coupled() -> dict[str, Callable[[Critic, Tensor, Tensor], Tensor]]:
         "features": lambda critic, real, fake: feature_matching.generator_loss(
             critic.features(real), critic.features(fake)
         ),
+        "cat_gan": lambda critic, real, fake: cat_gan.discriminator_loss(critic.logits(real), critic.logits(fake)),
+        "cat_gan, labeled": lambda critic, real, fake: cat_gan.discriminator_loss(
+            critic.logits(real), critic.logits(fake), labels=share(torch.tensor([0, 2, 1, 1, 2, 2]))
+        ),
+        "cat_gan, generator": lambda critic, real, fake: cat_gan.generator_loss(critic.logits(fake)),
+        "reference": lambda critic, real, fake: reference_loss(critic.logits(fake), torch.tensor([0.3, 0.7])),
     }
 
 
