@@ -1,14 +1,17 @@
-"""Frechet distance, class coverage and Inception Score of binary samples, with what real images get."""
+"""Frechet distance, class scores and likeness within a class of generated images, with what real images get."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .class_scores import am_score
 from .classifier import ImageClassifier, Predictions, predict
 from .coverage import class_coverage, num_classes_covered
 from .frechet import frechet_distance, gaussian_statistics
 from .inception_score import inception_score
+from .intra_class_ms_ssim import SMALLEST_SIDE, intra_class_ms_ssim
 
 COVERAGE_THRESHOLD = 0.03
 
@@ -24,6 +27,11 @@ class ImageScores(NamedTuple):
         classes_covered: Classes with more than 3 % of the samples.
         inception_score: Of the samples.
         inception_score_real: Of the test images.
+        am_score: Of the samples, against the classes of the training images behind the floor.
+        am_score_real: Of the test images, against the same.
+        ms_ssim: Of pairs of samples in the class where it is largest; None if the images are too small.
+        ms_ssim_real: Of pairs of test images, the same.
+        label_accuracy: Fraction of the samples whose class is the one asked for; None if none was.
         num_samples: Samples scored.
         num_test: Test images compared with.
         num_floor: Training images behind the floor: ``num_samples`` unless the data has fewer.
@@ -37,6 +45,11 @@ class ImageScores(NamedTuple):
     classes_covered: int
     inception_score: float
     inception_score_real: float
+    am_score: float
+    am_score_real: float
+    ms_ssim: float | None
+    ms_ssim_real: float | None
+    label_accuracy: float | None
     num_samples: int
     num_test: int
     num_floor: int
@@ -49,13 +62,24 @@ class ImageScores(NamedTuple):
         percents = " ".join(f"{100 * fraction:.1f}" for fraction in self.class_fractions.tolist())
         accuracy = self.classifier_accuracy
         classifier = self.classifier_fingerprint + ("" if accuracy is None else f", {100 * accuracy:.1f} % accurate")
-        return [
+        lines = [
             f"Frechet distance  {self.frechet:.3f} squared feature units "
             f"({self.num_floor:,} training images: {self.frechet_floor:.3f})",
             f"classes covered   {self.classes_covered} of {num_classes} "
             f"above {100 * COVERAGE_THRESHOLD:.0f} %: {percents} %",
             f"Inception Score   {self.inception_score:.2f} of at most {num_classes} "
             f"(test images: {self.inception_score_real:.2f})",
+            f"AM Score          {self.am_score:.3f} nats (test images: {self.am_score_real:.3f})",
+        ]
+        if self.ms_ssim is not None:
+            lines.append(
+                f"MS-SSIM           {self.ms_ssim:.2f} in the class of the most alike images "
+                f"(test images: {self.ms_ssim_real:.2f})"
+            )
+        if self.label_accuracy is not None:
+            lines.append(f"labels            {100 * self.label_accuracy:.1f} % of samples are of the class asked for")
+        return [
+            *lines,
             f"protocol          {self.num_samples:,} samples against {self.num_test:,} test images, "
             f"features of classifier {classifier}",
         ]
@@ -104,17 +128,18 @@ class ImageScorer:
         self._fingerprint = classifier.fingerprint()
         self._train_images = train_images
         self._train_order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(seed))
-        self._floors: dict[int, float] = {}
-        real = predict(classifier, test_images)
-        self._num_test = len(test_images)
-        self._test_statistics = gaussian_statistics(real.features)
-        self._inception_score_real = inception_score(real.probabilities).score.item()
+        self._train: dict[int, Predictions] = {}
+        self._test = predict(classifier, test_images)
+        self._test_statistics = gaussian_statistics(self._test.features)
+        self._inception_score_real = inception_score(self._test.probabilities).score.item()
+        self._ms_ssim_real = self._ms_ssim(test_images, self._test)
 
-    def __call__(self, samples: Tensor) -> ImageScores:
+    def __call__(self, samples: Tensor, *, in_turn: bool = False) -> ImageScores:
         """Scores of generated images.
 
         Args:
             samples: Flat images in {0, 1}, shape (N, D), any device.
+            in_turn: Whether class n mod K was asked for of sample n, as ``training.generate`` does.
 
         Raises:
             ValueError: If the shape is not (N, D) or N is below 2.
@@ -123,15 +148,23 @@ class ImageScorer:
         predictions = predict(self.classifier, samples)
         fractions = class_coverage(predictions.probabilities, self.classifier.num_classes)
         num_floor = min(len(samples), len(self._train_images))
+        train = self._train_predictions(num_floor)
+        reference = train.probabilities.double().mean(0)
+        asked = torch.arange(len(samples)) % self.classifier.num_classes
         return ImageScores(
             frechet=self._distance(predictions),
-            frechet_floor=self._floor(num_floor),
+            frechet_floor=self._distance(train),
             class_fractions=fractions,
             classes_covered=num_classes_covered(fractions, threshold=COVERAGE_THRESHOLD),
             inception_score=inception_score(predictions.probabilities).score.item(),
             inception_score_real=self._inception_score_real,
+            am_score=am_score(predictions.probabilities, reference).score.item(),
+            am_score_real=am_score(self._test.probabilities, reference).score.item(),
+            ms_ssim=self._ms_ssim(samples, predictions),
+            ms_ssim_real=self._ms_ssim_real,
+            label_accuracy=(predictions.probabilities.argmax(1) == asked).double().mean().item() if in_turn else None,
             num_samples=len(samples),
-            num_test=self._num_test,
+            num_test=len(self._test.features),
             num_floor=num_floor,
             classifier_fingerprint=self._fingerprint,
             classifier_accuracy=self.accuracy,
@@ -140,11 +173,18 @@ class ImageScorer:
     def _distance(self, predictions: Predictions) -> float:
         return frechet_distance(*gaussian_statistics(predictions.features), *self._test_statistics).item()
 
-    def _floor(self, count: int) -> float:
-        if count not in self._floors:
+    def _train_predictions(self, count: int) -> Predictions:
+        if count not in self._train:
             chosen = self._train_order[:count].to(self._train_images.device)
-            self._floors[count] = self._distance(predict(self.classifier, self._train_images[chosen]))
-        return self._floors[count]
+            self._train[count] = predict(self.classifier, self._train_images[chosen])
+        return self._train[count]
+
+    def _ms_ssim(self, images: Tensor, predictions: Predictions) -> float | None:
+        if min(self.classifier.image_shape[1:]) < SMALLEST_SIDE:
+            return None
+        shaped = images.unflatten(1, self.classifier.image_shape)
+        similarity = intra_class_ms_ssim(shaped, predictions.probabilities.argmax(1)).maximum.item()
+        return None if math.isnan(similarity) else similarity
 
 
 def image_scores(

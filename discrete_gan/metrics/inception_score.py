@@ -38,24 +38,26 @@ def inception_score(probabilities: Tensor) -> InceptionScoreResult:
     Raises:
         ValueError: If the shape is not (N, K) or N is 0.
     """
-    _check_probabilities(probabilities)
+    check_probabilities(probabilities)
     if len(probabilities) == 0:
         raise ValueError("probabilities: expected at least 1 sample, got 0")
     probabilities = probabilities.detach().double()
-    return _score(probabilities.mean(0), _entropy(probabilities).mean())
+    return _score(probabilities.mean(0), entropy(probabilities).mean())
 
 
-def _entropy(probabilities: Tensor) -> Tensor:
+def entropy(probabilities: Tensor) -> Tensor:
+    """Of each row in nats: shape (..., K) in, (...) out."""
     return torch.special.entr(probabilities).sum(-1)
 
 
 def _score(marginal: Tensor, conditional_entropy: Tensor) -> InceptionScoreResult:
-    marginal_entropy = _entropy(marginal)
+    marginal_entropy = entropy(marginal)
     score = (marginal_entropy - conditional_entropy).exp()
     return InceptionScoreResult(score, marginal_entropy, conditional_entropy)
 
 
-def _check_probabilities(probabilities: Tensor) -> None:
+def check_probabilities(probabilities: Tensor) -> None:
+    """Raise unless the shape is (N, K)."""
     if probabilities.ndim != 2:
         raise ValueError(f"probabilities: expected shape (N, K), got {tuple(probabilities.shape)}")
 
@@ -91,14 +93,14 @@ class InceptionScore(Metric):
         Raises:
             ValueError: If the shape is not (N, K).
         """
-        _check_probabilities(probabilities)
+        check_probabilities(probabilities)
         if probabilities.shape[1] != self.num_classes:
             given = probabilities.shape[1]
             raise ValueError(f"probabilities: expected {self.num_classes} classes, got {given}")
         probabilities = probabilities.detach().double()
         self.count += len(probabilities)
         self.probability_sum += probabilities.sum(0)
-        self.entropy_sum += _entropy(probabilities).sum()
+        self.entropy_sum += entropy(probabilities).sum()
 
     def compute(self) -> InceptionScoreResult:
         """Score, marginal entropy and mean conditional entropy.

@@ -9,11 +9,13 @@ from torch import Tensor
 from discrete_gan.metrics import (
     ImageClassifier,
     ImageScorer,
+    am_score,
     class_coverage,
     frechet_distance,
     gaussian_statistics,
     image_scores,
     inception_score,
+    intra_class_ms_ssim,
     predict,
 )
 
@@ -48,7 +50,36 @@ def test_parts_are_those_of_the_functions(network: ImageClassifier, scorer: Imag
     assert scores.classes_covered == int((scores.class_fractions > 0.03).sum())
     assert scores.inception_score == pytest.approx(inception_score(fake.probabilities).score.item())
     assert scores.inception_score_real == pytest.approx(inception_score(real.probabilities).score.item())
+    # The order that the floor takes its training images in.
+    chosen = torch.randperm(300, generator=torch.Generator().manual_seed(0))[:150]
+    reference = predict(network, images(300, 1)[chosen]).probabilities.double().mean(0)
+    assert scores.am_score == pytest.approx(am_score(fake.probabilities, reference).score.item())
+    assert scores.am_score_real == pytest.approx(am_score(real.probabilities, reference).score.item())
+    for given, predictions, found in (
+        (samples, fake, scores.ms_ssim),
+        (images(200, 2), real, scores.ms_ssim_real),
+    ):
+        similarity = intra_class_ms_ssim(given.view(-1, 1, 8, 8), predictions.probabilities.argmax(1))
+        assert found == pytest.approx(similarity.maximum.item())
+    assert scores.label_accuracy is None
     assert (scores.num_samples, scores.num_test, scores.num_floor) == (150, 200, 150)
+
+
+def test_label_accuracy_is_that_of_classes_in_turn(network: ImageClassifier, scorer: ImageScorer) -> None:
+    classes = predict(network, images(150, 3)).probabilities.argmax(1)
+    expected = sum(int(label) == index % 4 for index, label in enumerate(classes)) / 150
+    scores = scorer(images(150, 3), in_turn=True)
+    assert scores.label_accuracy == pytest.approx(expected)
+    assert f"labels            {100 * expected:.1f} % of samples are of the class asked for" in scores.lines()
+    assert not any(line.startswith("labels") for line in scorer(images(150, 3)).lines())
+
+
+def test_images_too_small_for_the_similarity_have_none() -> None:
+    torch.manual_seed(0)
+    scores = ImageScorer(ImageClassifier((1, 8, 6), 2, num_features=4), images(30, 1)[:, :48], images(20, 2)[:, :48])
+    found = scores(images(30, 3)[:, :48])
+    assert found.ms_ssim is None and found.ms_ssim_real is None
+    assert not any("MS-SSIM" in line for line in found.lines())
 
 
 def test_classes_covered_are_those_above_three_percent(network: ImageClassifier, scorer: ImageScorer) -> None:
@@ -103,6 +134,8 @@ def test_lines_and_dict(scorer: ImageScorer, network: ImageClassifier) -> None:
     text = "\n".join(scores.lines())
     assert f"{scores.frechet:.3f} squared feature units (150 training images: {scores.frechet_floor:.3f})" in text
     assert f"{scores.classes_covered} of 4 above 3 %" in text
+    assert f"AM Score          {scores.am_score:.3f} nats (test images: {scores.am_score_real:.3f})" in text
+    assert f"MS-SSIM           {scores.ms_ssim:.2f} in the class" in text
     assert "150 samples against 200 test images" in text
     assert "97.5 % accurate" in text
     content = json.loads(json.dumps(scores.as_dict()))

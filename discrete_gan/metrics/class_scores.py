@@ -1,0 +1,228 @@
+r"""Mode Score and AM Score: Inception Scores that know the classes of the training data.
+
+C(x) is a classifier's distribution over K classes, :math:`\bar C^G` its mean over generated samples and
+:math:`\bar C^{train}` its mean over training data, or the training labels' frequencies.
+
+References:
+    Mode Regularized Generative Adversarial Networks (Che et al., 2017), https://arxiv.org/abs/1612.02136
+    Activation Maximization Generative Adversarial Nets (Zhou et al., 2018), https://arxiv.org/abs/1703.02000
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from discrete_gan.metrics.inception_score import check_probabilities, entropy
+
+
+class ModeScoreResult(NamedTuple):
+    """The score, from 1 to K, and the two divergences behind it in nats; float64 scalars.
+
+    Attributes:
+        score: exp(sample_divergence - marginal_divergence).
+        sample_divergence: Mean KL of C(x) from the reference.
+        marginal_divergence: KL of the mean of C(x) from the reference.
+    """
+
+    score: Tensor
+    sample_divergence: Tensor
+    marginal_divergence: Tensor
+
+
+class AMScoreResult(NamedTuple):
+    """The score, 0 at best, and its two terms, all in nats; float64 scalars.
+
+    Attributes:
+        score: divergence + conditional_entropy.
+        divergence: KL of the reference from the mean of C(x).
+        conditional_entropy: Mean entropy of C(x).
+    """
+
+    score: Tensor
+    divergence: Tensor
+    conditional_entropy: Tensor
+
+
+def mode_score(probabilities: Tensor, reference: Tensor) -> ModeScoreResult:
+    r"""Inception Score written with the training data's classes, which cancel.
+
+    .. math:: \mathrm{MS} = \exp\left(\tfrac{1}{N} \sum_n \mathrm{KL}(C(x_n) \| \bar C^{train})
+              - \mathrm{KL}(\bar C^G \| \bar C^{train})\right)
+
+    Equation 38 of Zhou et al.; their equation 41 shows that it equals the Inception Score for every reference, so only
+    the two terms say something new. Kept for comparison with papers that report it.
+
+    Args:
+        probabilities: C(x) of each sample, rows summing to one, shape (N, K).
+        reference: Mean class probabilities of training data, shape (K,).
+
+    Returns:
+        Score and its two terms. NaN, as infinity minus infinity, where samples have mass on a class of which the
+        reference has none.
+
+    Raises:
+        ValueError: If the shapes do not fit together, the reference is no distribution, or N is 0.
+    """
+    probabilities, reference = _checked(probabilities, reference)
+    return _mode_score(probabilities.mean(0), _divergence(probabilities, reference).mean(), reference)
+
+
+def am_score(probabilities: Tensor, reference: Tensor) -> AMScoreResult:
+    r"""Distance of the samples' classes from the data's, plus the doubt about each sample; lower is better.
+
+    .. math:: \mathrm{AM} = \mathrm{KL}(\bar C^{train} \| \bar C^G) + \tfrac{1}{N} \sum_n H[C(x_n)]
+
+    Equation 23 of Zhou et al. It rewards even classes only as far as the data's are even. The KL is infinite where the
+    reference has a class of which the mean of C(x) is exactly 0: a softmax never gives that, one-hot rows do.
+
+    Args:
+        probabilities: C(x) of each sample, rows summing to one, shape (N, K).
+        reference: Mean class probabilities of training data, shape (K,).
+
+    Returns:
+        Score and its two terms; infinity where a class is missing altogether.
+
+    Raises:
+        ValueError: If the shapes do not fit together, the reference is no distribution, or N is 0.
+    """
+    probabilities, reference = _checked(probabilities, reference)
+    return _am_score(probabilities.mean(0), entropy(probabilities).mean(), reference)
+
+
+def _mode_score(marginal: Tensor, sample_divergence: Tensor, reference: Tensor) -> ModeScoreResult:
+    marginal_divergence = _divergence(marginal, reference)
+    return ModeScoreResult((sample_divergence - marginal_divergence).exp(), sample_divergence, marginal_divergence)
+
+
+def _am_score(marginal: Tensor, conditional_entropy: Tensor, reference: Tensor) -> AMScoreResult:
+    divergence = _divergence(reference, marginal)
+    return AMScoreResult(divergence + conditional_entropy, divergence, conditional_entropy)
+
+
+def _divergence(p: Tensor, q: Tensor) -> Tensor:
+    """KL(p || q) over the last dimension: 0 log 0 is 0, and mass of p where q has none makes it infinite."""
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
+
+
+def _checked(probabilities: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float64, after all checks."""
+    reference = _checked_reference(reference)
+    _check_against(probabilities, reference)
+    if len(probabilities) == 0:
+        raise ValueError("probabilities: expected at least 1 sample, got 0")
+    return probabilities.detach().double(), reference
+
+
+def _check_against(probabilities: Tensor, reference: Tensor) -> None:
+    check_probabilities(probabilities)
+    if probabilities.shape[1] != len(reference):
+        raise ValueError(
+            f"probabilities: expected {len(reference)} classes as in reference, got {probabilities.shape[1]}"
+        )
+
+
+def _checked_reference(reference: Tensor) -> Tensor:
+    if reference.ndim != 1:
+        raise ValueError(f"reference: expected shape (K,), got {tuple(reference.shape)}")
+    reference = reference.detach().double()
+    total = reference.sum().item()
+    # 1e-4 is far above what a mean of float32 softmax rows misses, and far below a class left out.
+    if not (reference >= 0).all() or abs(total - 1) > 1e-4:
+        raise ValueError(f"reference: expected probabilities that sum to 1, got {reference.tolist()[:10]}, sum {total}")
+    return reference
+
+
+class _ReferenceScore(Metric):
+    """Sums of C(x) and of one number a sample, over batches and processes.
+
+    Args:
+        reference: Mean class probabilities of training data, shape (K,).
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    reference: Tensor
+    count: Tensor
+    probability_sum: Tensor
+    term_sum: Tensor
+
+    def __init__(self, reference: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("reference", _checked_reference(reference), persistent=False)
+        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("probability_sum", torch.zeros(len(reference), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("term_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def _terms(self, probabilities: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def update(self, probabilities: Tensor) -> None:
+        """Add samples.
+
+        Args:
+            probabilities: Class probabilities, shape (N, K).
+
+        Raises:
+            ValueError: If the shape is not (N, K).
+        """
+        _check_against(probabilities, self.reference)
+        probabilities = probabilities.detach().double()
+        self.count += len(probabilities)
+        self.probability_sum += probabilities.sum(0)
+        self.term_sum += self._terms(probabilities).sum()
+
+    def _means(self) -> tuple[Tensor, Tensor]:
+        if self.count == 0:
+            raise ValueError(f"{type(self).__name__}: needs at least 1 sample, got 0")
+        return self.probability_sum / self.count, self.term_sum / self.count
+
+
+class ModeScore(_ReferenceScore):
+    """Mode Score of samples that arrive in batches, on one process or several.
+
+    Args:
+        reference: Mean class probabilities of training data, shape (K,).
+
+    Raises:
+        ValueError: If the reference is no distribution of shape (K,).
+    """
+
+    higher_is_better = True
+
+    def _terms(self, probabilities: Tensor) -> Tensor:
+        return _divergence(probabilities, self.reference)
+
+    def compute(self) -> ModeScoreResult:
+        """Score and its two terms.
+
+        Raises:
+            ValueError: If no sample came.
+        """
+        return _mode_score(*self._means(), self.reference)
+
+
+class AMScore(_ReferenceScore):
+    """AM Score of samples that arrive in batches, on one process or several.
+
+    Args:
+        reference: Mean class probabilities of training data, shape (K,).
+
+    Raises:
+        ValueError: If the reference is no distribution of shape (K,).
+    """
+
+    higher_is_better = False
+
+    def _terms(self, probabilities: Tensor) -> Tensor:
+        return entropy(probabilities)
+
+    def compute(self) -> AMScoreResult:
+        """Score and its two terms.
+
+        Raises:
+            ValueError: If no sample came.
+        """
+        return _am_score(*self._means(), self.reference)

@@ -1,0 +1,160 @@
+r"""Precision, recall, density and coverage of generated features, by nearest neighbors.
+
+References:
+    Improved Precision and Recall Metric for Assessing Generative Models (Kynkaanniemi et al., 2019),
+        https://arxiv.org/abs/1904.06991
+    Reliable Fidelity and Diversity Metrics for Generative Models (Naeem et al., 2020),
+        https://arxiv.org/abs/2002.09797
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from discrete_gan._arguments import check_at_least
+
+
+class PrecisionRecallResult(NamedTuple):
+    """Float64 scalars, higher is better; all but density, which may exceed 1, are fractions.
+
+    Attributes:
+        precision: Fraction of the generated samples inside at least one real ball.
+        recall: Fraction of the real samples inside at least one generated ball.
+        density: Real balls that a generated sample is inside of, mean, divided by k.
+        coverage: Fraction of the real balls that hold at least one generated sample.
+    """
+
+    precision: Tensor
+    recall: Tensor
+    density: Tensor
+    coverage: Tensor
+
+
+def precision_recall(
+    real_features: Tensor, fake_features: Tensor, *, k: int = 5, chunk_size: int = 1024
+) -> PrecisionRecallResult:
+    r"""How far real and generated features lie inside balls around each other.
+
+    The ball of a sample reaches to the k-th nearest other sample of its own set, boundary excluded:
+
+    .. math:: r_i = d(x_i, \mathrm{NN}_k(x_i)), \qquad \text{density} = \tfrac{1}{k N'} \sum_{i,j} 1[d(x_i, y_j) < r_i]
+
+    Of one distribution on both sides, density is 1 in expectation, and coverage 1 - 2^-k for large N = N'. Precision
+    and recall depend on N more, and an outlier's ball is large; only values at equal N, N' and k compare.
+
+    Distances come from a matrix product in float64: exact for integers, and of other features to 1e-8 of their length.
+    With N = N' = 10,000 and F = 128, ten seconds on one core.
+
+    Args:
+        real_features: Shape (N, F), any real type.
+        fake_features: Shape (N', F).
+        k: Which neighbor sets the radius. With more than k equal samples in a set their radius is 0, and nothing is
+            inside. Features that are not finite are inside of nothing.
+        chunk_size: Rows of distances held at a time: 8 * chunk_size * max(N, N') bytes.
+
+    Returns:
+        Precision, recall, density and coverage. No gradient.
+
+    Raises:
+        ValueError: If the shapes do not fit together, k or chunk_size is below 1, or a side has no more than k samples.
+    """
+    check_at_least("k", k, 1)
+    check_at_least("chunk_size", chunk_size, 1)
+    for name, features in (("real_features", real_features), ("fake_features", fake_features)):
+        if features.ndim != 2:
+            raise ValueError(f"{name}: expected shape (N, F), got {tuple(features.shape)}")
+        check_at_least(f"number of {name}", len(features), k + 1, f"the radius needs {k} others")
+    if real_features.shape[1] != fake_features.shape[1]:
+        raise ValueError(
+            f"fake_features: expected {real_features.shape[1]} a row as in real_features, got {fake_features.shape[1]}"
+        )
+    real, fake = real_features.detach().double(), fake_features.detach().double()
+    real_radii, fake_radii = _radii(real, k, chunk_size), _radii(fake, k, chunk_size)
+    balls = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
+    recalled, covered = [], []
+    for part, radii in zip(real.split(chunk_size), real_radii.split(chunk_size), strict=True):
+        distances = _distances(part, fake)
+        inside = distances < radii[:, None]
+        balls += inside.sum(0)
+        covered.append(inside.any(1))
+        recalled.append((distances < fake_radii).any(1))
+    return PrecisionRecallResult(
+        precision=(balls > 0).double().mean(),
+        recall=torch.cat(recalled).double().mean(),
+        density=balls.double().mean() / k,
+        coverage=torch.cat(covered).double().mean(),
+    )
+
+
+def _radii(features: Tensor, k: int, chunk_size: int) -> Tensor:
+    """Distance of each sample to its k-th nearest other one, shape (N,)."""
+    # k + 1, because the nearest of all is the sample itself.
+    nearest = [_distances(part, features).topk(k + 1, largest=False).values for part in features.split(chunk_size)]
+    return torch.cat(nearest)[:, -1]
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    # One mode for all shapes, or distances that are equal would not be. The other one takes 8 times as long.
+    return torch.cdist(a, b, compute_mode="use_mm_for_euclid_dist")
+
+
+class PrecisionRecall(Metric):
+    """Precision, recall, density and coverage of features that arrive in batches, on one process or several.
+
+    Holds all features in float64, gathered on every process. Call ``update`` rather than the metric itself: one batch
+    is one side only.
+
+    Args:
+        num_features: F, the length of a feature vector.
+        k: Which neighbor sets the radius.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    real_features: list[Tensor]
+    fake_features: list[Tensor]
+
+    def __init__(self, num_features: int, *, k: int = 5) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.k = k
+        self.add_state("real_features", [], dist_reduce_fx="cat")
+        self.add_state("fake_features", [], dist_reduce_fx="cat")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the empty vector that a process without samples contributes; it must be that of the others'."""
+        return torch.float64
+
+    def update(self, features: Tensor, real: bool) -> None:
+        """Add samples of one side.
+
+        Args:
+            features: Shape (N, F).
+            real: Whether they come from data (True) or from the generator (False).
+
+        Raises:
+            ValueError: If the shape is not (N, F).
+        """
+        if features.ndim != 2 or features.shape[1] != self.num_features:
+            raise ValueError(f"features: expected shape (N, {self.num_features}), got {tuple(features.shape)}")
+        # Flat, since a process without samples contributes a vector.
+        side = self.real_features if real else self.fake_features
+        side.append(features.detach().double().flatten())
+
+    def compute(self) -> PrecisionRecallResult:
+        """Precision, recall, density and coverage.
+
+        Raises:
+            ValueError: If a side has no more than k samples.
+        """
+        return precision_recall(self._rows(self.real_features), self._rows(self.fake_features), k=self.k)
+
+    def _rows(self, features: list[Tensor] | Tensor) -> Tensor:
+        # dim_zero_cat refuses an empty list, where the message should be that of the samples missing.
+        flat = dim_zero_cat(features) if len(features) else torch.zeros(0, dtype=torch.float64, device=self.device)
+        return flat.view(-1, self.num_features)
