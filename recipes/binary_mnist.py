@@ -23,7 +23,15 @@ from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator, with_real
 from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
-from discrete_gan.models import ConvDiscriminator, ConvGenerator, Generator, HubModel, MLPDiscriminator, MLPGenerator
+from discrete_gan.models import (
+    ConvDiscriminator,
+    ConvGenerator,
+    Generator,
+    HubModel,
+    MLPDiscriminator,
+    MLPGenerator,
+    labeled,
+)
 from discrete_gan.report import Binarize, ImageReport
 from discrete_gan.training import ImageOptions, Precision, Run, check_options, diagnostics, seeded, try_estimator
 
@@ -47,6 +55,8 @@ class Args(ImageOptions):
     NAME:KEY=VALUE,KEY=VALUE (say boundary-seeking:num_samples=10), or your own as FILE.py:FUNCTION."""
     divergence: Literal["gan", "jsd", "kl", "reverse_kl", "hellinger", "pearson", "neyman", "donsker-varadhan"] = "gan"
     """What trains the discriminator."""
+    conditional: bool = False
+    """Labels into both networks: samples of the class that is asked for."""
     model: Literal["mlp", "conv"] = "mlp"
     """Kind of both networks."""
     steps: int = 16000
@@ -77,25 +87,38 @@ class Args(ImageOptions):
     """Samples to score at the end."""
 
 
-def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, HubModel]:
-    """Generator and discriminator."""
+def build(args: Args, image_shape: tuple[int, int, int], num_classes: int = 0) -> tuple[Generator, HubModel]:
+    """Generator and discriminator, conditional with classes."""
     if args.model == "conv":
         return (
-            ConvGenerator(args.latent_dim, image_shape, width=args.channels, hidden=args.generator_width),
+            ConvGenerator(
+                args.latent_dim,
+                image_shape,
+                width=args.channels,
+                hidden=args.generator_width,
+                num_classes=num_classes,
+            ),
             ConvDiscriminator(
                 image_shape,
                 width=args.channels,
                 hidden=args.discriminator_width,
                 spectral_normalization=args.spectral_norm,
+                num_classes=num_classes,
             ),
         )
     num_positions = image_shape[0] * image_shape[1] * image_shape[2]
     return (
-        MLPGenerator(args.latent_dim, num_positions, hidden=(args.generator_width, args.generator_width)),
+        MLPGenerator(
+            args.latent_dim,
+            num_positions,
+            hidden=(args.generator_width, args.generator_width),
+            num_classes=num_classes,
+        ),
         MLPDiscriminator(
             num_positions,
             hidden=(args.discriminator_width, args.discriminator_width // 2),
             spectral_normalization=args.spectral_norm,
+            num_classes=num_classes,
         ),
     )
 
@@ -120,16 +143,18 @@ def main(args: Args) -> None:
         estimator = parse_estimator(args.estimator)
     size = {"image_size": args.image_size, "crop": args.crop, "corrupt": args.corrupt}
     data = load_images(args.data, seed=args.seed, **size)
-    labeled = load_images(args.classifier_data, **size) if args.classifier_data else data
-    if args.classifier_data and labeled.train_labels is None:
+    scored = load_images(args.classifier_data, **size) if args.classifier_data else data
+    if args.classifier_data and scored.train_labels is None:
         raise InputError(f"--classifier-data {args.classifier_data}: it has no labels, expected labeled images")
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
-    report = ImageReport(data, args.binarize, labeled=labeled, device=run.device)
+    num_classes = data.classes_for("--conditional") if args.conditional else 0
+    report = ImageReport(data, args.binarize, labeled=scored, device=run.device)
 
     images = data.train_images.to(run.device)
+    classes = data.train_labels.to(run.device) if args.conditional and data.train_labels is not None else None
     try:
-        generator, discriminator = build(args, data.image_shape)
+        generator, discriminator = build(args, data.image_shape, num_classes)
     except ValueError as error:
         raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
     generator.to(run.device)
@@ -137,11 +162,14 @@ def main(args: Args) -> None:
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
-        probe_real = binarize(images[batches.indices(0, device=run.device)], args.binarize, data.maximum)
+        chosen = batches.indices(0, device=run.device)
+        probe_real = binarize(images[chosen], args.binarize, data.maximum)
+        probe_labels = None if classes is None else classes[chosen]
     # An estimator that takes real samples gets them here; any other one stays as it is.
     probed = with_real(estimator, probe_real)
     # An estimator may have parameters of its own, which descend their own criterion beside the generator.
-    state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
+    networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
+    state = try_estimator(run, args.estimator, probed, *networks, probe_z)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
@@ -161,19 +189,23 @@ def main(args: Args) -> None:
     )
 
     for step in run.steps():
-        real = binarize(images[batches.indices(step, device=run.device)], args.binarize, data.maximum)
+        chosen = batches.indices(step, device=run.device)
+        real = binarize(images[chosen], args.binarize, data.maximum)
+        # Without labels these are the networks themselves; with them, those of this batch's classes.
+        labels = None if classes is None else classes[chosen]
+        g, d = labeled(generator, labels), labeled(discriminator, labels)
         with torch.no_grad(), run.autocast():
-            fake = generator(generator.latents(args.batch_size)).sample()
+            fake = g(generator.latents(args.batch_size)).sample()
         # In full precision: the penalty differentiates twice, and so small a batch gains nothing from bfloat16.
         real.requires_grad_()
-        raw_real, raw_fake = discriminator(real), discriminator(fake)
+        raw_real, raw_fake = d(real), d(fake)
         penalty = gradient_penalty(raw_real, real).mean()
         d_loss = divergence.discriminator_loss(raw_real, raw_fake)
         run.minimize("discriminator", d_loss + args.r1 * penalty, d_adam)
 
         z = generator.latents(args.batch_size)
         with run.autocast():
-            g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
+            g_loss = with_real(estimator, real)(g, d, z).mean()
         run.minimize("generator", g_loss, g_adam)
         average.update_parameters(generator)
         for schedule in schedules:
@@ -183,9 +215,10 @@ def main(args: Args) -> None:
         if run.probing:
             options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
             with run.autocast():
-                run.log(**probe(probed, generator, discriminator, probe_z, **options))
+                networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
+                run.log(**probe(probed, *networks, probe_z, **options))
         if run.logging:
-            run.log(**diagnostics(generator, discriminator, real, z))
+            run.log(**diagnostics(g, d, real, z))
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), average.module)
 

@@ -25,7 +25,7 @@ from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator, with_real
 from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
-from discrete_gan.models import ConvDiscriminator, PaletteGenerator
+from discrete_gan.models import ConvDiscriminator, PaletteGenerator, labeled
 from discrete_gan.report import ImageReport
 from discrete_gan.training import ImageOptions, Precision, Run, check_options, diagnostics, seeded, try_estimator
 
@@ -45,6 +45,8 @@ class Args(ImageOptions):
     estimator: str = "boundary-seeking:num_samples=10"
     """boundary-seeking, reinforce, gumbel-softmax or another one of docs/estimators.md that takes categories, with
     options as NAME:KEY=VALUE,KEY=VALUE (say reinforce:num_samples=5), or your own as FILE.py:FUNCTION."""
+    conditional: bool = False
+    """Labels into both networks: samples of the class that is asked for."""
     steps: int = 3000
     """Updates of discriminator and generator."""
     batch_size: int = 64
@@ -93,27 +95,39 @@ def main(args: Args) -> None:
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(indices), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
 
+    num_classes = data.classes_for("--conditional") if args.conditional else 0
     indices = indices.to(run.device)
+    classes = data.train_labels.to(run.device) if args.conditional and data.train_labels is not None else None
     _, height, width = data.image_shape
     try:
         generator = PaletteGenerator(
-            palette.tolist(), args.latent_dim, data.image_shape, width=args.channels, hidden=args.hidden
+            palette.tolist(),
+            args.latent_dim,
+            data.image_shape,
+            width=args.channels,
+            hidden=args.hidden,
+            num_classes=num_classes,
         )
     except ValueError as error:
         raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
-    discriminator = ConvDiscriminator((1, height, width), args.colors, width=args.channels, hidden=args.hidden)
+    discriminator = ConvDiscriminator(
+        (1, height, width), args.colors, width=args.channels, hidden=args.hidden, num_classes=num_classes
+    )
     report = ImageReport(data, "grey", labeled=data, device=run.device)
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
 
-    def real_batch(step: int) -> Tensor:
-        return one_hot(indices[batches.indices(step, device=run.device)].long(), args.colors).float()
+    def real_batch(step: int) -> tuple[Tensor, Tensor | None]:
+        chosen = batches.indices(step, device=run.device)
+        return one_hot(indices[chosen].long(), args.colors).float(), None if classes is None else classes[chosen]
 
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
-    probed = with_real(estimator, real_batch(0))
-    state = try_estimator(run, args.estimator, probed, generator, discriminator, probe_z)
+    probe_real, probe_labels = real_batch(0)
+    probed = with_real(estimator, probe_real)
+    networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
+    state = try_estimator(run, args.estimator, probed, *networks, probe_z)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
@@ -132,17 +146,20 @@ def main(args: Args) -> None:
     )
 
     for step in run.steps():
-        real = real_batch(step).requires_grad_()
+        real, labels = real_batch(step)
+        real.requires_grad_()
+        # Without labels these are the networks themselves; with them, those of this batch's classes.
+        g, d = labeled(generator, labels), labeled(discriminator, labels)
         with torch.no_grad(), run.autocast():
-            fake = generator(generator.latents(args.batch_size)).sample()
-        raw_real, raw_fake = discriminator(real), discriminator(fake)
+            fake = g(generator.latents(args.batch_size)).sample()
+        raw_real, raw_fake = d(real), d(fake)
         penalty = gradient_penalty(raw_real, real).mean()
         d_loss = GAN.discriminator_loss(raw_real, raw_fake)
         run.minimize("discriminator", d_loss + args.r1 * penalty, d_adam)
 
         z = generator.latents(args.batch_size)
         with run.autocast():
-            g_loss = with_real(estimator, real)(generator, discriminator, z).mean()
+            g_loss = with_real(estimator, real)(g, d, z).mean()
         run.minimize("generator", g_loss, g_adam)
         average.update_parameters(generator)
         for schedule in schedules:
@@ -152,9 +169,10 @@ def main(args: Args) -> None:
         if run.probing:
             options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
             with run.autocast():
-                run.log(**probe(probed, generator, discriminator, probe_z, **options))
+                networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
+                run.log(**probe(probed, *networks, probe_z, **options))
         if run.logging:
-            run.log(**diagnostics(generator, discriminator, real, z))
+            run.log(**diagnostics(g, d, real, z))
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), average.module)
 

@@ -157,7 +157,7 @@ def main(args: Args) -> None:
             report.samples(run.directory.sample_path(run.step, ".txt"), average.module)
 
     if run.rank == 0:
-        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
+        results = report.final(run.directory.path, average.module, num_samples=args.num_scored or report.num_samples)
         run.finish({"seconds": run.seconds, **results})
 
 

@@ -17,6 +17,7 @@ from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.data import Vocabulary
 from discrete_gan.errors import InputError
 from discrete_gan.report import as_lines, generate_pixels, generate_text, save_grid
+from discrete_gan.training import num_classes_of
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.launch import find_device
 
@@ -39,6 +40,8 @@ class SampleArgs:
     """Text only: divides the logits; below 1 safer and less diverse."""
     prompt: str | None = None
     """Text only: what every sample begins with."""
+    label: int | None = None
+    """Conditional images only: class of all samples, from 0; if not given, the classes take turns."""
     device: str = "cpu"
     """Where to draw: cpu, cuda, mps, or auto for the best there is."""
 
@@ -71,7 +74,11 @@ def _images(args: SampleArgs, directory: RunDirectory) -> None:
         raise InputError(f"--out {args.out}: expected a file name ending in .png or .npy")
     image_shape = tuple(directory.read_config()["data"]["image_shape"])
     generator = load_generator(directory).to(find_device(args.device))
-    samples = generate_pixels(generator, args.num, seed=args.seed)
+    num_classes = num_classes_of(generator)
+    if args.label is not None and not 0 <= args.label < num_classes:
+        expected = f"from 0 to {num_classes - 1}" if num_classes else "a run of conditional images"
+        raise InputError(f"--label {args.label}: expected {expected}")
+    samples = generate_pixels(generator, args.num, seed=args.seed, label=args.label)
     maximum = 255 if hasattr(generator, "pixel_range") or hasattr(generator, "palette") else 1
     _write(args.out, samples, image_shape, maximum)
     print(f"{args.out}: {args.num} samples of {args.run}")
@@ -81,6 +88,8 @@ def _text(args: SampleArgs, directory: RunDirectory) -> None:
     if args.out is not None and args.out.suffix not in (".txt", ".jsonl"):
         raise InputError(f"--out {args.out}: expected a file name ending in .txt or .jsonl")
     temperature = 1.0 if args.temperature is None else args.temperature
+    if args.label is not None:
+        raise InputError(f"--label: expected a run of conditional images, {args.run} is one of text")
     if not 0 < temperature < math.inf:
         raise InputError(f"--temperature: expected a number above 0, got {temperature}")
     generator = load_generator(directory).to(find_device(args.device))

@@ -7,7 +7,18 @@ the loader that reads with them.
 from .batches import Batches
 from .image_data import ImageData
 from .images import binarize, load_images, to_range
+from .labeled import labeled_subset
 from .text import TextData, load_text
 from .vocabulary import Vocabulary
 
-__all__ = ["Batches", "ImageData", "TextData", "Vocabulary", "binarize", "load_images", "load_text", "to_range"]
+__all__ = [
+    "Batches",
+    "ImageData",
+    "TextData",
+    "Vocabulary",
+    "binarize",
+    "labeled_subset",
+    "load_images",
+    "load_text",
+    "to_range",
+]

@@ -41,6 +41,22 @@ class ImageData:
             return None
         return 1 + max(int(self.train_labels.max()), int(self.test_labels.max()))
 
+    def classes_for(self, purpose: str) -> int:
+        """Number of classes of data whose labels are needed.
+
+        Args:
+            purpose: The option or method that needs them, for the message.
+
+        Raises:
+            InputError: If there are no labels, or a class has no training image.
+        """
+        if self.num_classes is None or self.train_labels is None:
+            raise InputError(f"{purpose}: expected labeled images, {self.name} has no labels")
+        (lacking,) = (self.train_labels.bincount(minlength=self.num_classes) == 0).nonzero(as_tuple=True)
+        if len(lacking):
+            raise InputError(f"{purpose}: expected images of every class, {self.name} has none of class {lacking[0]}")
+        return self.num_classes
+
     def summary(self) -> dict[str, object]:
         """What a run's config.json says of its data."""
         sizes = {"num_train": len(self.train_images), "num_test": len(self.test_images)}

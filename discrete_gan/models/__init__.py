@@ -1,10 +1,13 @@
 """Generators and discriminators for binary, categorical and continuous data, and for sequences of tokens."""
 
+from discrete_gan.models.am_gan import AMGANDiscriminator, AMGANGenerator
 from discrete_gan.models.base import Generator, HubModel
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator, PaletteGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from discrete_gan.models.labels import ClassProjection, append_labels, labeled
 from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
+from discrete_gan.models.noisy_mlp import NoisyMLPClassifier
 from discrete_gan.models.rnn import RecurrentGenerator
 from discrete_gan.models.token_discriminators import (
     RecurrentDiscriminator,
@@ -15,6 +18,9 @@ from discrete_gan.models.token_discriminators import (
 )
 
 __all__ = [
+    "AMGANDiscriminator",
+    "AMGANGenerator",
+    "ClassProjection",
     "ConvDiscriminator",
     "ConvGenerator",
     "DCGANDiscriminator",
@@ -25,6 +31,7 @@ __all__ = [
     "MLPGenerator",
     "MLPImageGenerator",
     "MinibatchDiscrimination",
+    "NoisyMLPClassifier",
     "PaletteGenerator",
     "RecurrentDiscriminator",
     "RecurrentGenerator",
@@ -32,5 +39,7 @@ __all__ = [
     "TokenDiscriminator",
     "TransformerDiscriminator",
     "VirtualBatchNorm",
+    "append_labels",
+    "labeled",
     "token_discriminator",
 ]

@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.models.base import Generator, HubModel
+from discrete_gan.models.labels import ClassProjection, append_labels
 
 
 def _quarter(image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -32,6 +33,7 @@ class ConvGenerator(Generator):
         num_categories: K for categorical pixels, None for binary ones.
         width: Channels at half resolution; twice as many at quarter resolution. The paper has 64.
         hidden: Width of the first linear layer. The paper has 1024.
+        num_classes: Of the labels that a conditional generator takes; 0 for one without.
 
     Raises:
         ValueError: If the image cannot be halved twice.
@@ -44,14 +46,16 @@ class ConvGenerator(Generator):
         num_categories: int | None = None,
         width: int = 64,
         hidden: int = 1024,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         height, breadth = _quarter(image_shape)
         self.latent_dim = latent_dim
         self.num_categories = num_categories
+        self.num_classes = num_classes
         self.channels = image_shape[0]
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, hidden, bias=False),
+            nn.Linear(latent_dim + num_classes, hidden, bias=False),
             nn.BatchNorm1d(hidden),
             nn.ReLU(inplace=True),
             nn.Linear(hidden, 2 * width * height * breadth, bias=False),
@@ -64,9 +68,9 @@ class ConvGenerator(Generator):
             nn.ConvTranspose2d(width, self.channels * (num_categories or 1), 5, stride=2, padding=2, output_padding=1),
         )
 
-    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
-        """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
-        logits = self.layers(z)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> FactorizedBernoulli | FactorizedCategorical:
+        """Latents (B, latent_dim), and classes (B,) if any, to a distribution of batch (B,), event (D,) or (D, K)."""
+        logits = self.layers(append_labels(z, labels, self.num_classes))
         if self.num_categories is None:
             return FactorizedBernoulli(logits.flatten(1))
         logits = logits.unflatten(1, (self.channels, self.num_categories)).movedim(2, -1)
@@ -82,6 +86,7 @@ class PaletteGenerator(ConvGenerator):
         image_shape: (channels, height, width); height and width divisible by 4.
         width: Channels at half resolution; twice as many at quarter resolution. The paper has 64.
         hidden: Width of the first linear layer. The paper has 1024.
+        num_classes: Of the labels that a conditional generator takes; 0 for one without.
 
     Attributes:
         palette: Buffer of shape (K, C); ``data.palette.to_pixels`` draws samples with it.
@@ -99,11 +104,12 @@ class PaletteGenerator(ConvGenerator):
         image_shape: tuple[int, int, int] = (3, 32, 32),
         width: int = 64,
         hidden: int = 1024,
+        num_classes: int = 0,
     ) -> None:
         channels, height, breadth = image_shape
         if any(len(color) != channels for color in palette):
             raise ValueError(f"palette: expected {channels} numbers a color, got {[len(color) for color in palette]}")
-        super().__init__(latent_dim, (1, height, breadth), len(palette), width, hidden)
+        super().__init__(latent_dim, (1, height, breadth), len(palette), width, hidden, num_classes)
         self.register_buffer("palette", torch.tensor(palette, dtype=torch.float32), persistent=False)
 
 
@@ -118,6 +124,7 @@ class ConvDiscriminator(HubModel):
         width: Channels at half resolution; twice as many at quarter resolution. The paper has 64.
         hidden: Width of the linear layer. The paper has 1024.
         spectral_normalization: Divide every weight by its largest singular value.
+        num_classes: Of the labels that a conditional discriminator takes; 0 for one without.
 
     Raises:
         ValueError: If the image cannot be halved twice.
@@ -130,6 +137,7 @@ class ConvDiscriminator(HubModel):
         width: int = 64,
         hidden: int = 1024,
         spectral_normalization: bool = False,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         height, breadth = _quarter(image_shape)
@@ -146,6 +154,7 @@ class ConvDiscriminator(HubModel):
             nn.LeakyReLU(0.2, inplace=True),
         )
         self.output = normalize(nn.Linear(hidden, 1))
+        self.classes = ClassProjection(num_classes, hidden)
 
     def features(self, x: Tensor) -> Tensor:
         """Activations of the last hidden layer, shape (..., hidden), of samples (..., D) or (..., D, K)."""
@@ -158,8 +167,9 @@ class ConvDiscriminator(HubModel):
             images = x.reshape(-1, channels, height, breadth, self.num_categories).movedim(-1, 2).flatten(1, 2)
         return self.layers(images).unflatten(0, leading or (1,)) if leading else self.layers(images)[0]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw outputs in nats, shape (...), of samples (..., D) or (..., D, K), hard or relaxed."""
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Raw outputs in nats, shape (..., B), of samples (..., B, D) or (..., B, D, K), of classes (B,) if any."""
         features = self.features(x)
         with torch.autocast(x.device.type, enabled=False):  # weights are exponentials of this output
-            return self.output(features.to(next(self.output.parameters()).dtype)).squeeze(-1)
+            features = features.to(next(self.output.parameters()).dtype)
+            return self.output(features).squeeze(-1) + self.classes(features, labels)

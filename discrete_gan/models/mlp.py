@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical, PointMass
 from discrete_gan.models.base import Generator, HubModel, squashing
+from discrete_gan.models.labels import ClassProjection, append_labels
 
 
 class MLPGenerator(Generator):
@@ -19,6 +20,7 @@ class MLPGenerator(Generator):
         num_positions: D.
         num_categories: K for categorical positions, None for binary ones.
         hidden: Widths of the hidden layers.
+        num_classes: Of the labels that a conditional generator takes; 0 for one without.
     """
 
     def __init__(
@@ -27,15 +29,17 @@ class MLPGenerator(Generator):
         num_positions: int = 784,
         num_categories: int | None = None,
         hidden: Sequence[int] = (512, 512),
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.num_categories = num_categories
-        self.layers = _generator_layers([latent_dim, *hidden], num_positions * (num_categories or 1))
+        self.num_classes = num_classes
+        self.layers = _generator_layers([latent_dim + num_classes, *hidden], num_positions * (num_categories or 1))
 
-    def forward(self, z: Tensor) -> FactorizedBernoulli | FactorizedCategorical:
-        """Latents of shape (B, latent_dim) to a distribution of batch shape (B,), event (D,) or (D, K)."""
-        logits = self.layers(z)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> FactorizedBernoulli | FactorizedCategorical:
+        """Latents (B, latent_dim), and classes (B,) if any, to a distribution of batch (B,), event (D,) or (D, K)."""
+        logits = self.layers(append_labels(z, labels, self.num_classes))
         if self.num_categories is None:
             return FactorizedBernoulli(logits)
         return FactorizedCategorical(logits.unflatten(-1, (-1, self.num_categories)))
@@ -93,6 +97,7 @@ class MLPDiscriminator(HubModel):
         num_categories: K for one-hot positions, None for binary ones.
         hidden: Widths of the hidden layers.
         spectral_normalization: Divide every weight matrix by its largest singular value.
+        num_classes: Of the labels that a conditional discriminator takes; 0 for one without.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class MLPDiscriminator(HubModel):
         num_categories: int | None = None,
         hidden: Sequence[int] = (512, 256),
         spectral_normalization: bool = False,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         self.event_dim = 1 if num_categories is None else 2
@@ -111,13 +117,15 @@ class MLPDiscriminator(HubModel):
             layers += [normalize(nn.Linear(width_in, width_out)), nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*layers)
         self.output = normalize(nn.Linear(widths[-1], 1))
+        self.classes = ClassProjection(num_classes, widths[-1])
 
     def features(self, x: Tensor) -> Tensor:
         """Activations of the last hidden layer, shape (..., width), of samples (..., D) or (..., D, K)."""
         return self.layers(x.flatten(-self.event_dim) if self.event_dim == 2 else x)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw outputs in nats, shape (...), of samples (..., D) or (..., D, K), hard or relaxed."""
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Raw outputs in nats, shape (..., B), of samples (..., B, D) or (..., B, D, K), of classes (B,) if any."""
         features = self.features(x)
         with torch.autocast(x.device.type, enabled=False):  # weights are exponentials of this output
-            return self.output(features.to(next(self.output.parameters()).dtype)).squeeze(-1)
+            features = features.to(next(self.output.parameters()).dtype)
+            return self.output(features).squeeze(-1) + self.classes(features, labels)

@@ -11,12 +11,10 @@ from discrete_gan.data.palette import to_pixels
 from discrete_gan.errors import InputError
 from discrete_gan.metrics import ImageScorer, load_or_train_classifier
 from discrete_gan.report.grid import save_comparison, save_grid
-from discrete_gan.training import generate, seeded
+from discrete_gan.training import generate, num_classes_of, seeded
 
 Binarize = Literal["threshold", "stochastic", "none"]
 Pixels = Literal["threshold", "stochastic", "none", "grey"]
-
-_PANEL = 100  # images in each panel of the last picture
 
 
 def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:
@@ -24,13 +22,14 @@ def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:
     return images / maximum if pixels == "grey" else binarize(images, pixels, maximum)
 
 
-def generate_pixels(generator: nn.Module, num: int, *, seed: int = 0) -> Tensor:
+def generate_pixels(generator: nn.Module, num: int, *, seed: int = 0, label: int | None = None) -> Tensor:
     """Samples as pixels in [0, 1]: as they are, or from the generator's ``pixel_range``, or in its ``palette``.
 
     Args:
         generator: With a method ``latents(num)`` and a forward that returns a distribution.
         num: Number of samples.
         seed: Of latents and samples.
+        label: Class of all samples, of a conditional generator; if not given its classes take turns.
 
     Returns:
         Shape (num, D), on the generator's device. No gradient.
@@ -42,7 +41,7 @@ def generate_pixels(generator: nn.Module, num: int, *, seed: int = 0) -> Tensor:
         low, high = cast(tuple[float, float], getattr(generator, "pixel_range", (0, 1)))
         return (samples - low) / (high - low)
 
-    return generate(generator, num, seed=seed, convert=pixels)
+    return generate(generator, num, seed=seed, label=label, convert=pixels)
 
 
 class ImageReport:
@@ -65,6 +64,7 @@ class ImageReport:
         with seeded("report", "binarization"):
             train = prepared(data.train_images.to(device), pixels, data.maximum)
             self.test = prepared(data.test_images.to(device), pixels, data.maximum)
+        self._test_labels = data.test_labels
         self.scorer: ImageScorer | None = None
         if labeled is None or labeled.train_labels is None or labeled.test_labels is None:
             return
@@ -89,8 +89,9 @@ class ImageReport:
         self.scorer = ImageScorer(trained.classifier, train, self.test, accuracy=trained.accuracy)
 
     def grid(self, path: Path, generator: nn.Module) -> None:
-        """Write a grid of 64 samples; the same latents at every call."""
-        save_grid(path, generate_pixels(generator, 64), self.image_shape)
+        """Write a grid of 64 samples, or of 8 a class in columns; the same latents at every call."""
+        columns = num_classes_of(generator) or 8
+        save_grid(path, generate_pixels(generator, 8 * columns), self.image_shape, columns=columns)
 
     def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
         """Score samples, write ``folder/samples.png`` beside real images, and print where and what.
@@ -103,19 +104,30 @@ class ImageReport:
         Returns:
             The scores for results.json, empty without a labeled data set.
         """
-        samples = generate_pixels(generator, num_samples if self.scorer else _PANEL)
-        scores = self.scorer(samples) if self.scorer else None
+        num_classes = num_classes_of(generator)
+        columns = num_classes or 10
+        shown = 10 * columns
+        samples = generate_pixels(generator, num_samples if self.scorer else shown)
+        scores = self.scorer(samples, in_turn=bool(num_classes)) if self.scorer else None
         title = "samples as they come, none picked"
         if scores is not None:
             title += f"; Frechet distance {scores.frechet:.1f} (training images: {scores.frechet_floor:.1f})"
         panels = {
-            "generated": samples[:_PANEL],
-            "real (test)": self.test[:: max(1, len(self.test) // _PANEL)][:_PANEL],
+            "generated": samples[:shown],
+            "real (test)": self._real(shown, num_classes),
         }
-        save_comparison(folder / "samples.png", panels, self.image_shape, title=title)
+        save_comparison(folder / "samples.png", panels, self.image_shape, title=title, columns=columns)
         without = "no labels, so no Frechet distance: labels train its classifier (see --classifier-data, if any)"
         for line in scores.lines() if scores else [without]:
             print(line)
         print(f"picture           {folder / 'samples.png'}")
         print(f"run               {folder}")
         return scores.as_dict() if scores else {}
+
+    def _real(self, num: int, num_classes: int) -> Tensor:
+        """Test images for a picture, in columns of one class where there are classes."""
+        if not num_classes or self._test_labels is None:
+            return self.test[:: max(1, len(self.test) // num)][:num]
+        of_class = [(self._test_labels == label).nonzero()[:, 0] for label in range(num_classes)]
+        rows = min(num // num_classes, *map(len, of_class))
+        return self.test[torch.stack([indices[:rows] for indices in of_class], dim=1).flatten()]

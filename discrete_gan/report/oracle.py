@@ -27,7 +27,10 @@ class OracleReport:
     Attributes:
         axes: Scores of a picture of diversity and quality, both the less the better.
         shown: Scores of a table.
+        num_samples: How many samples to score if nobody says, as published.
     """
+
+    num_samples = 10_000
 
     def __init__(self, oracle: nn.Module, *, train: Tensor, held_out: Tensor) -> None:
         self.oracle, self.train, self.held_out = oracle, train, held_out

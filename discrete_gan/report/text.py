@@ -101,12 +101,14 @@ class TextReport:
     Attributes:
         axes: Scores of a picture of diversity and quality.
         shown: Scores of a table.
+        num_samples: How many samples to score if nobody says: fewer than there are equations, else 10,000.
     """
 
     def __init__(self, data: TextData) -> None:
         self.data = data
         self.held_out = data.held_out
         self.are_equations = data.name == "equations"
+        self.num_samples = 2000 if self.are_equations else 10_000
         if self.are_equations:
             self.axes = Axis("distinct", "distinct true equations a sample"), Axis("valid", "true equations a sample")
             self.shown = ("valid", "distinct", "new", "nll_token")

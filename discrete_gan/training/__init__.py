@@ -12,7 +12,7 @@ from discrete_gan.training.options import (
     check_sequence_options,
 )
 from discrete_gan.training.run import Run
-from discrete_gan.training.sampling import generate
+from discrete_gan.training.sampling import evaluating, generate, num_classes_of
 from discrete_gan.training.seeds import derive_seed, seeded
 from discrete_gan.training.trial import try_estimator
 
@@ -28,7 +28,9 @@ __all__ = [
     "check_sequence_options",
     "derive_seed",
     "diagnostics",
+    "evaluating",
     "generate",
+    "num_classes_of",
     "seeded",
     "try_estimator",
 ]

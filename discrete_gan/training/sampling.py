@@ -23,11 +23,17 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(was_training)
 
 
+def num_classes_of(generator: nn.Module) -> int:
+    """K of a conditional generator, 0 of any other."""
+    return cast(int, getattr(generator, "num_classes", 0))
+
+
 def generate(
     generator: nn.Module,
     num: int,
     *,
     seed: int = 0,
+    label: int | None = None,
     batch_size: int = 1000,
     convert: Callable[[Tensor], Tensor] = lambda samples: samples,
     **options: Any,
@@ -37,9 +43,11 @@ def generate(
     Neither the caller's random state nor the generator's mode is changed.
 
     Args:
-        generator: With a method ``latents(num)`` and a forward that returns a distribution.
+        generator: With a method ``latents(num)`` and a forward that returns a distribution. One with ``num_classes``
+            gives the classes in turn, sample n of class n mod K, unless a label is asked for.
         num: Number of samples.
         seed: Of latents and samples.
+        label: Class of all samples, of a conditional generator.
         batch_size: Samples drawn at a time. Part of the random stream: another size gives other samples.
         convert: Applied to each batch, where what becomes of the samples is smaller than they are.
         options: Passed on to the distribution's ``sample``, such as ``temperature``.
@@ -48,6 +56,15 @@ def generate(
         Shape (num, *event), or what ``convert`` makes of it, on the generator's device. No gradient.
     """
     latents = cast(Callable[[int], Tensor], generator.latents)
+    num_classes = num_classes_of(generator)
+
+    def distribution(start: int, size: int) -> Any:
+        z = latents(size)
+        if not num_classes:
+            return generator(z)
+        in_turn = torch.arange(start, start + size, device=z.device) % num_classes
+        return generator(z, in_turn if label is None else torch.full_like(in_turn, label))
+
     with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
-        sizes = [min(batch_size, num - start) for start in range(0, num, batch_size)]
-        return torch.cat([convert(generator(latents(size)).sample(**options)) for size in sizes])
+        sizes = [(start, min(batch_size, num - start)) for start in range(0, num, batch_size)]
+        return torch.cat([convert(distribution(start, size).sample(**options)) for start, size in sizes])

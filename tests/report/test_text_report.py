@@ -328,11 +328,12 @@ def test_point_of_equations(equations: TextData) -> None:
 def test_real_equations_and_what_is_shown(equations: TextData) -> None:
     report = TextReport(equations)
     real = report.real(40)
-    assert (real["valid"], real["distinct"]) == (1, 1)
+    assert (real["valid"], real["distinct"]) == (1, 1) and "new" not in real
     scorer = TextScorer(equations.train_lines, equations.held_out_lines, unit="char")
     expected = scorer(equations.train_lines[:40]).real
     assert {name: real[name] for name in expected} == pytest.approx(expected, rel=EXACT)
     assert [axis.name for axis in report.axes] == ["distinct", "valid"]
+    assert report.num_samples == 2000  # fewer than there are, so that all could be different
     assert report.shown == ("valid", "distinct", "new", "nll_token")
     fingerprint = equations.fingerprint()
     assert report.protocol(40) == f"n:40|train:3000|split:{fingerprint}"
@@ -366,6 +367,7 @@ def test_scores_of_words(words: TextData) -> None:
     assert report.protocol(1000).startswith("n:1000|refs:12|")  # more than there are training lines
     assert report.protocol(20).startswith("n:20|refs:12|") and words.fingerprint() in report.protocol(20)
     assert report.quick(generator).keys() == {"nll_token", "nll_sequence"}
+    assert report.num_samples == 10_000
     assert [axis.name for axis in report.axes] == ["self_bleu5", "bleu5"]
     assert {*report.shown} <= found.keys() and len(report.shown) == 10
 

@@ -1,0 +1,35 @@
+"""A few labeled items of each class, for semi-supervised learning."""
+
+import torch
+from torch import Tensor
+
+from discrete_gan.errors import InputError
+
+
+def labeled_subset(labels: Tensor, per_class: int, num_classes: int, *, seed: int) -> Tensor:
+    """Equally many items of each class, drawn without replacement.
+
+    Args:
+        labels: Classes, int64, shape (N,).
+        per_class: Items of each class.
+        num_classes: K.
+        seed: The same one chooses the same items, whatever was drawn before.
+
+    Returns:
+        Indices, int64, shape (K, per_class), a class a row, ascending; on the CPU.
+
+    Raises:
+        InputError: If a class has not as many.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    shuffled = labels.cpu()[order]
+    rows = []
+    for label in range(num_classes):
+        of_class = order[shuffled == label]
+        if len(of_class) < per_class:
+            raise InputError(
+                f"--labels-per-class {per_class}: expected at most as many as there are of each class, "
+                f"class {label} has {len(of_class)}"
+            )
+        rows.append(of_class[:per_class].sort().values)
+    return torch.stack(rows)

@@ -1,0 +1,122 @@
+"""The pair of networks of the paper on AM-GAN, for images of 28, 32 or 64 pixels.
+
+Reference:
+    Activation Maximization Generative Adversarial Nets (Zhou et al., 2018), appendix F,
+    https://arxiv.org/abs/1703.02000
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from discrete_gan.distributions import PointMass
+from discrete_gan.models.base import Generator, HubModel, halvings, squashing
+from discrete_gan.models.labels import append_labels
+
+_SLOPE = 0.2  # of leaky ReLU; not in the paper
+
+
+class AMGANGenerator(Generator):
+    """x(z): a linear layer and transposed 3x3 convolutions, weight norm, batch norm and leaky ReLU.
+
+    Args:
+        latent_dim: Size of z, standard normal.
+        image_shape: (channels, height, width); sides that can be halved twice.
+        width: Channels at full resolution, doubled at every halving. The paper has 96.
+        num_classes: Of the labels that stand behind z, one-hot; 0 for a generator without.
+        pixel_range: (-1, 1), by tanh, or (0, 1), by a sigmoid.
+
+    Raises:
+        ValueError: If the sides cannot be halved twice or the pixel range is another one.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        width: int = 96,
+        num_classes: int = 0,
+        pixel_range: tuple[float, float] = (-1, 1),
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        self.pixel_range = tuple(pixel_range)
+        count = halvings(image_shape)
+        channels, height, breadth = image_shape
+        height, breadth = height >> count, breadth >> count
+        coarsest = width << count
+        layers: list[nn.Module] = [
+            weight_norm(nn.Linear(latent_dim + num_classes, coarsest * height * breadth)),
+            nn.Unflatten(1, (coarsest, height, breadth)),
+        ]
+        for level in range(count, 0, -1):
+            finer = nn.ConvTranspose2d(width << level, width << (level - 1), 3, 2, padding=1, output_padding=1)
+            layers += [nn.BatchNorm2d(width << level), nn.LeakyReLU(_SLOPE, inplace=True), weight_norm(finer, dim=1)]
+        last = weight_norm(nn.ConvTranspose2d(width, channels, 3, padding=1), dim=1)
+        layers += [nn.BatchNorm2d(width), nn.LeakyReLU(_SLOPE, inplace=True), last]
+        self.layers = nn.Sequential(*layers, squashing(pixel_range), nn.Flatten())
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> PointMass:
+        """Latents (B, latent_dim), and classes (B,) if any, to images as points, batch (B,), event (D,)."""
+        return PointMass(self.layers(append_labels(z, labels, self.num_classes)))
+
+
+class AMGANDiscriminator(HubModel):
+    """Logits of an image: noise, 3x3 convolutions with weight norm, batch norm, leaky ReLU and dropout, and a mean.
+
+    Batch norm makes the logits of an image depend on the others of its batch; real and generated ones are never mixed
+    in one.
+
+    Args:
+        image_shape: (channels, height, width); sides that can be halved twice.
+        num_outputs: Logits of an image: K + 1, or 1 for a discriminator of real against generated alone.
+        width: Channels at full resolution, doubled at every halving. The paper has 64.
+        extra_layer: One more convolution at the coarsest resolution, as the paper has with predefined labels.
+        noise: Standard deviation of the normal noise on the image.
+        dropout: Behind every convolution, and on the mean.
+
+    Raises:
+        ValueError: If the sides cannot be halved twice.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (3, 32, 32),
+        num_outputs: int = 11,
+        width: int = 64,
+        extra_layer: bool = False,
+        noise: float = 0.1,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        self.noise = noise
+        count = halvings(image_shape)
+        widths = [image_shape[0], *(width << level for level in range(count + 1))]
+        strides = [1, *[2] * count]
+        if extra_layer:
+            widths.append(widths[-1])
+            strides.append(1)
+        layers: list[nn.Module] = []
+        for width_in, width_out, stride in zip(widths, widths[1:], strides, strict=False):
+            layers += [
+                weight_norm(nn.Conv2d(width_in, width_out, 3, stride, padding=1)),
+                nn.BatchNorm2d(width_out),
+                nn.LeakyReLU(_SLOPE, inplace=True),
+                nn.Dropout(dropout),
+            ]
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
+        self.output = weight_norm(nn.Linear(widths[-1], num_outputs))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Activations before the last layer, shape (..., F), of images (..., D)."""
+        x = x + self.noise * torch.randn_like(x) if self.training else x
+        features = self.layers(x.reshape(-1, *self.image_shape))
+        return features.unflatten(0, x.shape[:-1]) if x.dim() > 1 else features[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, shape (..., num_outputs), of images (..., D)."""
+        features = self.features(x)
+        with torch.autocast(x.device.type, enabled=False):  # losses are exponentials of these logits
+            return self.output(features.to(next(self.output.parameters()).dtype))
