@@ -6,6 +6,8 @@ Grids::
     small-batches  five real and five generated images an update, with both
     continuous     the squared log-ratio, the non-saturating loss and Softmax GAN on grey MNIST
     quantized      the reweighted GAN on 16 grey levels
+    classes        losses with class labels, dynamic and predefined labeling, on MNIST
+    classes-fashion  the same on Fashion-MNIST
 
 One command a cell, as ``python benchmarks/image_grids.py stress --jobs 2``. Runs that are finished already are not run
 again, so an interrupted grid goes on where it stopped, and a run that fails is counted and the others go on. A run has
@@ -42,7 +44,18 @@ class Grid(NamedTuple):
 
 _SMALL = ["--data", str(DATA / "fashion_mnist"), "--width", "16"]
 _GAN_AND_SOFTMAX = {"gan": ["--loss", "gan"], "softmax": ["--loss", "softmax"]}
+_LOSSES = ("gan", "gan-star", "ac-gan", "ac-gan-star", "ac-gan-star-plus", "label-gan", "am-gan")
+
+
+def _classes(data: str) -> Grid:
+    """Table 1 of the AM-GAN paper in miniature."""
+    rows = {loss: ["--data", str(DATA / data), "--loss", loss] for loss in _LOSSES}
+    return Grid("am_gan", rows, {labeling: ["--labeling", labeling] for labeling in ("dynamic", "predefined")})
+
+
 GRIDS = {
+    "classes": _classes("mnist"),
+    "classes-fashion": _classes("fashion_mnist"),
     "stress": Grid(
         "softmax_gan",
         {  # 4,800 updates of both networks together
@@ -80,21 +93,25 @@ def train(recipe: str, folder: Path, options: list[str]) -> None:
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation."""
+    """Mean and sample standard deviation; empty without values."""
+    if not values:
+        return ""
     deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
     return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
 def print_table(grid: Grid, cells: dict[tuple[str, str, int], Path], seeds: int) -> None:
     """One line a cell, in Markdown."""
-    print("| setting | loss | Frechet distance | times the floor | classes above 2 % | collapsed | seconds | failed |")
-    print("|---|---|---|---|---|---|---|---|")
+    scores = {"inception_score": "Inception Score", "am_score": "AM Score", "ms_ssim": "MS-SSIM"}
+    names = ["Frechet distance", "times the floor", *scores.values(), "classes above 2 %", "collapsed", "seconds"]
+    print("| setting | variant | " + " | ".join([*names, "failed"]) + " |")
+    print("|---" * (len(names) + 3) + "|")
     for row in grid.rows:
         for column in grid.columns:
             files = [cells[row, column, seed] / "results.json" for seed in range(seeds)]
             runs = [json.loads(file.read_text()) for file in files if file.exists()]
             if not runs:
-                print(f"| {row} | {column} | | | | | | {seeds} |")
+                print(f"| {row} | {column} |{' |' * len(names)} {seeds} |")
                 continue
             covered = [sum(part > _COVERED_ABOVE for part in run["class_fractions"]) for run in runs]
             line = [
@@ -102,6 +119,7 @@ def print_table(grid: Grid, cells: dict[tuple[str, str, int], Path], seeds: int)
                 column,
                 spread([run["frechet"] for run in runs]),
                 spread([run["frechet"] / run["frechet_floor"] for run in runs], digits=0),
+                *(spread([run[name] for run in runs if run.get(name) is not None], digits=2) for name in scores),
                 " ".join(map(str, covered)),
                 f"{sum(count < _COLLAPSED_BELOW for count in covered)} of {len(runs)}",
                 f"{statistics.mean(run['seconds'] for run in runs):.0f}",
