@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
 from discrete_gan.data import Batches, load_images, to_range
-from discrete_gan.errors import InputError
 from discrete_gan.losses import ac_gan, am_gan, gan, label_gan
 from discrete_gan.losses.class_labels import dynamic_labels
 from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, labeled
@@ -34,7 +33,7 @@ class Args(ImageOptions):
 
     data: str = "mnist"
     """Labeled images: a folder with one of pictures a class (any sizes with --image-size), one of MNIST-style idx
-    files, a .npz file, hub:NAME, or digits with --image-size 16; with sides that can be halved twice."""
+    files, a .npz file, hub:NAME, or digits."""
     loss: Loss = "am-gan"
     """gan takes no labels; gan-star has a classifier beside it that the generator does not see; ac-gan-star trains the
     generator by it too, ac-gan also the classifier by generated images, ac-gan-star-plus by their being of no class;
@@ -115,20 +114,17 @@ def main(args: Args) -> None:
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     images, classes = data.train_images.to(run.device), data.train_labels.to(run.device)  # type: ignore[union-attr]
     predefined = args.labeling == "predefined"
-    try:
-        generator = AMGANGenerator(
-            args.latent_dim, data.image_shape, args.generator_width, num_classes if predefined else 0
-        )
-        discriminator = AMGANDiscriminator(
-            data.image_shape,
-            num_outputs=1 if args.loss == "gan" else num_classes + 1,
-            width=args.discriminator_width,
-            extra_layer=predefined,
-            noise=args.noise,
-            dropout=args.dropout,
-        )
-    except ValueError as error:
-        raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
+    generator = AMGANGenerator(
+        args.latent_dim, data.image_shape, args.generator_width, num_classes if predefined else 0
+    )
+    discriminator = AMGANDiscriminator(
+        data.image_shape,
+        num_outputs=1 if args.loss == "gan" else num_classes + 1,
+        width=args.discriminator_width,
+        extra_layer=predefined,
+        noise=args.noise,
+        dropout=args.dropout,
+    )
     report = ImageReport(data, "grey", labeled=data, device=run.device)
     generator.to(run.device)
     discriminator.to(run.device)

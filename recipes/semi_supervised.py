@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, ImageData, labeled_subset, load_images, to_range
-from discrete_gan.errors import InputError
 from discrete_gan.losses import feature_matching, semi_supervised
 from discrete_gan.losses.class_labels import class_cross_entropy, relative_logits
 from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, Generator, MLPImageGenerator, NoisyMLPClassifier
@@ -111,10 +110,7 @@ def main(args: Args) -> None:
 
     labeled, labels = pixels(data.train_images[chosen.flatten()]), data.train_labels[chosen.flatten()]
     test = pixels(data.test_images)
-    try:
-        generator, discriminator = build(args, data, num_classes + args.generated_class)
-    except ValueError as error:
-        raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
+    generator, discriminator = build(args, data, num_classes + args.generated_class)
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(discriminator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)

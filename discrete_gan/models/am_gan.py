@@ -1,19 +1,31 @@
-"""The pair of networks of the paper on AM-GAN, for images of 28, 32 or 64 pixels.
+"""The pair of networks of the paper on AM-GAN, for images of any size.
 
 Reference:
     Activation Maximization Generative Adversarial Nets (Zhou et al., 2018), appendix F,
     https://arxiv.org/abs/1703.02000
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from discrete_gan.distributions import PointMass
-from discrete_gan.models.base import Generator, HubModel, halvings, squashing
+from discrete_gan.models.base import Generator, HubModel, squashing
 from discrete_gan.models.labels import append_labels
 
 _SLOPE = 0.2  # of leaky ReLU; not in the paper
+_COARSEST = 4  # pixels, the longer side of the coarsest map
+
+
+def _sizes(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """Heights and widths of the maps from the image to the coarsest, each half of the one before, rounded up."""
+    sizes = [image_shape[1:]]
+    while max(sizes[-1]) > _COARSEST:
+        height, width = sizes[-1]
+        sizes.append(((height + 1) // 2, (width + 1) // 2))
+    return sizes
 
 
 class AMGANGenerator(Generator):
@@ -21,13 +33,13 @@ class AMGANGenerator(Generator):
 
     Args:
         latent_dim: Size of z, standard normal.
-        image_shape: (channels, height, width); sides that can be halved twice.
-        width: Channels at full resolution, doubled at every halving. The paper has 96.
+        image_shape: (channels, height, width).
+        width: Channels at full resolution, doubled at every halving, down to 4 pixels. The paper has 96.
         num_classes: Of the labels that stand behind z, one-hot; 0 for a generator without.
         pixel_range: (-1, 1), by tanh, or (0, 1), by a sigmoid.
 
     Raises:
-        ValueError: If the sides cannot be halved twice or the pixel range is another one.
+        ValueError: If the pixel range is another one.
     """
 
     def __init__(
@@ -42,18 +54,19 @@ class AMGANGenerator(Generator):
         self.latent_dim = latent_dim
         self.num_classes = num_classes
         self.pixel_range = tuple(pixel_range)
-        count = halvings(image_shape)
-        channels, height, breadth = image_shape
-        height, breadth = height >> count, breadth >> count
-        coarsest = width << count
+        sizes = _sizes(image_shape)
+        levels = len(sizes) - 1
+        coarsest = (width << levels, *sizes[-1])
         layers: list[nn.Module] = [
-            weight_norm(nn.Linear(latent_dim + num_classes, coarsest * height * breadth)),
-            nn.Unflatten(1, (coarsest, height, breadth)),
+            weight_norm(nn.Linear(latent_dim + num_classes, math.prod(coarsest))),
+            nn.Unflatten(1, coarsest),
         ]
-        for level in range(count, 0, -1):
-            finer = nn.ConvTranspose2d(width << level, width << (level - 1), 3, 2, padding=1, output_padding=1)
+        for level in range(levels, 0, -1):
+            odd = (sizes[level - 1][0] % 2, sizes[level - 1][1] % 2)
+            padding = {"padding": 1, "output_padding": (1 - odd[0], 1 - odd[1])}
+            finer = nn.ConvTranspose2d(width << level, width << (level - 1), 3, 2, **padding)
             layers += [nn.BatchNorm2d(width << level), nn.LeakyReLU(_SLOPE, inplace=True), weight_norm(finer, dim=1)]
-        last = weight_norm(nn.ConvTranspose2d(width, channels, 3, padding=1), dim=1)
+        last = weight_norm(nn.ConvTranspose2d(width, image_shape[0], 3, padding=1), dim=1)
         layers += [nn.BatchNorm2d(width), nn.LeakyReLU(_SLOPE, inplace=True), last]
         self.layers = nn.Sequential(*layers, squashing(pixel_range), nn.Flatten())
 
@@ -69,15 +82,12 @@ class AMGANDiscriminator(HubModel):
     in one.
 
     Args:
-        image_shape: (channels, height, width); sides that can be halved twice.
+        image_shape: (channels, height, width).
         num_outputs: Logits of an image: K + 1, or 1 for a discriminator of real against generated alone.
-        width: Channels at full resolution, doubled at every halving. The paper has 64.
+        width: Channels at full resolution, doubled at every halving, down to 4 pixels. The paper has 64.
         extra_layer: One more convolution at the coarsest resolution, as the paper has with predefined labels.
         noise: Standard deviation of the normal noise on the image.
         dropout: Behind every convolution, and on the mean.
-
-    Raises:
-        ValueError: If the sides cannot be halved twice.
     """
 
     def __init__(
@@ -92,9 +102,9 @@ class AMGANDiscriminator(HubModel):
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.noise = noise
-        count = halvings(image_shape)
-        widths = [image_shape[0], *(width << level for level in range(count + 1))]
-        strides = [1, *[2] * count]
+        levels = len(_sizes(image_shape)) - 1
+        widths = [image_shape[0], *(width << level for level in range(levels + 1))]
+        strides = [1, *[2] * levels]
         if extra_layer:
             widths.append(widths[-1])
             strides.append(1)

@@ -43,21 +43,6 @@ class Generator(HubModel):
         return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
 
 
-def halvings(image_shape: tuple[int, int, int]) -> int:
-    """How often both sides of an image (channels, height, width) can be halved without going below 4 pixels.
-
-    Raises:
-        ValueError: If less than twice.
-    """
-    _, height, width = image_shape
-    count = 0
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
-        height, width, count = height // 2, width // 2, count + 1
-    if count < 2:
-        raise ValueError(f"image_shape: expected sides that can be halved twice, as 28, 32 or 64, got {image_shape}")
-    return count
-
-
 _SQUASHING: dict[str, tuple[tuple[float, float], type[nn.Module]]] = {
     "tanh": ((-1, 1), nn.Tanh),
     "sigmoid": ((0, 1), nn.Sigmoid),

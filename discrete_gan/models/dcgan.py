@@ -13,12 +13,23 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from discrete_gan.distributions import PointMass
-from discrete_gan.models.base import Generator, HubModel, halvings, squashing
+from discrete_gan.models.base import Generator, HubModel, squashing
 
 Normalization = Literal["batch", "spectral", "weight", "none"]
 
 _KERNEL = 5
 _DEVIATION = 0.02  # of the initial weights, as in the paper
+
+
+def _halvings(image_shape: tuple[int, int, int]) -> int:
+    """How often both sides can be halved without going below 4 pixels."""
+    _, height, width = image_shape
+    count = 0
+    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
+        height, width, count = height // 2, width // 2, count + 1
+    if count < 2:
+        raise ValueError(f"image_shape: expected sides that can be halved twice, as 28, 32 or 64, got {image_shape}")
+    return count
 
 
 def _initialize(module: nn.Module) -> None:
@@ -56,7 +67,7 @@ class DCGANGenerator(Generator):
         activation: str | None = None,
     ) -> None:
         super().__init__()
-        count = halvings(image_shape)
+        count = _halvings(image_shape)
         squash = squashing(pixel_range, activation)
         self.latent_dim = latent_dim
         self.pixel_range = tuple(pixel_range)
@@ -113,7 +124,7 @@ class DCGANDiscriminator(HubModel):
         if normalization not in get_args(Normalization):
             raise ValueError(f"normalization: expected {', '.join(get_args(Normalization))}, got {normalization}")
         self.image_shape = tuple(image_shape)
-        count = halvings(image_shape)
+        count = _halvings(image_shape)
         channels, height, breadth = image_shape
         layers: list[nn.Module] = []
         for level in range(count):

@@ -40,13 +40,20 @@ def test_discriminator_of_appendix_f(extra_layer: bool) -> None:
 
 
 def test_small_pair() -> None:
+    """As many levels as the paper's: 28 pixels are halved to 4 as 32 are."""
     generator, discriminator = AMGANGenerator(10, (1, 28, 28), 4), AMGANDiscriminator((1, 28, 28), 5, 4)
     found = shapes(generator, generator.latents(2), (nn.Unflatten, nn.ConvTranspose2d))
-    assert found == [(16, 7, 7), (8, 14, 14), (4, 28, 28), (1, 28, 28)]
+    assert found == [(32, 4, 4), (16, 7, 7), (8, 14, 14), (4, 28, 28), (1, 28, 28)]
     found = shapes(discriminator, torch.rand(2, 784), (nn.Conv2d, nn.Linear))
-    assert found == [(4, 28, 28), (8, 14, 14), (16, 7, 7), (5,)]
-    with pytest.raises(ValueError, match="image_shape: expected sides that can be halved twice"):
-        AMGANDiscriminator((1, 8, 8))
+    assert found == [(4, 28, 28), (8, 14, 14), (16, 7, 7), (32, 4, 4), (5,)]
+
+
+def test_sides_of_any_length() -> None:
+    generator, discriminator = AMGANGenerator(10, (3, 9, 14), 2), AMGANDiscriminator((3, 9, 14), 5, 2)
+    found = shapes(generator, generator.latents(2), (nn.Unflatten, nn.ConvTranspose2d))
+    assert found == [(8, 3, 4), (4, 5, 7), (2, 9, 14), (3, 9, 14)]
+    found = shapes(discriminator, torch.rand(2, 378), (nn.Conv2d, nn.Linear))
+    assert found == [(2, 9, 14), (4, 5, 7), (8, 3, 4), (5,)]
 
 
 @pytest.mark.parametrize("model", [AMGANGenerator(5, (1, 16, 16), 2), AMGANDiscriminator((1, 16, 16), 5, 2)])
