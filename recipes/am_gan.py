@@ -1,8 +1,8 @@
 """GANs that learn from class labels: LabelGAN, AC-GAN and its variants, AM-GAN, and what they do without.
 
-One pair of networks, that of AM-GAN's paper, and seven losses. With dynamic labeling the target of a generated sample
-is the class that the discriminator finds likeliest, and the generator has noise alone; with predefined labeling the
-label is given to the generator, and the discriminator has one more layer.
+One pair of networks, small or that of AM-GAN's paper, and seven losses. With dynamic labeling the target of a generated
+sample is the class that the discriminator finds likeliest, and the generator has noise alone; with predefined labeling
+the label is given to the generator, and the discriminator has one more layer.
 
 Reference:
     Activation Maximization Generative Adversarial Nets (Zhou et al., 2018), https://arxiv.org/abs/1703.02000
@@ -20,7 +20,15 @@ from torch.optim.lr_scheduler import StepLR
 from discrete_gan.data import Batches, load_images, to_range
 from discrete_gan.losses import ac_gan, am_gan, gan, label_gan
 from discrete_gan.losses.class_labels import dynamic_labels
-from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, labeled
+from discrete_gan.models import (
+    AMGANDiscriminator,
+    AMGANGenerator,
+    Generator,
+    HubModel,
+    MLPImageGenerator,
+    NoisyMLPClassifier,
+    labeled,
+)
 from discrete_gan.report import ImageReport
 from discrete_gan.training import ImageOptions, Run, check_options
 
@@ -40,18 +48,21 @@ class Args(ImageOptions):
     label-gan and am-gan have one class of generated images beside the real ones."""
     labeling: Literal["dynamic", "predefined"] = "dynamic"
     """Targets of generated images: what the discriminator finds likeliest, or labels that the generator is given."""
-    steps: int = 2000
+    model: Literal["mlp", "conv"] = "mlp"
+    """Kind of both networks: mlp, with hidden layers of 512, 512 and of 512, 256, trains on a CPU; conv is the paper's,
+    with --generator-width 96 --discriminator-width 64."""
+    steps: int = 3000
     """Updates of discriminator and generator."""
     batch_size: int = 100
     """Real images, and generated ones, an update."""
     latent_dim: int = 100
     """Size of z, standard normal."""
     generator_width: int = 8
-    """Channels of the generator at full resolution, doubled at every halving; the paper has 96."""
+    """Channels of the generator at full resolution, doubled at every halving (conv)."""
     discriminator_width: int = 8
-    """The discriminator's; the paper has 64."""
+    """The discriminator's (conv)."""
     dropout: float = 0.3
-    """Of the discriminator."""
+    """Of the discriminator (conv), or the standard deviation of the noise between its layers (mlp)."""
     noise: float = 0.1
     """Standard deviation of the noise on the discriminator's images, whose pixels lie in [-1, 1]."""
     class_weight: float = 1.0
@@ -64,6 +75,30 @@ class Args(ImageOptions):
     """What the learning rate is multiplied with ten times in a run, at equal distances; the paper does not say."""
     num_scored: int = 10_000
     """Samples to score at the end."""
+
+
+def build(args: Args, image_shape: tuple[int, int, int], num_classes: int) -> tuple[Generator, HubModel]:
+    """Generator and discriminator: of K + 1 outputs, or one without classes."""
+    predefined = args.labeling == "predefined"
+    given, num_outputs = num_classes if predefined else 0, 1 if args.loss == "gan" else num_classes + 1
+    if args.model == "conv":
+        return (
+            AMGANGenerator(args.latent_dim, image_shape, args.generator_width, given),
+            AMGANDiscriminator(
+                image_shape,
+                num_outputs,
+                args.discriminator_width,
+                extra_layer=predefined,
+                noise=args.noise,
+                dropout=args.dropout,
+            ),
+        )
+    num_positions = math.prod(image_shape)
+    hidden = (512, 256, 256) if predefined else (512, 256)
+    return (
+        MLPImageGenerator(args.latent_dim, num_positions, hidden=(512, 512), num_classes=given),
+        NoisyMLPClassifier(num_positions, num_outputs, hidden, input_noise=args.noise, noise=args.dropout),
+    )
 
 
 def discriminator_loss(args: Args, real: Tensor, labels: Tensor, fake: Tensor, targets: Tensor) -> Tensor:
@@ -114,17 +149,7 @@ def main(args: Args) -> None:
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     images, classes = data.train_images.to(run.device), data.train_labels.to(run.device)  # type: ignore[union-attr]
     predefined = args.labeling == "predefined"
-    generator = AMGANGenerator(
-        args.latent_dim, data.image_shape, args.generator_width, num_classes if predefined else 0
-    )
-    discriminator = AMGANDiscriminator(
-        data.image_shape,
-        num_outputs=1 if args.loss == "gan" else num_classes + 1,
-        width=args.discriminator_width,
-        extra_layer=predefined,
-        noise=args.noise,
-        dropout=args.dropout,
-    )
+    generator, discriminator = build(args, data.image_shape, num_classes)
     report = ImageReport(data, "grey", labeled=data, device=run.device)
     generator.to(run.device)
     discriminator.to(run.device)

@@ -54,6 +54,7 @@ class MLPImageGenerator(Generator):
         hidden: Widths of the hidden layers.
         pixel_range: (-1, 1), by tanh, or (0, 1), by a sigmoid.
         activation: ``"tanh"`` or ``"sigmoid"``, to have it checked against the range.
+        num_classes: Of the labels that a conditional generator takes; 0 for one without.
 
     Raises:
         ValueError: If the pixel range is another one, or not the activation's.
@@ -66,16 +67,18 @@ class MLPImageGenerator(Generator):
         hidden: Sequence[int] = (128, 256, 512, 1024),
         pixel_range: tuple[float, float] = (-1, 1),
         activation: str | None = None,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.pixel_range = tuple(pixel_range)
+        self.num_classes = num_classes
         squash = squashing(pixel_range, activation)
-        self.layers = nn.Sequential(_generator_layers([latent_dim, *hidden], num_positions), squash)
+        self.layers = nn.Sequential(_generator_layers([latent_dim + num_classes, *hidden], num_positions), squash)
 
-    def forward(self, z: Tensor) -> PointMass:
-        """Latents of shape (B, latent_dim) to images as points, batch shape (B,), event (D,)."""
-        return PointMass(self.layers(z))
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> PointMass:
+        """Latents (B, latent_dim), and classes (B,) if any, to images as points, batch (B,), event (D,)."""
+        return PointMass(self.layers(append_labels(z, labels, self.num_classes)))
 
 
 def _generator_layers(widths: Sequence[int], num_outputs: int) -> nn.Sequential:

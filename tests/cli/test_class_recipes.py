@@ -9,11 +9,23 @@ import torch
 
 from discrete_gan.cli import main
 from discrete_gan.cli.sample import load_generator
-from discrete_gan.models import AMGANDiscriminator, AMGANGenerator
+from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, MLPImageGenerator, NoisyMLPClassifier
 from discrete_gan.training.directory import RunDirectory
 
 QUICK = ["--steps", "2", "--batch-size", "5", "--sample-every", "0", "--log-every", "1"]
-SMALL = [*QUICK, "--generator-width", "2", "--discriminator-width", "2", "--latent-dim", "4", "--num-scored", "20"]
+SMALL = [
+    *QUICK,
+    "--model",
+    "conv",
+    "--generator-width",
+    "2",
+    "--discriminator-width",
+    "2",
+    "--latent-dim",
+    "4",
+    "--num-scored",
+    "20",
+]
 LOSSES = ["gan", "gan-star", "ac-gan", "ac-gan-star", "ac-gan-star-plus", "label-gan", "am-gan"]
 
 
@@ -57,6 +69,16 @@ def test_every_loss_with_both_labelings(loss: str, labeling: str, tmp_path: Path
     assert discriminator.output.out_features == (1 if loss == "gan" else 4)
     convolutions = [layer for layer in discriminator.modules() if isinstance(layer, torch.nn.Conv2d)]
     assert len(convolutions) == (4 if labeling == "predefined" else 3)  # 16 halves twice
+
+
+@pytest.mark.parametrize("labeling", ["dynamic", "predefined"])
+def test_small_pair(labeling: str, tmp_path: Path, data: Path) -> None:
+    train("am_gan", tmp_path, data, *QUICK, "--num-scored", "20", "--labeling", labeling)
+    generator = MLPImageGenerator.from_pretrained(tmp_path / "generator")
+    discriminator = NoisyMLPClassifier.from_pretrained(tmp_path / "discriminator")
+    assert generator.num_classes == (3 if labeling == "predefined" else 0)
+    assert len(discriminator.hidden) == (3 if labeling == "predefined" else 2)
+    assert (discriminator.input_noise, discriminator.noise) == (0.1, 0.3)
 
 
 def test_the_losses_differ(tmp_path: Path, data: Path) -> None:

@@ -15,6 +15,7 @@ from discrete_gan.models import (
     ConvGenerator,
     MLPDiscriminator,
     MLPGenerator,
+    MLPImageGenerator,
     PaletteGenerator,
     append_labels,
     labeled,
@@ -33,6 +34,7 @@ def generators() -> dict[str, Any]:
         "conv": ConvGenerator(5, (1, 8, 8), width=2, hidden=8, num_classes=K),
         "palette": PaletteGenerator(colors, 5, (1, 8, 8), width=2, hidden=8, num_classes=K),
         "am-gan": AMGANGenerator(5, (1, 16, 16), width=2, num_classes=K),
+        "mlp-images": MLPImageGenerator(5, 64, hidden=(8,), num_classes=K),
     }
 
 
