@@ -34,7 +34,8 @@ def test_commands_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest.Mon
     for command in commands:
         if command[0] == "train":
             steps = 3 if "--resume" in command else 2
-            command += ["--steps", str(steps), "--num-scored", "20"]  # of two --steps the last one counts
+            command += ["--steps", str(steps)]  # of two --steps the last one counts
+            command += [] if command[1] == "semi_supervised" else ["--num-scored", "20"]
         if command[0] == "lab":
             command += (
                 ["--steps", "2", "--seeds", "1"] if "--train" in command else ["--draws", "20", "--most-tuples", "500"]
