@@ -122,6 +122,20 @@ def test_code_of_the_losses_page_runs() -> None:
         exec(compile(code, "losses.md", "exec"), {})
 
 
+METRICS_PAGE = (ROOT / "docs" / "metrics.md").read_text()
+
+
+def test_page_of_the_metrics_names_what_is_there() -> None:
+    from discrete_gan import metrics
+
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", METRICS_PAGE, flags=re.MULTILINE)
+    assert len(rows) == 7
+    for name in (name for row in rows for name in row):
+        assert hasattr(metrics, name), name
+    (code,) = re.findall(r"```python\n(.*?)```", METRICS_PAGE, flags=re.DOTALL)
+    exec(compile(code, "metrics.md", "exec"), {})
+
+
 def test_options_on_the_losses_page_are_the_recipes() -> None:
     names = ("softmax_gan", "am_gan", "semi_supervised", "binary_mnist")
     help_text = "".join((ROOT / "recipes" / f"{name}.py").read_text() for name in names)
