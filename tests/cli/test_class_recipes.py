@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from discrete_gan.cli import main
 from discrete_gan.cli.sample import load_generator
+from discrete_gan.data import Batches
+from discrete_gan.distributions import PointMass
+from discrete_gan.losses import semi_supervised
 from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, MLPImageGenerator, NoisyMLPClassifier
 from discrete_gan.training.directory import RunDirectory
 
@@ -79,6 +83,42 @@ def test_small_pair(labeling: str, tmp_path: Path, data: Path) -> None:
     assert generator.num_classes == (3 if labeling == "predefined" else 0)
     assert len(discriminator.hidden) == (3 if labeling == "predefined" else 2)
     assert (discriminator.input_noise, discriminator.noise) == (0.1, 0.3)
+
+
+def test_predefined_labels_are_those_of_the_real_images(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[list[int]] = []
+    forward = MLPImageGenerator.forward
+
+    def recorded(self: MLPImageGenerator, z: Tensor, labels: Tensor | None = None) -> PointMass:
+        given.append([] if labels is None else labels.tolist())
+        return forward(self, z, labels)
+
+    monkeypatch.setattr(MLPImageGenerator, "forward", recorded)
+    train("am_gan", tmp_path, data, *QUICK, "--num-scored", "20", "--labeling", "predefined")
+    batches = Batches(60, 5, seed=0)
+    expected = [(batches.indices(step) % 3).tolist() for step in (0, 0, 1, 1)]  # for either network
+    assert given[:4] == expected
+    assert given[4:] == [[0, 1, 2] * 8, [0, 1, 2] * 6 + [0, 1]]  # of the grid and the scores they take turns
+
+
+@pytest.mark.parametrize("options", [[], ["--generated-class"]])
+def test_semi_supervised_losses_take_the_classes_logits(
+    options: list[str], tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Tensor]] = []
+    loss = semi_supervised.discriminator_loss
+
+    def recorded(labeled: Tensor, labels: Tensor, unlabeled: Tensor, fake: Tensor, **smoothing: float) -> Tensor:
+        seen.append([labeled, unlabeled, fake])
+        return loss(labeled, labels, unlabeled, fake, **smoothing)
+
+    monkeypatch.setattr(semi_supervised, "discriminator_loss", recorded)
+    train("semi_supervised", tmp_path, data, *QUICK, "--steps", "1", "--labels-per-class", "2", *options)
+    assert [logits.shape for logits in seen[0]] == [(5, 3)] * 3
+    outputs = NoisyMLPClassifier.from_pretrained(tmp_path / "discriminator").output.out_features
+    assert outputs == (4 if options else 3)
 
 
 def test_the_losses_differ(tmp_path: Path, data: Path) -> None:
