@@ -40,8 +40,8 @@ class Args(ImageOptions):
     """Arguments of the recipe."""
 
     data: str = "mnist"
-    """Labeled images: a folder with one of pictures a class (any sizes with --image-size), one of MNIST-style idx
-    files, a .npz file, hub:NAME, or digits."""
+    """Labeled images (gan with dynamic labeling takes others too): a folder with one of pictures a class (any sizes with
+    --image-size), one of MNIST-style idx files, a .npz file, hub:NAME, or digits."""
     loss: Loss = "am-gan"
     """gan takes no labels; gan-star has a classifier beside it that the generator does not see; ac-gan-star trains the
     generator by it too, ac-gan also the classifier by generated images, ac-gan-star-plus by their being of no class;
@@ -144,11 +144,14 @@ def main(args: Args) -> None:
         num_scored=(2, math.inf),
     )
     data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
-    num_classes = data.classes_for(f"--loss {args.loss}")
+    predefined = args.labeling == "predefined"
+    without = args.loss == "gan" and not predefined  # labels play no part
+    num_classes = 0 if without else data.classes_for(f"--loss {args.loss} --labeling {args.labeling}")
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
-    images, classes = data.train_images.to(run.device), data.train_labels.to(run.device)  # type: ignore[union-attr]
-    predefined = args.labeling == "predefined"
+    images = data.train_images.to(run.device)
+    no_labels = torch.zeros(len(images), dtype=torch.int64)
+    classes = (no_labels if without or data.train_labels is None else data.train_labels).to(run.device)
     generator, discriminator = build(args, data.image_shape, num_classes)
     report = ImageReport(data, "grey", labeled=data, device=run.device)
     generator.to(run.device)

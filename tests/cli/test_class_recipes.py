@@ -230,7 +230,8 @@ def test_mistakes_are_one_line(tmp_path: Path, data: Path, capsys: pytest.Captur
     np.savez(tmp_path / "lacking.npz", **lacking)  # pyright: ignore[reportArgumentType]
     out = ["--out", str(tmp_path / "run")]
     for recipe, name, options, message in [
-        ("am_gan", "plain.npy", [], "--loss am-gan: expected labeled images, plain has no labels"),
+        ("am_gan", "plain.npy", [], "--loss am-gan --labeling dynamic: expected labeled images, plain has no labels"),
+        ("am_gan", "plain.npy", ["--loss", "gan", "--labeling", "predefined"], "expected labeled images"),
         ("am_gan", "lacking.npz", [], "lacking has none of class 1"),
         ("semi_supervised", "plain.npy", [], "expected labeled images"),
         ("binary_mnist", "plain.npy", ["--conditional"], "--conditional: expected labeled images"),
@@ -246,3 +247,5 @@ def test_mistakes_are_one_line(tmp_path: Path, data: Path, capsys: pytest.Captur
     ]:
         assert message in fails(capsys, "train", recipe, "--data", str(data), *out, "--batch-size", "5", *options)
     assert not (tmp_path / "run").exists()
+    row = train("am_gan", tmp_path / "run", tmp_path / "plain.npy", *SMALL, "--loss", "gan")  # which needs no labels
+    assert np.isfinite(row["d_loss"])
