@@ -40,7 +40,7 @@ class Args(ImageOptions):
     """Arguments of the recipe."""
 
     data: str = "mnist"
-    """Labeled images (gan with dynamic labeling takes others too): a folder with one of pictures a class (any sizes with
+    """Labeled images (gan with dynamic labeling takes others): a folder with one of pictures a class (any sizes with
     --image-size), one of MNIST-style idx files, a .npz file, hub:NAME, or digits."""
     loss: Loss = "am-gan"
     """gan takes no labels; gan-star has a classifier beside it that the generator does not see; ac-gan-star trains the
