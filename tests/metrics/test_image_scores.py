@@ -29,8 +29,9 @@ def network() -> ImageClassifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = ImageClassifier((1, 8, 8), 4, num_features=8).eval()
-    # Untrained, it puts every image in one class: center the logits, so that all the classes occur.
+    # Untrained, it puts every image in one class and is sure of none: center the logits, and draw them apart.
     with torch.no_grad():
+        network.head.weight *= 50
         network.head.bias -= network(images(500, 0)).mean(0)
     return network
 
