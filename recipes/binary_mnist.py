@@ -168,8 +168,8 @@ def main(args: Args) -> None:
     # An estimator that takes real samples gets them here; any other one stays as it is.
     probed = with_real(estimator, probe_real)
     # An estimator may have parameters of its own, which descend their own criterion beside the generator.
-    networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
-    state = try_estimator(run, args.estimator, probed, *networks, probe_z)
+    probe_networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
+    state = try_estimator(run, args.estimator, probed, *probe_networks, probe_z)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
@@ -215,8 +215,7 @@ def main(args: Args) -> None:
         if run.probing:
             options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
             with run.autocast():
-                networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
-                run.log(**probe(probed, *networks, probe_z, **options))
+                run.log(**probe(probed, *probe_networks, probe_z, **options))
         if run.logging:
             run.log(**diagnostics(g, d, real, z))
         if run.due(args.sample_every) and run.rank == 0:

@@ -126,8 +126,8 @@ def main(args: Args) -> None:
         probe_z = generator.latents(args.batch_size)
     probe_real, probe_labels = real_batch(0)
     probed = with_real(estimator, probe_real)
-    networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
-    state = try_estimator(run, args.estimator, probed, *networks, probe_z)
+    probe_networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
+    state = try_estimator(run, args.estimator, probed, *probe_networks, probe_z)
     g_parameters = [*generator.parameters(), *state.parameters()]
     g_adam = torch.optim.Adam(g_parameters, args.generator_lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.discriminator_lr, betas=(0.5, 0.999), fused=True)
@@ -169,8 +169,7 @@ def main(args: Args) -> None:
         if run.probing:
             options = {"seed": args.seed, "step": run.step, "num_redraws": args.probe_redraws}
             with run.autocast():
-                networks = labeled(generator, probe_labels), labeled(discriminator, probe_labels)
-                run.log(**probe(probed, *networks, probe_z, **options))
+                run.log(**probe(probed, *probe_networks, probe_z, **options))
         if run.logging:
             run.log(**diagnostics(g, d, real, z))
         if run.due(args.sample_every) and run.rank == 0:

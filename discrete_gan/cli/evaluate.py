@@ -67,6 +67,7 @@ def evaluate(arguments: list[str]) -> None:
     bar.close()
     real = report.real(args.num)
     _print_table(curves, real, report.shown)
+    print(f"protocol {report.protocol(args.num)}")
     folder = args.out or args.runs[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -72,10 +72,8 @@ class ImageScores(NamedTuple):
             f"AM Score          {self.am_score:.3f} nats (test images: {self.am_score_real:.3f})",
         ]
         if self.ms_ssim is not None:
-            lines.append(
-                f"MS-SSIM           {self.ms_ssim:.2f} in the class of the most alike images "
-                f"(test images: {self.ms_ssim_real:.2f})"
-            )
+            real = "" if self.ms_ssim_real is None else f" (test images: {self.ms_ssim_real:.2f})"
+            lines.append(f"MS-SSIM           {self.ms_ssim:.2f} in the class of the most alike images{real}")
         if self.label_accuracy is not None:
             lines.append(f"labels            {100 * self.label_accuracy:.1f} % of samples are of the class asked for")
         return [

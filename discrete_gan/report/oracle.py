@@ -114,7 +114,13 @@ class OracleReport:
             f"NLL oracle        {results['nll_oracle']:.3f} \u00b1 {results['nll_oracle_error']:.3f} nats a token of "
             f"{num_samples:,} samples (of data {results['nll_oracle_of_data']:.3f})"
         )
+        print(f"{'':<18}{self.protocol(num_samples)}")
         num_held_out = min(len(self.held_out), MOST_BOUNDED) if "nll_gap" in held_out else len(self.held_out)
         print(f"NLL test          {results['nll_test']:.3f} nats a token of {num_held_out:,} held-out sequences")
+        print(f"{'':<18}{self.protocol(num_held_out)}")
         print(f"run               {folder}")
+        counts = {name: num_held_out if name.startswith("nll_test") else num_samples for name in results}
+        counts["nll_oracle_of_data"] = counts["nll_test_of_oracle"] = len(self.held_out)
+        counts.pop("num_samples")
+        results["signatures"] = {name: f"{name}|{self.protocol(count)}" for name, count in counts.items()}
         return results

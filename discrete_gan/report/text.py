@@ -185,19 +185,31 @@ class TextReport:
         """
         lines = generate_text(generator, self.data.vocabulary, num_samples)
         (folder / "samples.txt").write_text(as_lines(lines), encoding="utf-8")
-        results: dict[str, Any] = held_out_likelihood(generator, self.held_out)
+        likelihood = held_out_likelihood(generator, self.held_out)
+        signatures = {name: f"{name}|{self._likelihood_protocol('nll_gap' not in likelihood)}" for name in likelihood}
+        results: dict[str, Any] = dict(likelihood)
         for line in as_lines(lines[:10]).splitlines():
             print(f"  {line}")
         if self.are_equations:
-            results |= equation_scores(lines, self.data.train_lines)
+            counts = equation_scores(lines, self.data.train_lines)
+            results |= counts
+            signatures |= {name: f"{name}|{self.protocol(len(lines))}" for name in counts}
             print("equations         " + ", ".join(f"{key} {results[key]:.3f}" for key in ("valid", "distinct", "new")))
+            print(f"{'':<18}{self.protocol(len(lines))}")
         scores = self.scorer(lines)
         gap = f", {results['nll_gap']:.2f} of it the bound's gap" if "nll_gap" in results else ""
         print(
             f"held-out NLL      {results['nll_token']:.3f} nats a token, {results['nll_sequence']:.2f} a sequence{gap}"
         )
+        print(f"{'':<18}{signatures['nll_token'].partition('|')[2]}")
         for line in scores.lines():
             print(line)
         print(f"samples           {folder / 'samples.txt'}")
         print(f"run               {folder}")
-        return {**results, **scores.as_dict()}
+        return {**results, **scores.as_dict(), "signatures": signatures | scores.signatures}
+
+    def _likelihood_protocol(self, exact: bool) -> str:
+        """What a held-out likelihood depends on besides the generator."""
+        count = len(self.held_out) if exact else min(len(self.held_out), MOST_BOUNDED)
+        kind, size = self.data.vocabulary.kind, self.data.num_categories
+        return f"n:{count}|tokens:{kind}|K:{size}|length:{self.data.max_length}|split:{self.data.fingerprint()}"

@@ -257,6 +257,7 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
     assert all([point["temperature"] for point in points] == [0.5, 1.5] for points in found["curves"].values())
     assert Path("both/temperatures.png").stat().st_size > 5000
     assert "refs:" in found["protocol"] and 0 < found["real"]["bleu2"] <= 1
+    assert f"protocol {found['protocol']}" in printed.splitlines()
     # At the temperature of training, the likelihood is the one that the run reported.
     main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
     (point,) = json.loads(Path("run/evaluation.json").read_text())["curves"][f"run: {STEPS[-1]}"]

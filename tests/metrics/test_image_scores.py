@@ -83,6 +83,15 @@ def test_images_too_small_for_the_similarity_have_none() -> None:
     assert not any("MS-SSIM" in line for line in found.lines())
 
 
+def test_test_images_may_be_too_few_for_the_similarity(network: ImageClassifier) -> None:
+    alike = images(1, 4).expand(10, -1)
+    classes = predict(network, images(50, 5)).probabilities.argmax(1)
+    two = images(50, 5)[[int((classes == k).nonzero()[0]) for k in classes.unique()[:2]]]  # one of each of two classes
+    scores = ImageScorer(network, images(30, 1), two)(alike)
+    assert (scores.ms_ssim, scores.ms_ssim_real) == (pytest.approx(1), None)
+    assert "MS-SSIM           1.00 in the class of the most alike images" in scores.lines()
+
+
 def test_classes_covered_are_those_above_three_percent(network: ImageClassifier, scorer: ImageScorer) -> None:
     candidates = torch.cat([images(2000, 6, rate) for rate in (0.1, 0.5, 0.9)])
     classes = predict(network, candidates).probabilities.argmax(1)

@@ -395,14 +395,18 @@ def test_final_scores_of_text(running: TextData, tmp_path: Path, capsys: pytest.
     scorer = TextScorer(running.train_lines, running.held_out_lines, unit="char", split=running.fingerprint())
     scores = scorer(samples)
     assert {name: results[name] for name in nll} == pytest.approx(nll, rel=EXACT)
-    assert {name: results[name] for name in scores.as_dict()} == scores.as_dict()
+    of_likelihood = f"n:{len(running.held_out)}|tokens:char|K:{running.num_categories}|length:{running.max_length}"
+    of_likelihood += f"|split:{running.fingerprint()}"
+    signatures = {**{name: f"{name}|{of_likelihood}" for name in nll}, **scores.signatures}
+    assert {name: results[name] for name in scores.as_dict()} == {**scores.as_dict(), "signatures": signatures}
     assert results.keys() == {*nll, *scores.as_dict()}
     printed = capsys.readouterr().out.split("\n")
     assert printed[:10] == [f"  {line}" for line in lines[:10]]
     assert printed[10] == (
         f"held-out NLL      {nll['nll_token']:.3f} nats a token, {nll['nll_sequence']:.2f} a sequence"
     )
-    assert printed[11:-3] == scores.lines()
+    assert printed[11] == " " * 18 + of_likelihood
+    assert printed[12:-3] == scores.lines()
     assert printed[-3:] == [f"samples           {tmp_path / 'samples.txt'}", f"run               {tmp_path}", ""]
 
 
@@ -413,7 +417,10 @@ def test_final_scores_of_equations(equations: TextData, tmp_path: Path, capsys: 
     counts = equations_by_hand(lines, equations.train_lines)
     assert {name: results[name] for name in counts} == pytest.approx(counts, rel=EXACT)
     figures = ", ".join(f"{name} {counts[name]:.3f}" for name in ("valid", "distinct", "new"))
-    assert f"equations         {figures}" in capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()
+    signature = f"n:300|train:3000|split:{equations.fingerprint()}"
+    assert printed[printed.index(f"equations         {figures}") + 1] == " " * 18 + signature
+    assert [results["signatures"][name] for name in counts] == [f"{name}|{signature}" for name in counts]
 
 
 def test_gap_of_the_bound_is_said(running: TextData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -530,10 +537,18 @@ def test_final_scores_of_the_oracle(tmp_path: Path, capsys: pytest.CaptureFixtur
         "nll_test": test,
         "nll_test_of_oracle": of_data,
     }
-    assert report.final(tmp_path, generator, num_samples=1500) == pytest.approx(expected, rel=EXACT)
+    results = report.final(tmp_path, generator, num_samples=1500)
+    digest = report.summary()["fingerprint"]
+    counts = {name: 1500 if name in ("nll_oracle", "nll_oracle_error") else 2100 for name in expected}
+    counts.pop("num_samples")
+    signatures = {name: f"{name}|n:{count}|length:{D}|data:{digest}" for name, count in counts.items()}
+    assert results.pop("signatures") == signatures
+    assert results == pytest.approx(expected, rel=EXACT)
     assert capsys.readouterr().out.splitlines() == [
         f"NLL oracle        {nll:.3f} ± {error:.3f} nats a token of 1,500 samples (of data {of_data:.3f})",
+        f"{'':<18}n:1500|length:{D}|data:{digest}",
         f"NLL test          {test:.3f} nats a token of 2,100 held-out sequences",
+        f"{'':<18}n:2100|length:{D}|data:{digest}",
         f"run               {tmp_path}",
     ]
 
@@ -545,6 +560,7 @@ def test_gap_of_the_oracles_test_likelihood_is_a_token(tmp_path: Path, capsys: p
     gap = held_out_likelihood(generator, report.held_out)["nll_gap"]
     assert gap > 0
     assert results["nll_test_gap"] == pytest.approx(gap / D, rel=EXACT)
+    assert results["signatures"]["nll_test_gap"].startswith("nll_test_gap|n:1000|")
     assert "of 1,000 held-out sequences" in capsys.readouterr().out  # all that a bound is computed of
 
 
