@@ -6,11 +6,11 @@ from itertools import combinations
 import pytest
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
 from discrete_gan.metrics import IntraClassMSSSIM, intra_class_ms_ssim
 from discrete_gan.metrics.intra_class_ms_ssim import _pairs, _scales_and_kernel
+from tests.two_processes import on_two_processes
 
 STANDARD = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 LABELS = torch.tensor([0, 2, 0, 2, 2, 0, 4, 2, 0, 0])
@@ -148,24 +148,6 @@ def test_metric_in_pieces_equals_function_on_whole() -> None:
     wide = IntraClassMSSSIM((1, 28, 28), 5, data_range=255.0)
     wide.update(images * 255, LABELS)
     assert wide.compute().maximum.item() == pytest.approx(first.compute().maximum.item(), abs=1e-6)
-
-
-def on_two_processes(here: Metric, there: Metric) -> Metric:
-    """The first metric, made to gather the states of the second: all_gather needs equal types and dimensions."""
-    sent: list[Tensor] = []
-
-    def send(state: Tensor, group: object = None) -> list[Tensor]:
-        sent.append(state)
-        return [state]
-
-    def gather(state: Tensor, group: object = None) -> list[Tensor]:
-        other = sent.pop(0)
-        assert (state.dtype, state.ndim) == (other.dtype, other.ndim)
-        return [state, other]
-
-    there.sync(dist_sync_fn=send, distributed_available=lambda: True)
-    here.dist_sync_fn, here.distributed_available_fn = gather, lambda: True
-    return here
 
 
 def test_two_processes_equal_one_even_if_one_has_nothing() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from discrete_gan.metrics import PrecisionRecall, precision_recall
+from tests.two_processes import on_two_processes
 
 
 def by_loops(real: Tensor, fake: Tensor, k: int) -> list[float]:
@@ -132,24 +132,6 @@ def test_metric_in_pieces_equals_function_on_whole() -> None:
     first, second = metric_of(real[:11], fake[:13]), metric_of(real[11:], fake[13:])
     first.merge_state(second)
     assert [value.item() for value in first.compute()] == pytest.approx(expected, abs=1e-12)
-
-
-def on_two_processes(here: Metric, there: Metric) -> Metric:
-    """The first metric, made to gather the states of the second: all_gather needs equal types and dimensions."""
-    sent: list[Tensor] = []
-
-    def send(state: Tensor, group: object = None) -> list[Tensor]:
-        sent.append(state)
-        return [state]
-
-    def gather(state: Tensor, group: object = None) -> list[Tensor]:
-        other = sent.pop(0)
-        assert (state.dtype, state.ndim) == (other.dtype, other.ndim)
-        return [state, other]
-
-    there.sync(dist_sync_fn=send, distributed_available=lambda: True)
-    here.dist_sync_fn, here.distributed_available_fn = gather, lambda: True
-    return here
 
 
 def test_two_processes_equal_one_even_if_one_has_a_side_alone() -> None:
