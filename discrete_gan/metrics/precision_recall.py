@@ -33,6 +33,20 @@ class PrecisionRecallResult(NamedTuple):
     coverage: Tensor
 
 
+class Memberships(NamedTuple):
+    """Who lies inside whose ball: a figure a sample, of which precision, recall, density and coverage are means.
+
+    Attributes:
+        balls: Real balls that each generated sample is inside of, int64, shape (N',).
+        recalled: Whether each real sample is inside at least one generated ball, shape (N,).
+        covered: Whether each real ball holds at least one generated sample, shape (N,).
+    """
+
+    balls: Tensor
+    recalled: Tensor
+    covered: Tensor
+
+
 def precision_recall(
     real_features: Tensor, fake_features: Tensor, *, k: int = 5, chunk_size: int = 1024
 ) -> PrecisionRecallResult:
@@ -61,6 +75,33 @@ def precision_recall(
     Raises:
         ValueError: If the shapes do not fit together, k or chunk_size is below 1, or a side has no more than k samples.
     """
+    inside = memberships(real_features, fake_features, k=k, chunk_size=chunk_size)
+    return PrecisionRecallResult(
+        precision=(inside.balls > 0).double().mean(),
+        recall=inside.recalled.double().mean(),
+        density=inside.balls.double().mean() / k,
+        coverage=inside.covered.double().mean(),
+    )
+
+
+def memberships(real_features: Tensor, fake_features: Tensor, *, k: int = 5, chunk_size: int = 1024) -> Memberships:
+    """What :func:`precision_recall` averages, sample by sample, so that a bootstrap can resample it.
+
+    Resampled features would have copies as their neighbors, at distance 0, and balls that are too small. Resampling
+    memberships instead keeps the balls as they are, so an interval lacks what the placement of the balls adds.
+
+    Args:
+        real_features: Shape (N, F), any real type.
+        fake_features: Shape (N', F).
+        k: As of :func:`precision_recall`, whose price and assumptions these are.
+        chunk_size: Rows of distances held at a time.
+
+    Returns:
+        Balls, recalled and covered. No gradient.
+
+    Raises:
+        ValueError: If the shapes do not fit together, k or chunk_size is below 1, or a side has no more than k samples.
+    """
     check_at_least("k", k, 1)
     check_at_least("chunk_size", chunk_size, 1)
     for name, features in (("real_features", real_features), ("fake_features", fake_features)):
@@ -81,12 +122,7 @@ def precision_recall(
         balls += inside.sum(0)
         covered.append(inside.any(1))
         recalled.append((distances < fake_radii).any(1))
-    return PrecisionRecallResult(
-        precision=(balls > 0).double().mean(),
-        recall=torch.cat(recalled).double().mean(),
-        density=balls.double().mean() / k,
-        coverage=torch.cat(covered).double().mean(),
-    )
+    return Memberships(balls, torch.cat(recalled), torch.cat(covered))
 
 
 def _radii(features: Tensor, k: int, chunk_size: int) -> Tensor:

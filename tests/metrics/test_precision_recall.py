@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.metrics import PrecisionRecall, precision_recall
+from discrete_gan.metrics.precision_recall import memberships
 from tests.two_processes import on_two_processes
 
 
@@ -56,6 +57,29 @@ def test_by_hand() -> None:
     # Radii of real: 3, 2, 3, 12; of fake: 8, 5, 8. Around 1: (-1, 3); around 3: (0, 6) holds 4; around 13: (1, 25).
     # The fake balls are (-4, 12), (2, 12) and (4, 20): they hold all real samples.
     assert values(real, fake, k=2) == [1, 1, 4 / 3 / 2, 0.5]
+
+
+def test_memberships_by_hand() -> None:
+    # The first example above.
+    inside = memberships(column(0, 1, 3, 13), column(4, 7, 12), k=1)
+    assert inside.balls.tolist() == [2, 1, 1]
+    assert inside.recalled.tolist() == [False, False, True, True]
+    assert inside.covered.tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, 1024])
+def test_memberships_sample_by_sample(chunk_size: int) -> None:
+    real, fake = normal(0, 20, 3), 0.7 * normal(1, 25, 3) + 0.4
+    found = memberships(real, fake, k=2, chunk_size=chunk_size)
+    real_radii, fake_radii = (
+        (points[:, None] - points).norm(dim=2).sort(1).values[:, 2].tolist() for points in (real, fake)
+    )
+    near = (real[:, None] - fake).norm(dim=2).tolist()
+    assert found.balls.tolist() == [sum(near[i][j] < real_radii[i] for i in range(20)) for j in range(25)]
+    assert found.recalled.tolist() == [any(near[i][j] < fake_radii[j] for j in range(25)) for i in range(20)]
+    assert found.covered.tolist() == [any(near[i][j] < real_radii[i] for j in range(25)) for i in range(20)]
+    assert found.recalled.tolist() != found.covered.tolist()
+    assert (found.balls.dtype, found.recalled.dtype, found.covered.dtype) == (torch.long, torch.bool, torch.bool)
 
 
 def test_the_boundary_is_outside() -> None:
