@@ -1,0 +1,202 @@
+r"""Log-likelihood of models with continuous latents by annealed importance sampling, and how far off it is.
+
+References:
+    Annealed Importance Sampling (Neal, 2001), https://arxiv.org/abs/physics/9803008
+    Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo (Grosse et al., 2015),
+        https://arxiv.org/abs/1511.02543
+    On the Quantitative Analysis of Decoder-Based Generative Models (Wu et al., 2017),
+        https://arxiv.org/abs/1611.04273
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from discrete_gan._arguments import check_at_least
+
+LogLikelihood = Callable[[Tensor], Tensor]
+"""From latents, shape (C, N, latent_dim), to log p(x_n | z) in nats, shape (C, N). Differentiable in z."""
+
+_LEAST_STEP, _FIRST_STEP, _LARGEST_STEP = 1e-4, 0.3, 2.0  # of a leapfrog; the prior has unit scale
+_ACCEPTED = 0.75  # part of the moves, what the step size is steered to
+_ADAPTATION = 0.1  # of the step size's logarithm, times the difference from that
+_SHORT = 200  # moves: a shorter pilot adapts faster, to get to where it should be
+_CAUTION = 0.9  # of the step sizes found, since the path that uses them is another one
+
+
+class AnnealingPath(NamedTuple):
+    r"""The way from the prior to the posterior, :math:`\pi_t(z) \propto p(z)\, p(x \mid z)^{\beta_t}`.
+
+    Attributes:
+        betas: Inverse temperatures from 0 to 1, shape (T + 1,), float64.
+        step_sizes: Of the leapfrog steps behind each of the T moves, shape (T,).
+        num_leapfrog: Leapfrog steps of a move.
+    """
+
+    betas: Tensor
+    step_sizes: Tensor
+    num_leapfrog: int
+
+
+class _State(NamedTuple):
+    """Latents, log p(x | z) and its gradient: a move needs all three, and leaves all three."""
+
+    z: Tensor
+    log_likelihood: Tensor
+    gradient: Tensor
+
+
+def tune_path(
+    log_likelihood: LogLikelihood, z: Tensor, *, num_steps: int = 3000, num_leapfrog: int = 5, pilot_part: float = 0.25
+) -> AnnealingPath:
+    r"""Inverse temperatures and step sizes, found by a pilot of a quarter of the length.
+
+    The pilot goes along :math:`\beta_t = (t / T)^3` and steers its step size to three accepted moves in four. The path
+    then has its temperatures where the log-likelihood varies most, at equal steps of :math:`\int \mathrm{sd}_\beta[\log
+    p(x \mid z)]\, d\beta`, which for moves that mix leaves the weights the least variance.
+
+    One path serves all x, so it must come from other latents and samples than it is used on: a step size that depends
+    on the chain itself would break the invariance that both bounds rest on.
+
+    Args:
+        log_likelihood: Of N samples x, best drawn from the model itself.
+        z: Draws from the prior, shape (C, N, latent_dim): where the pilot's chains begin.
+        num_steps: T.
+        num_leapfrog: Leapfrog steps of a move.
+        pilot_part: Moves of the pilot, as a part of T.
+
+    Raises:
+        ValueError: If ``num_steps`` is below 10 or ``num_leapfrog`` below 1.
+    """
+    check_at_least("num_steps", num_steps, 10)
+    check_at_least("num_leapfrog", num_leapfrog, 1)
+    num_pilot = max(10, round(pilot_part * num_steps))
+    betas = torch.linspace(0, 1, num_pilot + 1, dtype=torch.float64, device=z.device) ** 3
+    state = _evaluate(log_likelihood, z)
+    log_step = torch.full(z.shape[:-1], math.log(_FIRST_STEP), device=z.device)
+    rate = _ADAPTATION * max(1.0, _SHORT / num_pilot)
+    step_sizes, values = [], []
+    for beta in betas[1:].tolist():
+        state, accepted = _move(log_likelihood, state, beta, log_step.exp()[..., None], num_leapfrog)
+        log_step = log_step + rate * (accepted - _ACCEPTED)
+        log_step = log_step.clamp(math.log(_LEAST_STEP), math.log(_LARGEST_STEP))
+        step_sizes.append(log_step.mean().exp())
+        values.append(state.log_likelihood)
+    # Within a chain, over a window: between chains are differences of x, which no temperature takes away.
+    window = max(5, num_pilot // 20)
+    padded = torch.stack([*values[window - 1 :: -1], *values, *values[: -window - 1 : -1]])
+    deviation = padded.unfold(0, 2 * window + 1, 1).std(dim=-1).flatten(1).median(dim=1).values.double()
+    length = torch.cat([betas[:1], (deviation.clamp(min=1e-9) * betas.diff()).cumsum(0)])
+    # Linear interpolation of beta over that length.
+    wanted = torch.linspace(0, 1, num_steps + 1, dtype=torch.float64, device=z.device)[1:-1] * length[-1]
+    right = torch.searchsorted(length, wanted).clamp(1, num_pilot)
+    part = (wanted - length[right - 1]) / (length[right] - length[right - 1])
+    inner = betas[right - 1] + part * (betas[right] - betas[right - 1])
+    at = torch.cat([right - 1, right.new_tensor([num_pilot - 1])])
+    return AnnealingPath(
+        torch.cat([betas[:1], inner, betas[-1:]]), _CAUTION * torch.stack(step_sizes)[at], num_leapfrog
+    )
+
+
+def annealed_log_weights(
+    log_likelihood: LogLikelihood, z: Tensor, path: AnnealingPath, *, tick: Callable[[], object] = lambda: None
+) -> Tensor:
+    r"""Log-weights of chains from the prior to the posterior; the mean weight of a chain is p(x) in expectation.
+
+    .. math:: \log w = \sum_{t=1}^{T} (\beta_t - \beta_{t-1}) \log p(x \mid z_{t-1}), \qquad E[w] = p(x)
+
+    where z_0 is a draw from the prior and z_t one move of Hamiltonian Monte Carlo from z_{t-1} that leaves
+    :math:`\pi_t` invariant. By Jensen's inequality E[log w] is a lower bound of log p(x).
+
+    Costs T * num_leapfrog evaluations of the likelihood with its gradient, of C * N latents each.
+
+    Args:
+        log_likelihood: Of N samples x.
+        z: Draws from the prior, shape (C, N, latent_dim).
+        path: From :func:`tune_path`.
+        tick: Called after every move.
+
+    Returns:
+        log w in nats, float64, shape (C, N). No gradient.
+    """
+    state = _evaluate(log_likelihood, z)
+    log_w = torch.zeros(z.shape[:-1], dtype=torch.float64, device=z.device)
+    for beta, step, rise in zip(path.betas[1:].tolist(), path.step_sizes, path.betas.diff(), strict=True):
+        log_w += rise * state.log_likelihood
+        state, _ = _move(log_likelihood, state, beta, step, path.num_leapfrog)
+        tick()
+    return log_w
+
+
+def reverse_log_weights(
+    log_likelihood: LogLikelihood, z: Tensor, path: AnnealingPath, *, tick: Callable[[], object] = lambda: None
+) -> Tensor:
+    r"""Log-weights of the same chains run backwards from the posterior: E[1 / w] = 1 / p(x), so E[log w] is above.
+
+    Needs an exact draw from the posterior, which a sample of the model comes with: the z that it was drawn from.
+
+    Args:
+        log_likelihood: Of N samples that the model drew.
+        z: The latents that they were drawn from, shape (C, N, latent_dim).
+        path: From :func:`tune_path`.
+        tick: Called after every move.
+
+    Returns:
+        log w in nats, float64, shape (C, N). No gradient.
+    """
+    state = _evaluate(log_likelihood, z)
+    log_w = torch.zeros(z.shape[:-1], dtype=torch.float64, device=z.device)
+    backwards = zip(path.betas[1:].flip(0).tolist(), path.step_sizes.flip(0), path.betas.diff().flip(0), strict=True)
+    for beta, step, rise in backwards:
+        state, _ = _move(log_likelihood, state, beta, step, path.num_leapfrog)
+        log_w += rise * state.log_likelihood
+        tick()
+    return log_w
+
+
+def log_mean_weight(log_w: Tensor) -> Tensor:
+    """Lower bound of log p(x) from C chains, the logarithm of their mean weight, shape (N,), of shape (C, N)."""
+    return log_w.logsumexp(dim=0) - math.log(len(log_w))
+
+
+def _evaluate(log_likelihood: LogLikelihood, z: Tensor) -> _State:
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = log_likelihood(z)
+        if value.shape != z.shape[:-1]:
+            raise ValueError(f"log_likelihood: expected shape {tuple(z.shape[:-1])}, got {tuple(value.shape)}")
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+    return _State(z.detach(), value.detach(), gradient)
+
+
+def _move(
+    log_likelihood: LogLikelihood, state: _State, beta: float, step_size: Tensor, num_leapfrog: int
+) -> tuple[_State, Tensor]:
+    """One move of Hamiltonian Monte Carlo at beta; the new state and the probability that each was accepted with."""
+
+    def energy(state: _State, momentum: Tensor) -> Tensor:
+        kinetic = state.z.double().square().sum(-1) + momentum.double().square().sum(-1)
+        return kinetic / 2 - beta * state.log_likelihood.double()
+
+    def slope(state: _State) -> Tensor:
+        return beta * state.gradient - state.z
+
+    momentum = torch.randn_like(state.z)
+    before, new = energy(state, momentum), state
+    momentum = momentum + step_size / 2 * slope(new)
+    for index in range(num_leapfrog):
+        new = _evaluate(log_likelihood, new.z + step_size * momentum)
+        last = index == num_leapfrog - 1
+        momentum = momentum + (step_size / 2 if last else step_size) * slope(new)
+    # A step into where nothing is finite is one too many: it has probability 0.
+    probability = (before - energy(new, momentum)).clamp(max=0).exp().nan_to_num(nan=0.0)
+    accepted = torch.rand_like(probability) < probability
+    kept = _State(
+        torch.where(accepted[..., None], new.z, state.z),
+        torch.where(accepted, new.log_likelihood, state.log_likelihood),
+        torch.where(accepted[..., None], new.gradient, state.gradient),
+    )
+    return kept, probability.to(state.z.dtype)

@@ -1,0 +1,166 @@
+"""Annealed importance sampling against closed forms: a linear Gaussian model and a two-dimensional one on a grid."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from discrete_gan.metrics import annealed
+from discrete_gan.metrics.annealed import (
+    AnnealingPath,
+    LogLikelihood,
+    annealed_log_weights,
+    log_mean_weight,
+    reverse_log_weights,
+    tune_path,
+)
+
+NOISE = 0.5
+W = torch.tensor([[1.0, 0.5], [-0.5, 2.0], [0.3, -0.7]])  # x = W z + noise, x of 3, z of 2 numbers
+
+
+def linear_gaussian(x: Tensor) -> LogLikelihood:
+    """Of x, shape (N, 3)."""
+
+    def log_likelihood(z: Tensor) -> Tensor:
+        return torch.distributions.Normal(z @ W.T, NOISE).log_prob(x).sum(-1)
+
+    return log_likelihood
+
+
+def exact(x: Tensor) -> Tensor:
+    return torch.distributions.MultivariateNormal(torch.zeros(3), W @ W.T + NOISE**2 * torch.eye(3)).log_prob(x)
+
+
+def posterior(x: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the annealed posterior of one x."""
+    precision = torch.eye(2) + beta / NOISE**2 * W.T @ W
+    covariance = precision.inverse()
+    return covariance @ (beta / NOISE**2 * W.T @ x), covariance
+
+
+def standard_errors(values: Tensor, expected: float) -> float:
+    return abs(float(values.mean()) - expected) / (float(values.std()) / math.sqrt(len(values)))
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.tensor([[0.8, 0.4, -0.2]])
+
+
+SHORT = AnnealingPath(torch.tensor([0, 0.05, 0.2, 0.5, 1.0], dtype=torch.float64), torch.full((4,), 0.6), 3)
+
+
+def test_mean_weight_is_the_likelihood(x: Tensor) -> None:
+    torch.manual_seed(0)
+    log_w = annealed_log_weights(linear_gaussian(x), torch.randn(20_000, 1, 2), SHORT)[:, 0]
+    relative = (log_w - float(exact(x))).exp()
+    assert relative.std() > 0.1  # or the path is too easy to tell anything
+    assert standard_errors(relative, 1) < 4  # a false alarm in 16,000
+
+
+def test_mean_inverse_weight_of_the_reversed_chain_is_the_inverse_likelihood(x: Tensor) -> None:
+    torch.manual_seed(0)
+    mean, covariance = posterior(x[0], 1)
+    z = torch.distributions.MultivariateNormal(mean, covariance).sample((20_000, 1))
+    log_w = reverse_log_weights(linear_gaussian(x), z, SHORT)[:, 0]
+    relative = (float(exact(x)) - log_w).exp()
+    assert relative.std() > 0.1
+    assert standard_errors(relative, 1) < 4
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+def test_a_move_leaves_its_distribution_invariant(x: Tensor, beta: float) -> None:
+    torch.manual_seed(0)
+    mean, covariance = posterior(x[0], beta)
+    z = torch.distributions.MultivariateNormal(mean, covariance).sample((50_000, 1))
+    log_likelihood = linear_gaussian(x)
+    state = annealed._evaluate(log_likelihood, z)
+    # A step so long that many moves are refused, or the refusal would not be tested.
+    moved, accepted = annealed._move(log_likelihood, state, beta, torch.tensor(0.42), 3)
+    if beta == 1:
+        assert 0.2 < accepted.mean() < 0.9
+    assert (moved.z != z).any(-1).float().mean() == pytest.approx(float(accepted.mean()), abs=0.01)
+    centered = moved.z[:, 0] - mean
+    for row in range(2):
+        assert standard_errors(centered[:, row], 0) < 4
+        for column in range(2):
+            products = centered[:, row] * centered[:, column]
+            assert standard_errors(products, float(covariance[row, column])) < 4
+    fresh = annealed._evaluate(log_likelihood, moved.z)
+    torch.testing.assert_close(moved.log_likelihood, fresh.log_likelihood)
+    torch.testing.assert_close(moved.gradient, fresh.gradient)
+
+
+def test_bounds_lie_on_either_side_and_close_in(x: Tensor) -> None:
+    torch.manual_seed(0)
+    z = torch.randn(1, 100, 2)
+    data = torch.distributions.Normal(z[0] @ W.T, NOISE).sample()
+    log_likelihood, gaps = linear_gaussian(data), []
+    for num_steps in (50, 400):
+        path = tune_path(log_likelihood, torch.randn(1, 100, 2), num_steps=num_steps)
+        lower = annealed_log_weights(log_likelihood, torch.randn(1, 100, 2), path)[0]
+        upper = reverse_log_weights(log_likelihood, z, path)[0]
+        below, above = exact(data) - lower, upper - exact(data)
+        gaps.append(float((below + above).mean()))
+        for side in (below, above):
+            assert float(side.mean()) > -4 * float(side.std()) / 10
+    # The gap falls as 1 / T where the moves mix.
+    assert 0 < gaps[1] < gaps[0] / 4
+
+
+def test_tuned_path() -> None:
+    torch.manual_seed(0)
+    data = torch.randn(20, 3)
+    path = tune_path(linear_gaussian(data), torch.randn(1, 20, 2), num_steps=400, num_leapfrog=4)
+    assert path.betas.shape == (401,) and path.step_sizes.shape == (400,) and path.num_leapfrog == 4
+    assert path.betas[0] == 0 and path.betas[-1] == 1 and (path.betas.diff() > 0).all()
+    # Fine where the likelihood varies most, near the prior; steps shrink as the posterior does.
+    assert path.betas[200] < 0.25
+    assert path.step_sizes[-1] < 0.7 * path.step_sizes[100]
+    with pytest.raises(ValueError, match="num_steps: expected at least 10, got 9"):
+        tune_path(linear_gaussian(data), torch.randn(1, 20, 2), num_steps=9)
+    with pytest.raises(ValueError, match="num_leapfrog"):
+        tune_path(linear_gaussian(data), torch.randn(1, 20, 2), num_steps=20, num_leapfrog=0)
+
+
+def test_tuned_steps_are_accepted_three_times_in_four() -> None:
+    torch.manual_seed(0)
+    data = torch.distributions.Normal(torch.randn(200, 2) @ W.T, NOISE).sample()
+    log_likelihood = linear_gaussian(data)
+    path = tune_path(log_likelihood, torch.randn(1, 200, 2), num_steps=800)
+    state, rates = annealed._evaluate(log_likelihood, torch.randn(1, 200, 2)), []
+    for beta, step in zip(path.betas[1:].tolist(), path.step_sizes, strict=True):
+        state, accepted = annealed._move(log_likelihood, state, beta, step, path.num_leapfrog)
+        rates.append(float(accepted.mean()))
+    assert 0.65 < sum(rates[200:]) / 600 < 0.95  # steered to 0.75, with steps a tenth shorter than found
+
+
+def test_mean_over_chains() -> None:
+    log_w = torch.tensor([[0.0, -1000.0], [math.log(3), -1000.0]], dtype=torch.float64)
+    torch.testing.assert_close(log_mean_weight(log_w), torch.tensor([math.log(2), -1000.0], dtype=torch.float64))
+
+
+def test_ticks_gradients_and_shapes(x: Tensor) -> None:
+    ticks = []
+    z = torch.randn(3, 1, 2, requires_grad=True)
+    log_w = annealed_log_weights(linear_gaussian(x), z, SHORT, tick=lambda: ticks.append(0))
+    assert log_w.shape == (3, 1) and log_w.dtype == torch.float64 and not log_w.requires_grad
+    assert len(ticks) == 4
+    with pytest.raises(ValueError, match=r"log_likelihood: expected shape \(3, 1\), got \(3,\)"):
+        annealed_log_weights(lambda z: linear_gaussian(x)(z)[:, 0], z, SHORT)
+
+
+def test_a_step_into_the_infinite_is_refused(x: Tensor) -> None:
+    """Where the likelihood is not finite a chain stays where it is."""
+
+    def walled(z: Tensor) -> Tensor:
+        inside = linear_gaussian(x)(z)
+        return torch.where(z[..., 0] > 0, inside, torch.full_like(inside, math.nan))
+
+    torch.manual_seed(0)
+    state = annealed._evaluate(walled, torch.randn(500, 1, 2).abs())
+    moved, accepted = annealed._move(walled, state, 0.1, torch.tensor(0.5), 3)
+    assert (moved.z[..., 0] > 0).all() and moved.log_likelihood.isfinite().all()
+    assert 0.05 < float((accepted == 0).float().mean()) < 0.95
