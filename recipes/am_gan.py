@@ -77,6 +77,12 @@ class Args(ImageOptions):
     """Samples to score at the end."""
 
 
+def load_report(args: Args) -> ImageReport:
+    """The data, with what scores samples against them."""
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    return ImageReport(data, "grey", labeled=data)
+
+
 def build(args: Args, image_shape: tuple[int, int, int], num_classes: int) -> tuple[Generator, HubModel]:
     """Generator and discriminator: of K + 1 outputs, or one without classes."""
     predefined = args.labeling == "predefined"
@@ -143,7 +149,8 @@ def main(args: Args) -> None:
         lr_decay=(0, math.inf),
         num_scored=(2, math.inf),
     )
-    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    report = load_report(args)
+    data = report.data
     predefined = args.labeling == "predefined"
     without = args.loss == "gan" and not predefined  # labels play no part
     num_classes = 0 if without else data.classes_for(f"--loss {args.loss} --labeling {args.labeling}")
@@ -153,7 +160,7 @@ def main(args: Args) -> None:
     no_labels = torch.zeros(len(images), dtype=torch.int64)
     classes = (no_labels if without or data.train_labels is None else data.train_labels).to(run.device)
     generator, discriminator = build(args, data.image_shape, num_classes)
-    report = ImageReport(data, "grey", labeled=data, device=run.device)
+    report.to(run.device)
     generator.to(run.device)
     discriminator.to(run.device)
     g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
@@ -198,6 +205,7 @@ def main(args: Args) -> None:
             run.log(class_accuracy=(dynamic_labels(real_logits, num_classes) == labels).float().mean())
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), generator)
+            run.log(**report.quick(generator))
 
     if run.rank == 0:
         results = report.final(run.directory.path, generator, num_samples=args.num_scored)

@@ -87,6 +87,16 @@ class Args(ImageOptions):
     """Samples to score at the end."""
 
 
+def load_report(args: Args) -> ImageReport:
+    """The data, with what scores samples against them."""
+    size = {"image_size": args.image_size, "crop": args.crop, "corrupt": args.corrupt}
+    data = load_images(args.data, seed=args.seed, **size)
+    labeled = load_images(args.classifier_data, **size) if args.classifier_data else data
+    if args.classifier_data and labeled.train_labels is None:
+        raise InputError(f"--classifier-data {args.classifier_data}: it has no labels, expected labeled images")
+    return ImageReport(data, args.binarize, labeled=labeled)
+
+
 def build(args: Args, image_shape: tuple[int, int, int], num_classes: int = 0) -> tuple[Generator, HubModel]:
     """Generator and discriminator, conditional with classes."""
     if args.model == "conv":
@@ -141,15 +151,12 @@ def main(args: Args) -> None:
     )
     with seeded(args.seed, "weights", "estimator"):
         estimator = parse_estimator(args.estimator)
-    size = {"image_size": args.image_size, "crop": args.crop, "corrupt": args.corrupt}
-    data = load_images(args.data, seed=args.seed, **size)
-    scored = load_images(args.classifier_data, **size) if args.classifier_data else data
-    if args.classifier_data and scored.train_labels is None:
-        raise InputError(f"--classifier-data {args.classifier_data}: it has no labels, expected labeled images")
+    report = load_report(args)
+    data = report.data
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     num_classes = data.classes_for("--conditional") if args.conditional else 0
-    report = ImageReport(data, args.binarize, labeled=scored, device=run.device)
+    report.to(run.device)
 
     images = data.train_images.to(run.device)
     classes = data.train_labels.to(run.device) if args.conditional and data.train_labels is not None else None
@@ -220,6 +227,7 @@ def main(args: Args) -> None:
             run.log(**diagnostics(g, d, real, z))
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), average.module)
+            run.log(**report.quick(average.module))
 
     if run.rank == 0:
         results = report.final(run.directory.path, average.module, num_samples=args.num_scored)

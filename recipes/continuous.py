@@ -70,6 +70,12 @@ class Args(ImageOptions):
     """Samples to score at the end."""
 
 
+def load_report(args: Args) -> ImageReport:
+    """The data, with what scores samples against them."""
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    return ImageReport(data, "grey", labeled=data)
+
+
 def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, HubModel]:
     """Generator of pixels in [-1, 1] and discriminator."""
     if args.model == "mlp":
@@ -98,7 +104,8 @@ def main(args: Args) -> None:
         raise InputError(
             "--r1: the penalty is one of each image alone, expected another --discriminator-norm than batch"
         )
-    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    report = load_report(args)
+    data = report.data
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
     images = data.train_images.to(run.device)
@@ -106,7 +113,7 @@ def main(args: Args) -> None:
         generator, discriminator = build(args, data.image_shape)
     except ValueError as error:
         raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
-    report = ImageReport(data, "grey", labeled=data, device=run.device)
+    report.to(run.device)
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
@@ -159,6 +166,7 @@ def main(args: Args) -> None:
         run.log(d_loss=d_loss, g_loss=g_loss, penalty=penalty, raw_real=raw_real.mean(), raw_fake=raw_fake.mean())
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), average.module)
+            run.log(**report.quick(average.module))
 
     if run.rank == 0:
         results = report.final(run.directory.path, average.module, num_samples=args.num_scored)

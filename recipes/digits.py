@@ -42,6 +42,12 @@ class Args(RunOptions):
     """Samples to score at the end."""
 
 
+def load_report(args: Args) -> ImageReport:
+    """The data, with what scores samples against them."""
+    data = load_images(args.data, seed=args.seed)
+    return ImageReport(data, args.binarize, labeled=data)
+
+
 def main(args: Args) -> None:
     """Train, sample, score."""
     check_options(
@@ -54,10 +60,11 @@ def main(args: Args) -> None:
     )
     with seeded(args.seed, "weights", "estimator"):
         estimator = parse_estimator(args.estimator)
-    data = load_images(args.data, seed=args.seed)
+    report = load_report(args)
+    data = report.data
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
-    report = ImageReport(data, args.binarize, labeled=data, device=run.device)
+    report.to(run.device)
 
     images = data.train_images.to(run.device)
     num_positions = images.shape[1]
@@ -110,6 +117,7 @@ def main(args: Args) -> None:
             run.log(**diagnostics(generator, discriminator, real, z))
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), average.module)
+            run.log(**report.quick(average.module))
 
     if run.rank == 0:
         results = report.final(run.directory.path, average.module, num_samples=args.num_scored)

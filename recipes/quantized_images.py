@@ -18,7 +18,7 @@ from torch.nn.functional import one_hot
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from discrete_gan.data import Batches, load_images
+from discrete_gan.data import Batches, ImageData, load_images
 from discrete_gan.data.palette import MOST_COLORS, learn_palette, quantized
 from discrete_gan.divergences import GAN
 from discrete_gan.errors import InputError
@@ -71,6 +71,19 @@ class Args(ImageOptions):
     """Samples to score at the end."""
 
 
+def load_data(args: Args) -> tuple[Tensor, Tensor, ImageData]:
+    """Colors (K, C), the color of every training pixel (N, H * W), and the data as they look in these colors."""
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    palette = learn_palette(data, args.colors, seed=args.seed)
+    return palette, *quantized(data, palette)
+
+
+def load_report(args: Args) -> ImageReport:
+    """The data, with what scores samples against them."""
+    _, _, data = load_data(args)
+    return ImageReport(data, "grey", labeled=data)
+
+
 def main(args: Args) -> None:
     """Train, sample, score."""
     check_options(
@@ -89,9 +102,7 @@ def main(args: Args) -> None:
     )
     with seeded(args.seed, "weights", "estimator"):
         estimator = parse_estimator(args.estimator)
-    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
-    palette = learn_palette(data, args.colors, seed=args.seed)
-    indices, data = quantized(data, palette)  # from here on the data as it looks in these colors
+    palette, indices, data = load_data(args)
     run = Run(args, steps=args.steps, data=data.summary())
     batches = Batches(len(indices), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
 
@@ -113,7 +124,8 @@ def main(args: Args) -> None:
     discriminator = ConvDiscriminator(
         (1, height, width), args.colors, width=args.channels, hidden=args.hidden, num_classes=num_classes
     )
-    report = ImageReport(data, "grey", labeled=data, device=run.device)
+    report = ImageReport(data, "grey", labeled=data)
+    report.to(run.device)
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
@@ -174,6 +186,7 @@ def main(args: Args) -> None:
             run.log(**diagnostics(g, d, real, z))
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), average.module)
+            run.log(**report.quick(average.module))
 
     if run.rank == 0:
         results = report.final(run.directory.path, average.module, num_samples=args.num_scored)

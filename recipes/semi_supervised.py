@@ -61,6 +61,12 @@ class Args(ImageOptions):
     """Decay of the moving average of the discriminator's weights."""
 
 
+def load_report(args: Args) -> ImageReport:
+    """The data; samples are looked at here, not scored."""
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    return ImageReport(data, "grey", labeled=None)
+
+
 def build(args: Args, data: ImageData, num_outputs: int) -> tuple[Generator, AMGANDiscriminator | NoisyMLPClassifier]:
     """Generator and discriminator, with pixels in [0, 1]."""
     if args.model == "conv":
@@ -96,7 +102,8 @@ def main(args: Args) -> None:
         decay_from=(0, 1),
         average=(0, 1),
     )
-    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    report = load_report(args)
+    data = report.data
     num_classes = data.classes_for("semi_supervised")
     run = Run(args, steps=args.steps, data=data.summary())
     data = data.to(run.device)
@@ -114,7 +121,7 @@ def main(args: Args) -> None:
     generator.to(run.device)
     discriminator.to(run.device)
     average = AveragedModel(discriminator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
-    report = ImageReport(data, "grey", labeled=None, device=run.device)
+    report.to(run.device)
     g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731

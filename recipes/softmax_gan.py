@@ -93,6 +93,12 @@ GENERATOR_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {  # softmax alone loo
 }
 
 
+def load_report(args: Args) -> ImageReport:
+    """The data, with what scores samples against them."""
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    return ImageReport(data, "grey", labeled=data)
+
+
 def build(args: Args, image_shape: tuple[int, int, int]) -> tuple[Generator, HubModel]:
     """Generator and discriminator."""
     if args.model == "mlp":
@@ -137,7 +143,8 @@ def main(args: Args) -> None:
         squashing(args.pixel_range, args.activation)
     except ValueError as error:
         raise InputError(f"--pixel-range: {str(error).removeprefix('pixel_range: ')}") from None
-    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    report = load_report(args)
+    data = report.data
     run = Run(args, steps=args.steps, data=data.summary())
     num_batches = max(args.discriminator_steps, args.generator_steps)
     batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, rank=run.rank, world_size=run.world_size)
@@ -146,7 +153,7 @@ def main(args: Args) -> None:
         generator, discriminator = build(args, data.image_shape)
     except ValueError as error:
         raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
-    report = ImageReport(data, "grey", labeled=data, device=run.device)
+    report.to(run.device)
     generator.to(run.device)
     discriminator.to(run.device)
     g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
@@ -191,6 +198,7 @@ def main(args: Args) -> None:
 
         if run.due(args.sample_every) and run.rank == 0:
             report.grid(run.directory.sample_path(run.step), generator)
+            run.log(**report.quick(generator))
 
     if run.rank == 0:
         results = report.final(run.directory.path, generator, num_samples=args.num_scored)

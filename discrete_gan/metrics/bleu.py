@@ -43,6 +43,13 @@ def bleu(samples: Tensor | Sequences, references: Tensor | Sequences, *, max_ord
     Raises:
         ValueError: If a shape is wrong, a side has no row, or ``max_order`` is below 2.
     """
+    return sentence_bleu(samples, references, max_order=max_order, end=end).mean(1)
+
+
+def sentence_bleu(
+    samples: Tensor | Sequences, references: Tensor | Sequences, *, max_order: int = 5, end: int | None
+) -> Tensor:
+    """What :func:`bleu` is the mean of: BLEU-2, ..., BLEU-max_order of each sample, shape (max_order - 1, N)."""
     samples, references = flatten("samples", samples, end), flatten("references", references, end)
     check_at_least("max_order", max_order, 2)
     num_samples = len(samples.lengths)
@@ -53,7 +60,9 @@ def bleu(samples: Tensor | Sequences, references: Tensor | Sequences, *, max_ord
         most = _most(ids[~ours], counts[~ours], grams.size)
         matches.append(_sums(rows[ours], torch.minimum(counts[ours], most[ids[ours]]), num_samples))
     distances = (samples.lengths.unique()[:, None] - references.lengths.unique()).abs()
-    return _mean_bleu(torch.stack(matches), samples.lengths, _nearest(samples.lengths, references.lengths, distances))
+    return _sentence_bleu(
+        torch.stack(matches), samples.lengths, _nearest(samples.lengths, references.lengths, distances)
+    )
 
 
 def self_bleu(samples: Tensor | Sequences, *, max_order: int = 5, end: int | None) -> Tensor:
@@ -73,6 +82,11 @@ def self_bleu(samples: Tensor | Sequences, *, max_order: int = 5, end: int | Non
     Raises:
         ValueError: If the shape is wrong, N is below 2, or ``max_order`` is.
     """
+    return self_sentence_bleu(samples, max_order=max_order, end=end).mean(1)
+
+
+def self_sentence_bleu(samples: Tensor | Sequences, *, max_order: int = 5, end: int | None) -> Tensor:
+    """What :func:`self_bleu` is the mean of, for each sample, shape (max_order - 1, N)."""
     samples = flatten("samples", samples, end)
     check_at_least("max_order", max_order, 2)
     num_samples = len(samples.lengths)
@@ -90,7 +104,7 @@ def self_bleu(samples: Tensor | Sequences, *, max_order: int = 5, end: int | Non
     distances = (lengths[:, None] - lengths).abs()
     # a sample is no reference of itself: its own length counts only where another one has it too
     distances.diagonal()[times == 1] = torch.iinfo(torch.int64).max
-    return _mean_bleu(torch.stack(matches), samples.lengths, _nearest(samples.lengths, samples.lengths, distances))
+    return _sentence_bleu(torch.stack(matches), samples.lengths, _nearest(samples.lengths, samples.lengths, distances))
 
 
 def _most(ids: Tensor, counts: Tensor, size: int) -> Tensor:
@@ -108,14 +122,14 @@ def _nearest(lengths: Tensor, candidates: Tensor, distances: Tensor) -> Tensor:
     return nearest[lengths.unique(return_inverse=True)[1]]
 
 
-def _mean_bleu(matches: Tensor, lengths: Tensor, nearest: Tensor) -> Tensor:
-    """From matches (max_order, N), lengths and nearest reference lengths (N,) to the means (max_order - 1,)."""
+def _sentence_bleu(matches: Tensor, lengths: Tensor, nearest: Tensor) -> Tensor:
+    """From matches (max_order, N), lengths and nearest reference lengths (N,) to scores (max_order - 1, N)."""
     order = torch.arange(1, len(matches) + 1, device=matches.device)[:, None]
     total = (lengths - order + 1).clamp(min=1)
     precision = matches.double().where(matches > 0, EPSILON) / total
     log_brevity = (1 - nearest.double() / lengths).clamp(max=0)
     log_bleu = log_brevity + precision.log().cumsum(0) / order
-    return log_bleu.exp().where(matches[0] > 0, 0)[1:].mean(1)
+    return log_bleu.exp().where(matches[0] > 0, 0)[1:]
 
 
 class BLEU(SequenceMetric):

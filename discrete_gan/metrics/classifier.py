@@ -97,29 +97,34 @@ class ImageClassifier(nn.Module):
         """Logits, shape (N, K), of flat images, shape (N, D)."""
         return self.head(self.features(images))
 
-    def fingerprint(self) -> str:
-        """A short hash of the weights: Frechet distances compare only under the same one."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()[:12]
+
+def fingerprint(network: nn.Module) -> str:
+    """A short hash of the weights: Frechet distances compare only under the same ones."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 @torch.no_grad()
-def predict(classifier: ImageClassifier, images: Tensor, *, batch_size: int = 1000) -> Predictions:
+def predict(classifier: nn.Module, images: Tensor, *, batch_size: int = 1000) -> Predictions:
     """Features and probabilities in batches, in evaluation mode, whatever mode the classifier is in.
 
     Args:
-        classifier: Left as it was, on its own device.
+        classifier: Any module from flat images (N, D) to logits (N, K). The features are what its method ``features``
+            makes of the images, and its ``head`` the logits of the features; of a module without both, the features
+            are the logits. Left as it was, on its own device.
         images: Flat images in {0, 1}, shape (N, D), on any device.
         batch_size: Images at a time.
     """
-    device = classifier.head.weight.device
+    device = next(classifier.parameters()).device
+    split = hasattr(classifier, "features") and hasattr(classifier, "head")
+    features_of, head = (classifier.features, classifier.head) if split else (classifier, nn.Identity())
     was_training = classifier.training
     classifier.eval()
     try:
-        features = [classifier.features(part.to(device)) for part in images.float().split(batch_size)]
-        probabilities = [classifier.head(part).softmax(1).cpu() for part in features]
+        features = [features_of(part.to(device)) for part in images.float().split(batch_size)]
+        probabilities = [head(part).softmax(1).cpu() for part in features]
     finally:
         classifier.train(was_training)
     return Predictions(torch.cat([part.cpu() for part in features]), torch.cat(probabilities))

@@ -4,10 +4,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .class_scores import am_score
-from .classifier import ImageClassifier, Predictions, predict
+from .classifier import Predictions, fingerprint, predict
 from .coverage import class_coverage, num_classes_covered
 from .frechet import frechet_distance, gaussian_statistics
 from .inception_score import inception_score
@@ -35,7 +35,7 @@ class ImageScores(NamedTuple):
         num_samples: Samples scored.
         num_test: Test images compared with.
         num_floor: Training images behind the floor: ``num_samples`` unless the data has fewer.
-        classifier_fingerprint: Of the feature network; distances under another one do not compare.
+        feature_network: Its class and a hash of its weights; distances under another one do not compare.
         classifier_accuracy: Of the feature network on the test images, None if not given.
     """
 
@@ -53,7 +53,7 @@ class ImageScores(NamedTuple):
     num_samples: int
     num_test: int
     num_floor: int
-    classifier_fingerprint: str
+    feature_network: str
     classifier_accuracy: float | None
 
     def lines(self) -> list[str]:
@@ -61,7 +61,7 @@ class ImageScores(NamedTuple):
         num_classes = len(self.class_fractions)
         percents = " ".join(f"{100 * fraction:.1f}" for fraction in self.class_fractions.tolist())
         accuracy = self.classifier_accuracy
-        classifier = self.classifier_fingerprint + ("" if accuracy is None else f", {100 * accuracy:.1f} % accurate")
+        network = self.feature_network + ("" if accuracy is None else f", {100 * accuracy:.1f} % accurate")
         lines = [
             f"Frechet distance  {self.frechet:.3f} squared feature units "
             f"({self.num_floor:,} training images: {self.frechet_floor:.3f})",
@@ -79,14 +79,14 @@ class ImageScores(NamedTuple):
         return [
             *lines,
             f"protocol          {self.num_samples:,} samples against {self.num_test:,} test images, "
-            f"features of classifier {classifier}",
+            f"features of {network}",
         ]
 
     def as_dict(self) -> dict[str, object]:
         """Everything as plain numbers, lists and strings, ready for JSON."""
         scores = self._asdict()
         protocol = {
-            "feature_network": f"ImageClassifier {scores.pop('classifier_fingerprint')}",
+            "feature_network": scores.pop("feature_network"),
             "feature_network_accuracy": scores.pop("classifier_accuracy"),
             "num_samples": scores.pop("num_samples"),
             "num_test": scores.pop("num_test"),
@@ -100,11 +100,16 @@ class ImageScorer:
     """Scores samples again and again against the same real images, whose features are computed once.
 
     Args:
-        classifier: The feature network, on the device to compute on.
+        classifier: The feature network, on the device to compute on: the package's, or any module that
+            :func:`predict` accepts.
         train_images: Flat images in {0, 1}, shape (N, D), binarized as the samples are.
         test_images: Flat images in {0, 1}, shape (N', D).
         accuracy: The classifier's accuracy on the test images, to be reported with the scores.
         seed: Chooses the training images of the floor.
+        image_shape: (C, H, W), of which MS-SSIM is computed; that of the package's classifier if not given.
+
+    Attributes:
+        name: Of the feature network: its class and a hash of its weights.
 
     Raises:
         ValueError: If either set has fewer than 2 images.
@@ -112,18 +117,20 @@ class ImageScorer:
 
     def __init__(
         self,
-        classifier: ImageClassifier,
+        classifier: nn.Module,
         train_images: Tensor,
         test_images: Tensor,
         *,
         accuracy: float | None = None,
         seed: int = 0,
+        image_shape: tuple[int, int, int] | None = None,
     ) -> None:
         for name, images in (("train_images", train_images), ("test_images", test_images)):
             _check_images(name, images)
         self.classifier = classifier
         self.accuracy = accuracy
-        self._fingerprint = classifier.fingerprint()
+        self.name = f"{type(classifier).__name__} {fingerprint(classifier)}"
+        self._image_shape = image_shape or getattr(classifier, "image_shape", None)
         self._train_images = train_images
         self._train_order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(seed))
         self._train: dict[int, Predictions] = {}
@@ -144,11 +151,12 @@ class ImageScorer:
         """
         _check_images("samples", samples)
         predictions = predict(self.classifier, samples)
-        fractions = class_coverage(predictions.probabilities, self.classifier.num_classes)
+        num_classes = predictions.probabilities.shape[1]
+        fractions = class_coverage(predictions.probabilities, num_classes)
         num_floor = min(len(samples), len(self._train_images))
         train = self._train_predictions(num_floor)
         reference = train.probabilities.double().mean(0)
-        asked = torch.arange(len(samples)) % self.classifier.num_classes
+        asked = torch.arange(len(samples)) % num_classes
         return ImageScores(
             frechet=self._distance(predictions),
             frechet_floor=self._distance(train),
@@ -164,9 +172,14 @@ class ImageScorer:
             num_samples=len(samples),
             num_test=len(self._test.features),
             num_floor=num_floor,
-            classifier_fingerprint=self._fingerprint,
+            feature_network=self.name,
             classifier_accuracy=self.accuracy,
         )
+
+    def frechet(self, samples: Tensor) -> float:
+        """The Frechet distance alone of samples, shape (N, D)."""
+        _check_images("samples", samples)
+        return self._distance(predict(self.classifier, samples))
 
     def _distance(self, predictions: Predictions) -> float:
         return frechet_distance(*gaussian_statistics(predictions.features), *self._test_statistics).item()
@@ -178,9 +191,9 @@ class ImageScorer:
         return self._train[count]
 
     def _ms_ssim(self, images: Tensor, predictions: Predictions) -> float | None:
-        if min(self.classifier.image_shape[1:]) < SMALLEST_SIDE:
+        if self._image_shape is None or min(self._image_shape[1:]) < SMALLEST_SIDE:
             return None
-        shaped = images.unflatten(1, self.classifier.image_shape)
+        shaped = images.unflatten(1, self._image_shape)
         similarity = intra_class_ms_ssim(shaped, predictions.probabilities.argmax(1)).maximum.item()
         return None if math.isnan(similarity) else similarity
 
@@ -189,7 +202,7 @@ def image_scores(
     samples: Tensor,
     test_images: Tensor,
     train_images: Tensor,
-    classifier: ImageClassifier,
+    classifier: nn.Module,
     *,
     accuracy: float | None = None,
     seed: int = 0,

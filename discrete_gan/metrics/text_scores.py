@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.metrics.bleu import EPSILON, bleu, self_bleu
+from discrete_gan.metrics.bleu import EPSILON, bleu, self_bleu, self_sentence_bleu, sentence_bleu
 from discrete_gan.metrics.diversity import distinct_n, distinct_samples
 from discrete_gan.metrics.ngram_divergence import ngram_js
 from discrete_gan.metrics.ngrams import Sequences
@@ -144,6 +145,22 @@ class TextScorer:
             mean_length_held_out=self._held_out.lengths.double().mean().item(),
             unit=self.unit,
         )
+
+    def by_sample(self, samples: Sequence[str]) -> dict[str, Tensor]:
+        """Of each sample what the values that are means over samples are means of, shape (N,): BLEU, self-BLEU, copied.
+
+        Raises:
+            ValueError: If there are fewer than 2 samples.
+        """
+        check_at_least("samples", len(samples), 2, "lines, for self-BLEU")
+        lines = self._encode(samples, self._ids.copy())
+        families = {
+            "bleu": sentence_bleu(lines, self._references, max_order=5, end=None),
+            "self_bleu": self_sentence_bleu(lines, max_order=5, end=None),
+        }
+        values = {f"{name}{n}": row for name, rows in families.items() for n, row in enumerate(rows, 2)}
+        copied = torch.tensor([self._normal(line) in self._known for line in samples], dtype=torch.float64)
+        return {**values, "copied": copied}
 
     def _units(self, line: str) -> list[str]:
         return line.split() if self.unit == "word" else list(line)

@@ -15,6 +15,7 @@ from discrete_gan.training import generate, num_classes_of, seeded
 
 Binarize = Literal["threshold", "stochastic", "none"]
 Pixels = Literal["threshold", "stochastic", "none", "grey"]
+_QUICK = 2000  # samples behind the distance in a line of the log
 
 
 def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:
@@ -53,25 +54,43 @@ class ImageReport:
         data: The training run's data.
         pixels: How pixels are made bits in the training, or ``"grey"`` where they are not.
         labeled: Data to train the classifier on: usually the same; None, or without labels, for no scores.
-        device: Where to compute.
+
+    Attributes:
+        train: Training images in [0, 1], float32, shape (N, D), once :meth:`to` has been called.
+        test: Test images, the same.
+        scorer: Scores samples; None without labels.
 
     Raises:
         InputError: If ``labeled`` has images of another shape.
     """
 
-    def __init__(self, data: ImageData, pixels: Pixels, *, labeled: ImageData | None, device: torch.device) -> None:
+    train: Tensor
+    test: Tensor
+
+    def __init__(self, data: ImageData, pixels: Pixels, *, labeled: ImageData | None) -> None:
+        self.data = data
+        self.pixels: Pixels = pixels
         self.image_shape = data.image_shape
-        with seeded("report", "binarization"):
-            train = prepared(data.train_images.to(device), pixels, data.maximum)
-            self.test = prepared(data.test_images.to(device), pixels, data.maximum)
-        self._test_labels = data.test_labels
         self.scorer: ImageScorer | None = None
-        if labeled is None or labeled.train_labels is None or labeled.test_labels is None:
-            return
-        if labeled.image_shape != data.image_shape:
+        self._labeled = labeled if labeled is not None and labeled.train_labels is not None else None
+        if labeled is not None and labeled.image_shape != data.image_shape:
             raise InputError(
                 f"{labeled.name}: its images are {labeled.image_shape}, expected {data.image_shape} as in {data.name}"
             )
+
+    def summary(self) -> dict[str, object]:
+        """What a run's config.json says of its data."""
+        return self.data.summary()
+
+    def to(self, device: torch.device) -> None:
+        """Make what scores need there; the first time on a data set, this trains its classifier."""
+        data, labeled = self.data, self._labeled
+        pixels: Pixels = self.pixels
+        with seeded("report", "binarization"):
+            self.train = prepared(data.train_images.to(device), pixels, data.maximum)
+            self.test = prepared(data.test_images.to(device), pixels, data.maximum)
+        if labeled is None or labeled.train_labels is None or labeled.test_labels is None:
+            return
         # Labeled grey images may serve 0/1 data, which needs no binarization itself.
         how: Pixels = "stochastic" if pixels == "none" and labeled.maximum > 1 else pixels
         trained = load_or_train_classifier(
@@ -86,12 +105,18 @@ class ImageReport:
             device=device,
         )
         print(f"classifier of {labeled.name}: {100 * trained.accuracy:.2f} % of test images right")
-        self.scorer = ImageScorer(trained.classifier, train, self.test, accuracy=trained.accuracy)
+        self.scorer = ImageScorer(trained.classifier, self.train, self.test, accuracy=trained.accuracy)
 
     def grid(self, path: Path, generator: nn.Module) -> None:
         """Write a grid of 64 samples, or of 8 a class in columns; the same latents at every call."""
         columns = num_classes_of(generator) or 8
         save_grid(path, generate_pixels(generator, 8 * columns), self.image_shape, columns=columns)
+
+    def quick(self, generator: nn.Module) -> dict[str, float]:
+        """Frechet distance of 2,000 samples, the same latents at every call, for a line of the log."""
+        if self.scorer is None:
+            return {}
+        return {"frechet": self.scorer.frechet(generate_pixels(generator, _QUICK))}
 
     def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
         """Score samples, write ``folder/samples.png`` beside real images, and print where and what.
@@ -126,8 +151,8 @@ class ImageReport:
 
     def _real(self, num: int, num_classes: int) -> Tensor:
         """Test images for a picture, in columns of one class where there are classes."""
-        if not num_classes or self._test_labels is None:
+        if not num_classes or self.data.test_labels is None:
             return self.test[:: max(1, len(self.test) // num)][:num]
-        of_class = [(self._test_labels == label).nonzero()[:, 0] for label in range(num_classes)]
+        of_class = [(self.data.test_labels == label).nonzero()[:, 0] for label in range(num_classes)]
         rows = min(num // num_classes, *map(len, of_class))
         return self.test[torch.stack([indices[:rows] for indices in of_class], dim=1).flatten()]

@@ -18,6 +18,7 @@ from discrete_gan.metrics import (
     intra_class_ms_ssim,
     predict,
 )
+from discrete_gan.metrics.classifier import fingerprint
 
 
 def images(count: int, seed: int, rate: float = 0.5) -> Tensor:
@@ -151,7 +152,7 @@ def test_lines_and_dict(scorer: ImageScorer, network: ImageClassifier) -> None:
     content = json.loads(json.dumps(scores.as_dict()))
     assert content["class_fractions"] == scores.class_fractions.tolist()
     assert content["protocol"] == {
-        "feature_network": f"ImageClassifier {network.fingerprint()}",
+        "feature_network": f"ImageClassifier {fingerprint(network)}",
         "feature_network_accuracy": 0.975,
         "num_samples": 150,
         "num_test": 200,
