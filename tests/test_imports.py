@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "data": FOUNDATION,
     "metrics": FOUNDATION,
     "training": {"weights", "distributed"} | FOUNDATION,
-    "report": {"estimators", "distributions", "metrics", "data", "training"} | FOUNDATION,
+    "report": {"weights", "estimators", "distributions", "metrics", "data", "training"} | FOUNDATION,
     "lab": {"weights", "estimators", "distributions", "metrics", "training"} | FOUNDATION,
 }
 ANYTHING = {"cli", "__main__"}

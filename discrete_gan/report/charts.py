@@ -1,0 +1,380 @@
+"""Charts as SVG for the inside of a page: texts and axes take the page's color and font, points say their values.
+
+The same input gives the same characters.
+"""
+
+import hashlib
+import io
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
+from numpy.typing import NDArray
+
+from discrete_gan.report.page import format_number
+
+# Okabe and Ito's colors for the color-blind, those that are too bright for white paper darkened: each has a contrast of
+# at least 3 with white and with the dark page. https://jfly.uni-koeln.de/color/
+COLORS = ("#0072b2", "#d55e00", "#00936b", "#c4699c", "#b98000", "#2f93cc", "#7f7f7f")
+_MARKERS = "osD^vPX"
+_DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_INK = "#010203"  # stands for the page's color until the SVG is written
+_FEW = 40  # points of a line that are all marked
+_SPARSE = 8  # marks on a longer line, to tell it from others
+_TARGETS = 200  # points of a series that say their values
+_RADIUS = 6  # of the circle around a point that the pointer has to meet
+_SETTINGS = {
+    "axes.edgecolor": _INK,
+    "axes.formatter.useoffset": False,
+    "axes.labelcolor": _INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 9,
+    "grid.alpha": 0.15,
+    "grid.color": _INK,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "discrete_gan",
+    "text.color": _INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
+    "xtick.bottom": False,  # the grid says where the labels belong
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "ytick.left": False,
+}
+
+_CHARACTER = 5.4  # points across, on average
+_FONT = re.compile(r"font: (?:[\w-]+ )*?([\d.]+px) [^;]*")  # with its family, which is the page's choice
+_FAMILY = re.compile(r"font-family: [^;]*; ")
+
+_Floats = NDArray[np.float64]
+
+
+class Series(NamedTuple):
+    """A line of a chart.
+
+    Attributes:
+        name: In the legend and beside each value.
+        x: Where the points are, in order.
+        y: Their values; what is not finite leaves a gap.
+        low: Lower ends of the band around the line, with ``high`` or not at all.
+        high: Upper ends.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+def line_chart(
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    diagonal: bool = False,
+    markers: bool | None = None,
+    size: tuple[float, float] = (7, 4),
+) -> str:
+    """Lines with bands, each told from the others by its color and by its marks or dashes.
+
+    Every point has a tooltip with its values; of a line of more than 200 points, 200 have one.
+
+    Args:
+        series: What to draw. A point that is not finite, or not above 0 on a logarithmic axis, leaves a gap.
+        x_label: Beside the axis across.
+        y_label: Beside the axis upwards.
+        log_x: A logarithmic axis across.
+        log_y: A logarithmic axis upwards.
+        diagonal: Draw y = x too, as in a reliability diagram.
+        markers: Mark every point or none; if not given, every point of a short line and some of a long one.
+        size: Width and height in inches, the legend's rows after the first aside; the page scales it.
+
+    Returns:
+        An SVG element; "no data" is written in it if there is no finite point.
+
+    Raises:
+        ValueError: If the lists of a series differ in length, or one end of its band is missing.
+    """
+    for each in series:
+        _check_lengths(each.name, x=each.x, y=each.y, low=each.low, high=each.high)
+    with matplotlib.style.context(["default", _SETTINGS]):
+        figure, axes = _start(size, x_label, y_label)
+        points = [(_finite(each.x, above_zero=log_x), _finite(each.y, above_zero=log_y)) for each in series]
+        present = [np.flatnonzero(np.isfinite(x) & np.isfinite(y)) for x, y in points]
+        if not any(map(len, present)):
+            return _no_data(figure, axes)
+        if log_x:
+            axes.set_xscale("log")
+            _label_decades(axes.xaxis)
+        if log_y:
+            axes.set_yscale("log")
+            _label_decades(axes.yaxis)
+        entries, titles = [], {}
+        for index, (each, (x, y), finite) in enumerate(zip(series, points, present, strict=True)):
+            color = COLORS[index % len(COLORS)]
+            if each.low is not None and each.high is not None:
+                axes.fill_between(x, _finite(each.low), _finite(each.high), color=color, alpha=0.16, linewidth=0)
+            style = _DASHES[(index if markers is False else index // len(COLORS)) % len(_DASHES)]
+            marks = _marks(finite, markers, index if len(series) > 1 else None)
+            marker = _MARKERS[index % len(_MARKERS)] if marks else ""  # the legend shows none either
+            entries += axes.plot(x, y, color=color, linestyle=style, marker=marker, markevery=marks, label=each.name)
+            targets = finite[_thinned(len(finite), _TARGETS)].tolist()
+            axes.plot(x[targets], y[targets], "o", gid=f"points-{index}")
+            titles[f"points-{index}"] = [_point_title(each, at) for at in targets]
+        if diagonal:
+            values = np.concatenate([xy[at] for both, at in zip(points, present, strict=True) for xy in both])
+            entries += _draw_diagonal(axes, values, log=log_x or log_y)
+        if len(entries) > 1:
+            _add_legend(figure, entries)
+        return _inline_svg(figure, titles)
+
+
+def bar_chart(
+    names: Sequence[str],
+    values: Sequence[float],
+    *,
+    y_label: str,
+    low: Sequence[float] | None = None,
+    high: Sequence[float] | None = None,
+    reference: float | None = None,
+    size: tuple[float, float] = (7, 3),
+) -> str:
+    """A bar for each name, which says its value when the pointer meets it.
+
+    Args:
+        names: Below the bars.
+        values: Their heights; a value that is not finite leaves a gap.
+        y_label: Beside the axis upwards.
+        low: Lower ends of the whiskers, with ``high`` or not at all.
+        high: Upper ends.
+        reference: Height of a dashed line across.
+        size: Width and height in inches; the page scales it.
+
+    Returns:
+        An SVG element; "no data" is written in it if there is no finite value.
+
+    Raises:
+        ValueError: If the lists differ in length, or one end of the whiskers is missing.
+    """
+    _check_lengths("bars", names=names, values=values, low=low, high=high)
+    with matplotlib.style.context(["default", _SETTINGS]):
+        figure, axes = _start(size, "", y_label)
+        heights = _finite(values)
+        present = np.flatnonzero(np.isfinite(heights)).tolist()
+        if not present:
+            return _no_data(figure, axes)
+        # a thin bar hardly meets the pointer: its end is a target too
+        axes.plot(present, heights[present], "o", gid="points-0")
+        series = Series("", range(len(names)), values, low, high)
+        titles = {"points-0": [f"{names[at]}: {_value(series, at)}" for at in present]}
+        for at, bar in zip(present, axes.bar(present, heights[present], width=0.62, color=COLORS[0]), strict=True):
+            bar.set_gid(f"bar-{at}")
+            titles[f"bar-{at}"] = [f"{names[at]}: {_value(series, at)}"]
+        axes.axhline(0, color=_INK, linewidth=0.8)
+        if low is not None and high is not None:
+            axes.vlines(range(len(names)), _finite(low), _finite(high), color=_INK, linewidth=1.4)
+        if reference is not None:
+            axes.axhline(reference, color=_INK, linewidth=1, linestyle=_DASHES[1])
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        labels = [_shortened(name, 24) for name in names]
+        slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        fits = _CHARACTER * max(map(len, labels)) < 60 * size[0] / len(names)
+        axes.set_xticks(range(len(names)), labels, **({} if fits else slanted))
+        axes.grid(visible=False, axis="x")
+        axes.spines.bottom.set_visible(False)  # the bars stand on the line at 0
+        return _inline_svg(figure, titles)
+
+
+def _check_lengths(name: str, **lists: Sequence[object] | None) -> None:
+    if (lists["low"] is None) != (lists["high"] is None):
+        raise ValueError(f"low, high of {name!r}: expected both or neither, got one")
+    (first, expected), *others = ((key, len(values)) for key, values in lists.items() if values is not None)
+    for key, length in others:
+        if length != expected:
+            raise ValueError(f"{key} of {name!r}: expected the length of {first}, {expected}, got {length}")
+
+
+def _finite(values: Sequence[float], *, above_zero: bool = False) -> _Floats:
+    """NaN where a value is not finite or cannot stand on a logarithmic axis."""
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(array) & ((array > 0) | (not above_zero)), array, np.nan)
+
+
+def _start(size: tuple[float, float], x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(_plain(x_label))
+    axes.set_ylabel(_plain(y_label))
+    axes.grid(visible=True)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _no_data(figure: Figure, axes: Axes) -> str:
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center")
+    return _inline_svg(figure, {})
+
+
+class _PlainLogFormatter(LogFormatter):
+    """Labels the same ticks as matplotlib does, without its mathematical typesetting."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return format_number(x) if super().__call__(x, pos) else ""
+
+
+def _label_decades(axis: Axis) -> None:
+    """Each power of ten, and where there are less than two of them, numbers between."""
+    axis.set_major_formatter(_PlainLogFormatter())
+    axis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
+    axis.grid(visible=True, which="minor", alpha=0.06)
+
+
+def _thinned(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the indices below ``count``, evenly, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _marks(finite: NDArray[np.int64], markers: bool | None, place: int | None) -> list[int]:
+    """Indices of the points that get a mark.
+
+    Args:
+        finite: Indices of the points that are drawn.
+        markers: As in :func:`line_chart`.
+        place: Of the series among others, which shifts its marks against theirs; None if it is alone.
+    """
+    if markers or (markers is None and len(finite) <= _FEW):
+        return finite.tolist()
+    # a point between two gaps has no line to be seen by
+    gaps = np.diff(finite, prepend=-2, append=finite[-1:] + 2) > 1 if len(finite) else np.array([False])
+    marked = set(finite[gaps[:-1] & gaps[1:]].tolist())
+    if markers is None and place is not None:
+        step = math.ceil(len(finite) / _SPARSE)
+        marked |= set(finite[place * step // 3 % step :: step].tolist())
+    return sorted(marked)
+
+
+def _draw_diagonal(axes: Axes, values: _Floats, *, log: bool) -> list[Line2D]:
+    """Y = x over the range of all values, a curve if only one axis is logarithmic."""
+    drawn = values[values > 0] if log else values
+    if not len(drawn):
+        return []
+    at = (np.geomspace if log else np.linspace)(drawn.min(), drawn.max(), 200)
+    return axes.plot(at, at, color=_INK, alpha=0.6, linewidth=1, linestyle=_DASHES[1], zorder=1, label="y = x")
+
+
+def _add_legend(figure: Figure, entries: Sequence[Line2D]) -> None:
+    """Above the axes, where it hides no point; the figure grows by its rows after the first."""
+    names = [_shortened(str(entry.get_label()), 60) for entry in entries]
+    columns = int(72 * figure.get_figwidth() / (40 + _CHARACTER * max(map(len, names))))
+    columns = min(max(columns, 1), len(names))
+    figure.set_figheight(figure.get_figheight() + 0.2 * (math.ceil(len(names) / columns) - 1))
+    figure.legend(
+        entries, names, loc="outside upper left", ncols=columns, frameon=False, columnspacing=1.5, handlelength=3
+    )
+
+
+def _point_title(series: Series, at: int) -> str:
+    x, y = format_number(series.x[at]), _value(series, at)
+    return f"{series.name}: x = {x}, y = {y}"
+
+
+def _value(series: Series, at: int) -> str:
+    value = format_number(series.y[at])
+    if series.low is None or series.high is None:
+        return value
+    return f"{value} ({format_number(series.low[at])} to {format_number(series.high[at])})"
+
+
+def _plain(text: str) -> str:
+    """On one line and without characters that XML forbids."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in " ".join(text.split()))
+
+
+def _shortened(text: str, most: int) -> str:
+    text = _plain(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _inline_svg(figure: Figure, titles: Mapping[str, Sequence[str]]) -> str:
+    """The figure as an element of a page.
+
+    Args:
+        figure: To write.
+        titles: By the gid of an artist, its tooltips: one for each marker, or one for all.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # the page's own fonts draw what matplotlib's lack
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(buffer, format="svg", transparent=True)
+    root = ElementTree.fromstring(buffer.getvalue())
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for key in [key for key in element.attrib if key.startswith("{")]:
+            element.set(key.rpartition("}")[2], element.attrib.pop(key))
+        if "style" in element.attrib:
+            style = _FAMILY.sub("", _FONT.sub(r"font-size: \1", element.attrib["style"]))
+            element.set("style", style.replace(_INK, "currentColor"))
+    # what matplotlib says of itself, and a style sheet that would reach the whole page
+    for unwanted in (*root.findall("metadata"), *root.findall("defs[style]")):
+        root.remove(unwanted)
+    for group in root.iter("g"):
+        if group.get("id") in titles:
+            _add_titles(group, titles[group.attrib["id"]])
+    for size in ("width", "height"):
+        del root.attrib[size]
+    # wide enough to read the labels, in units of the page's own letters
+    width = figure.get_figwidth()
+    lines = "stroke-linejoin: round; stroke-linecap: butt"
+    root.set("style", f"min-width: {4.6 * width:.4g}rem; max-width: {6.8 * width:.4g}rem; {lines}")
+    root.set("xmlns", "http://www.w3.org/2000/svg")
+    return _with_own_ids(root)
+
+
+def _add_titles(group: ElementTree.Element, titles: Sequence[str]) -> None:
+    """Replace the markers of a group by targets for the pointer, or give the group itself a tooltip."""
+    marks = list(group.iter("use"))
+    parents = [group] * len(titles)
+    if marks:
+        for child in list(group):
+            group.remove(child)
+        places = [{"cx": mark.attrib["x"], "cy": mark.attrib["y"]} for mark in marks]
+        looks = {"r": str(_RADIUS), "fill": "transparent", "class": "hover"}
+        parents = [ElementTree.SubElement(group, "circle", place | looks) for place in places]
+    for parent, title in zip(parents, titles, strict=True):
+        element = ElementTree.Element("title")
+        element.text = _plain(title)
+        parent.insert(0, element)
+
+
+def _with_own_ids(root: ElementTree.Element) -> str:
+    """Drop the ids that nothing refers to, and give the others names that no other chart of the page has."""
+    digest = hashlib.blake2b(ElementTree.tostring(root), digest_size=6).hexdigest()
+    used = set()
+    for element in root.iter():
+        for key in ("href", "clip-path"):
+            old = element.get(key, "").removeprefix("url(").strip("#)")
+            if old:
+                used.add(old)
+                element.set(key, element.attrib[key].replace(old, f"c{digest}-{old}"))
+    for element in root.iter():
+        old = element.attrib.pop("id", None)
+        if old in used:
+            element.set("id", f"c{digest}-{old}")
+    return ElementTree.tostring(root, encoding="unicode")
