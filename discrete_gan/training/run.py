@@ -16,6 +16,7 @@ from tqdm import tqdm
 from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.evaluations import EvaluationCounter
 from discrete_gan.training.interrupts import interrupts_collected
 from discrete_gan.training.launch import launch
 from discrete_gan.training.options import RunOptions, check_options
@@ -95,6 +96,8 @@ class Run:
         self._row: dict[str, Tensor | float] = {}
         self._bad_step: dict[str, Tensor] = {}
         self._seconds = 0.0
+        self._evaluations_before = 0
+        self._counter = EvaluationCounter()
         self._resumed_at = time.perf_counter()
         # Equal on all ranks, so that every process builds the same weights.
         torch.manual_seed(derive_seed(options.seed, "weights"))
@@ -103,6 +106,14 @@ class Run:
     def seconds(self) -> float:
         """Wall seconds of the whole run, those before a resumption included."""
         return self._seconds + time.perf_counter() - self._resumed_at
+
+    @property
+    def evaluations(self) -> int:
+        """Samples that the discriminators of all processes were shown in training, those before a resumption included.
+
+        It is the first process's count times the number of processes, whose batches are equal.
+        """
+        return self._evaluations_before + self.world_size * self._counter.total
 
     def autocast(self) -> AbstractContextManager[None]:
         """Context of the forward passes: the run's precision."""
@@ -116,10 +127,15 @@ class Run:
 
         Args:
             export: Models saved beside each checkpoint as ``NAME/config.json`` and ``NAME/model.safetensors``.
-            stateful: Everything with a state: models, optimizers, schedulers, averages, estimators with state.
+            stateful: Everything with a state: models, optimizers, schedulers, averages, estimators with state. The
+                samples that the one called ``discriminator`` is shown are counted.
         """
         self._tracked = stateful
         self._export = export
+        # What is exported may be an average, which nothing trains.
+        discriminator = stateful.get("discriminator", export.get("discriminator"))
+        if isinstance(discriminator, nn.Module):
+            self._counter.watch(discriminator)
         if self.options.resume is None:
             if self.rank == 0:
                 self.directory.create(self.options, self._recipe_file, self._data, export)
@@ -150,6 +166,9 @@ class Run:
             ) from None
         self.step = checkpoint["step"]
         self._seconds = checkpoint["seconds"]
+        # Older checkpoints hold neither.
+        self._evaluations_before = checkpoint.get("evaluations", 0)
+        self._row = checkpoint.get("row", {})
         if self.rank == 0:
             self.directory.record_changes(self.options, self.step)
             self.directory.truncate_metrics(self.step)
@@ -230,9 +249,10 @@ class Run:
         )
 
     def finish(self, results: dict[str, Any]) -> None:
-        """Write results.json and close the logs."""
+        """Write results.json, with steps, evaluations and seconds so far, and close the logs."""
         if self.rank == 0:
-            self.directory.write_json("results.json", {"steps": self.step, **results})
+            cost = {"steps": self.step, "evaluations": self.evaluations, "seconds": self.seconds}
+            self.directory.write_json("results.json", {**cost, **results})
         if self._writer is not None:
             self._writer.close()
 
@@ -250,7 +270,8 @@ class Run:
         self._row = {}
         if self.rank != 0:
             return
-        self.directory.append_metrics({"step": self.step, "seconds": round(self.seconds, 3), **row})
+        cost = {"step": self.step, "seconds": round(self.seconds, 3), "evaluations": self.evaluations}
+        self.directory.append_metrics({**cost, **row})
         if self._writer is not None:
             for name, value in row.items():
                 self._writer.add_scalar(name, value, self.step)
@@ -262,7 +283,9 @@ class Run:
             states = {name: value.state_dict() for name, value in self._tracked.items()}
             for name, model in self._export.items():
                 model.save_pretrained(self.directory.path / name)  # type: ignore[operator]
-            self.directory.save_checkpoint(self.step, {"step": self.step, "seconds": self.seconds, "states": states})
+            cost = {"step": self.step, "seconds": self.seconds, "evaluations": self.evaluations}
+            row = {name: float(value) for name, value in self._row.items()}  # what waits for the next line
+            self.directory.save_checkpoint(self.step, {**cost, "row": row, "states": states})
         self.fabric.barrier()
 
     def _open_tensorboard(self) -> None:
