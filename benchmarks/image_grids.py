@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from discrete_gan.cli.sample import load_generator
+from discrete_gan.cli.models import load_model
 from discrete_gan.report import generate_pixels, image_grid
 from discrete_gan.training.directory import RunDirectory
 
@@ -139,7 +139,7 @@ def save_picture(path: Path, grid: Grid, cells: dict[tuple[str, str, int], Path]
             axes.set_title(f"{column}: {row}", fontsize=8)
             directory = RunDirectory(cells[row, column, 0])
             if (directory.path / "results.json").exists():
-                samples = generate_pixels(load_generator(directory), 64)
+                samples = generate_pixels(load_model(directory), 64)
                 axes.imshow(image_grid(samples, tuple(directory.read_config()["data"]["image_shape"])))
     figure.savefig(path)
 

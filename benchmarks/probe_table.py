@@ -13,10 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from discrete_gan.cli.sample import load_generator
+from discrete_gan.cli.models import load_model
 from discrete_gan.estimators import parse_estimator
 from discrete_gan.lab.probe import probe
-from discrete_gan.models import ConvDiscriminator, MLPDiscriminator
 from discrete_gan.training.directory import RunDirectory
 
 # 20 discriminator evaluations a latent, or the nearest number that divides.
@@ -44,13 +43,6 @@ ESTIMATORS = (
 _LATENTS, _WARM_UP = 64, 100
 
 
-def load_discriminator(directory: RunDirectory) -> nn.Module:
-    kind = directory.read_config()["models"]["discriminator"].partition(":")[2]
-    return {"MLPDiscriminator": MLPDiscriminator, "ConvDiscriminator": ConvDiscriminator}[kind].from_pretrained(
-        directory.path / "discriminator"
-    )
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,7 +51,7 @@ def main() -> None:
     parser.add_argument("--reference", type=int, default=4096)
     args = parser.parse_args()
     directory = RunDirectory(args.run)
-    generator, discriminator = load_generator(directory), load_discriminator(directory)
+    generator, discriminator = load_model(directory), load_model(directory, "discriminator")
     torch.manual_seed(0)
     z = generator.latents(_LATENTS)  # type: ignore[operator]
     print(f"{args.run.name}, {args.redraws} redraws, reference of {args.reference} samples\n")

@@ -1,4 +1,4 @@
-"""Tables of text runs over seeds, from the results.json of finished runs, or from evaluation.json at a temperature.
+"""Tables of text runs over seeds, from the results.json of finished runs, or from temperatures.json at a temperature.
 
 ``python benchmarks/text_tables.py "runs/equations-*" --names valid distinct new nll_token seconds``
 """
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("patterns", nargs="+", help="of run directories, quoted: a row of the table each")
     parser.add_argument("--names", nargs="+", required=True, help="of scores")
-    parser.add_argument("--curve", help="temperature: take the scores of evaluation.json there, by generator")
+    parser.add_argument("--curve", help="temperature: take the scores of temperatures.json there, by generator")
     args = parser.parse_args()
     print("| runs | seeds | " + " | ".join(args.names) + " |")
     print("|---|---|" + "---|" * len(args.names))
@@ -31,7 +31,7 @@ def rows_of(pattern: str, temperature: str | None) -> dict[str, list[dict[str, f
         if temperature is None:
             found.setdefault(pattern, []).append(json.loads(Path(folder, "results.json").read_text()))
             continue
-        for name, points in json.loads(Path(folder, "evaluation.json").read_text())["curves"].items():
+        for name, points in json.loads(Path(folder, "temperatures.json").read_text())["curves"].items():
             title = f"{pattern}, {name.partition(': ')[2]}"
             found.setdefault(title, []).extend(p for p in points if p["temperature"] == float(temperature))
     return found

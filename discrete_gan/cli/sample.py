@@ -1,9 +1,7 @@
 """``discrete-gan sample``: draw from a trained run."""
 
-import importlib
 import json
 import math
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +11,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from discrete_gan.cli.recipes import find_recipe, load_recipe
+from discrete_gan.cli.models import load_model
 from discrete_gan.data import Vocabulary
 from discrete_gan.errors import InputError
 from discrete_gan.report import as_lines, generate_pixels, generate_text, save_grid
@@ -73,7 +71,7 @@ def _images(args: SampleArgs, directory: RunDirectory) -> None:
     if args.out is None or args.out.suffix not in (".png", ".npy"):
         raise InputError(f"--out {args.out}: expected a file name ending in .png or .npy")
     image_shape = tuple(directory.read_config()["data"]["image_shape"])
-    generator = load_generator(directory).to(find_device(args.device))
+    generator = load_model(directory).to(find_device(args.device))
     num_classes = num_classes_of(generator)
     if args.label is not None and not 0 <= args.label < num_classes:
         expected = f"from 0 to {num_classes - 1}" if num_classes else "a run of conditional images"
@@ -92,7 +90,7 @@ def _text(args: SampleArgs, directory: RunDirectory) -> None:
         raise InputError(f"--label: expected a run of conditional images, {args.run} is one of text")
     if not 0 < temperature < math.inf:
         raise InputError(f"--temperature: expected a number above 0, got {temperature}")
-    generator = load_generator(directory).to(find_device(args.device))
+    generator = load_model(directory).to(find_device(args.device))
     vocabulary = load_vocabulary(directory)
     prefix = None if args.prompt is None else prompt_tokens(args.prompt, vocabulary, generator)
     lines = generate_text(generator, vocabulary, args.num, seed=args.seed, temperature=temperature, prefix=prefix)
@@ -138,26 +136,3 @@ def _write(path: Path, samples: Tensor, image_shape: tuple[int, int, int], maxim
         return
     shape = image_shape[1:] if image_shape[0] == 1 else image_shape
     np.save(path, (maximum * samples).round().cpu().numpy().astype(np.uint8).reshape(-1, *shape))
-
-
-def load_generator(directory: RunDirectory, name: str = "generator") -> nn.Module:
-    """The run's generator, on the CPU, as its last checkpoint saved it.
-
-    Args:
-        directory: Of the run.
-        name: Folder of the weights: ``generator``, or ``pretrained`` as the maximum likelihood left it.
-
-    Raises:
-        InputError: If the run has saved none yet.
-    """
-    config = directory.read_config()
-    folder = directory.path / name
-    if "models" not in config or not (folder / "model.safetensors").is_file():
-        raise InputError(f"{directory.path}: no generator there yet, expected a run with a checkpoint")
-    module_name, _, class_name = config["models"]["generator"].partition(":")
-    if module_name.startswith("discrete_gan."):
-        module = importlib.import_module(module_name)
-    else:  # a class of the recipe's own
-        module = load_recipe(find_recipe(config["recipe_file"]))
-    with redirect_stdout(None):  # the library says that it loads, which is no part of samples on the terminal
-        return getattr(module, class_name).from_pretrained(folder)

@@ -1,7 +1,9 @@
 """``discrete-gan train``: run a recipe."""
 
 import dataclasses
+import inspect
 import itertools
+import os
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -9,6 +11,7 @@ import tyro
 
 from discrete_gan.cli.recipes import find_recipe, load_recipe, recipe_files
 from discrete_gan.errors import InputError
+from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
 
 
@@ -29,6 +32,17 @@ def train(arguments: list[str]) -> None:
     default = _saved(recipe.Args, options, Path(name).stem)
     args = tyro.cli(recipe.Args, args=options, default=default, prog=f"discrete-gan train {name}")
     recipe.main(args)
+    _write_page(args)
+
+
+def _write_page(args: Any) -> None:
+    """RUN/report.html of a run that has just finished; its first process writes."""
+    if int(os.environ.get("RANK", "0")):
+        return
+    name = Path(inspect.getfile(type(args))).stem
+    directory = RunDirectory(args.resume or args.out or Path("runs") / name)
+    if (directory.path / "results.json").is_file():
+        print(f"report            {write_run_page(directory)}")
 
 
 def _saved(kind: type, options: list[str], recipe: str) -> Any:

@@ -1,5 +1,6 @@
 """Grids of images."""
 
+import io
 import math
 from pathlib import Path
 
@@ -36,10 +37,20 @@ def image_grid(images: Tensor, image_shape: tuple[int, int, int], *, columns: in
 
 def save_grid(path: Path, images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> None:
     """Write :func:`image_grid` as a PNG of at least about 500 pixels, every pixel of the images kept square."""
-    grid = image_grid(images, image_shape, columns=columns)
-    scale = max(1, round(500 / max(grid.shape[:2])))
     path.parent.mkdir(parents=True, exist_ok=True)
-    matplotlib.image.imsave(path, grid.repeat(scale, axis=0).repeat(scale, axis=1))
+    matplotlib.image.imsave(path, _enlarged(image_grid(images, image_shape, columns=columns)))
+
+
+def picture_of(images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> bytes:
+    """The same as :func:`save_grid` writes, as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    matplotlib.image.imsave(buffer, _enlarged(image_grid(images, image_shape, columns=columns)), format="png")
+    return buffer.getvalue()
+
+
+def _enlarged(grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    scale = max(1, round(500 / max(grid.shape[:2])))
+    return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def save_comparison(

@@ -61,11 +61,14 @@ class OracleReport:
 
     def oracle_nll(self, tokens: Tensor) -> tuple[float, float]:
         """Mean negative log-likelihood of sequences (N, D) under the oracle, and its standard error, nats a token."""
-        with torch.no_grad():
-            g: Autoregressive = self.oracle(self.oracle.latents(1))  # type: ignore[operator]
-            nll = torch.cat([-g.log_prob(part[:, None])[:, 0] for part in tokens.split(_ROWS)]).double()
-        nll = nll / self.max_length
+        nll = -self.oracle_log_prob(tokens) / self.max_length
         return float(nll.mean()), float(nll.std() / math.sqrt(len(nll)))
+
+    @torch.no_grad()
+    def oracle_log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of sequences (N, D) under the oracle, nats, float64, shape (N,)."""
+        g: Autoregressive = self.oracle(self.oracle.latents(1))  # type: ignore[operator]
+        return torch.cat([g.log_prob(part[:, None])[:, 0] for part in tokens.split(_ROWS)]).double()
 
     def point(self, generator: nn.Module, temperature: float, *, num_samples: int, seed: int = 0) -> dict[str, float]:
         """Both likelihoods at a temperature, that of at most 2,000 held-out sequences; nats a token."""

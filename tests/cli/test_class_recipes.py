@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.cli import main
-from discrete_gan.cli.sample import load_generator
+from discrete_gan.cli.models import load_model
 from discrete_gan.data import Batches
 from discrete_gan.distributions import PointMass
 from discrete_gan.losses import semi_supervised
@@ -184,7 +184,7 @@ def test_conditional_generators_of_discrete_images(
     assert np.isfinite(list(row.values())).all() and "probe/all/variance" in row
     assert 0 <= json.loads((run / "results.json").read_text())["label_accuracy"] <= 1
     assert "of the class asked for" in capsys.readouterr().out
-    generator = load_generator(RunDirectory(run)).eval()
+    generator = load_model(RunDirectory(run)).eval()
     assert generator.num_classes == 3
     discriminator = torch.load(run / "checkpoints" / "step-00000002.pt", weights_only=True)["states"]["discriminator"]
     assert discriminator["classes.directions"].abs().min() > 0  # labels reached it

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from discrete_gan.cli import main
-from discrete_gan.cli.sample import load_generator
+from discrete_gan.cli.models import load_model
 from discrete_gan.estimators import SEQUENCE_ESTIMATORS
 from discrete_gan.models.oracle import random_oracle
 from discrete_gan.training import Run
@@ -86,11 +86,11 @@ def test_phases(here: Path) -> None:
     assert ["d_loss" in row for row in rows] == [False, False, True, True, True, True]
     assert rows[0]["g_loss"] > 15  # nats of eight characters, not a surrogate
     directory = RunDirectory(Path("run"))
-    start, final = load_generator(directory, "pretrained"), load_generator(directory)
+    start, final = load_model(directory, "pretrained"), load_model(directory)
     assert any(not torch.equal(a, b) for a, b in zip(start.parameters(), final.parameters(), strict=True))
 
     main(["train", "text", "--out", "only", *QUICK, "--average", "0", "--steps", "3"])  # the third is the warm-up
-    start, final = (load_generator(RunDirectory(Path("only")), name) for name in ("pretrained", "generator"))
+    start, final = (load_model(RunDirectory(Path("only")), name) for name in ("pretrained", "generator"))
     assert all(torch.equal(a, b) for a, b in zip(start.parameters(), final.parameters(), strict=True))
 
 
@@ -142,7 +142,7 @@ def test_first_weights_of_the_oracle_benchmark(here: Path) -> None:
 
 
 def _spread(run: str) -> float:
-    generator = load_generator(RunDirectory(Path(run)))
+    generator = load_model(RunDirectory(Path(run)))
     return torch.cat([each.flatten() for each in generator.parameters()]).std().item()
 
 
@@ -184,7 +184,7 @@ def test_resumed_run_equals_an_unbroken_one(here: Path, recipe: str) -> None:
     assert last.name == "step-00000006.pt"
     last.unlink()
     main(["train", recipe, "--resume", "broken"])
-    whole, broken = (load_generator(RunDirectory(Path(name))) for name in ("whole", "broken"))
+    whole, broken = (load_model(RunDirectory(Path(name))) for name in ("whole", "broken"))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), broken.parameters(), strict=True))
     assert [row.get("g_loss") for row in metrics("whole")] == [row.get("g_loss") for row in metrics("broken")]
 
@@ -251,7 +251,7 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     main(["evaluate", "run", "mle", "--temperatures", "1.5", "0.5", "--num", "10", "--out", "both"])
     printed = capsys.readouterr().out
-    found = json.loads(Path("both/evaluation.json").read_text())
+    found = json.loads(Path("both/temperatures.json").read_text())
     names = [f"run: {STEPS[-1]}", "run: mle start", "mle: mle"]
     assert list(found["curves"]) == names and all(name in printed for name in names)
     assert all([point["temperature"] for point in points] == [0.5, 1.5] for points in found["curves"].values())
@@ -260,14 +260,14 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
     assert f"protocol {found['protocol']}" in printed.splitlines()
     # At the temperature of training, the likelihood is the one that the run reported.
     main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
-    (point,) = json.loads(Path("run/evaluation.json").read_text())["curves"][f"run: {STEPS[-1]}"]
+    (point,) = json.loads(Path("run/temperatures.json").read_text())["curves"][f"run: {STEPS[-1]}"]
     assert point["nll_token"] == pytest.approx(json.loads(Path("run/results.json").read_text())["nll_token"], rel=1e-6)
 
     # Runs are told apart by their whole paths.
     main([*base, "--out", "more/run", "--steps", "1"])
     main(["evaluate", "run", "more/run", "--temperatures", "1", "--num", "10", "--out", "both"])
     names = [f"run: {STEPS[-1]}", "run: mle start", f"more/run: {STEPS[-1]}"]
-    assert list(json.loads(Path("both/evaluation.json").read_text())["curves"]) == names
+    assert list(json.loads(Path("both/temperatures.json").read_text())["curves"]) == names
 
     assert "expected numbers above 0" in fails(["evaluate", "run", "--temperatures", "0"], capsys)
     assert "--num: expected at least 2" in fails(["evaluate", "run", "--temperatures", "1", "--num", "1"], capsys)

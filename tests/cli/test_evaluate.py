@@ -1,0 +1,225 @@
+"""``discrete-gan evaluate``: every figure of images, sequences and grey images, the page, and a user's mistakes."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from discrete_gan.cli import main
+from discrete_gan.cli.models import load_model
+from discrete_gan.metrics import frechet_distance, gaussian_statistics, predict
+from discrete_gan.models.oracle import random_oracle
+from discrete_gan.report import ImageReport, generate_pixels
+from discrete_gan.training.directory import RunDirectory
+from tests.report.browser import OpenPage, started_browser
+
+FEW = ["--steps", "4", "--num-scored", "20", "--log-every", "1"]
+QUICK = ["--likelihood-num", "6", "--ais-steps", "10", "--ais-leapfrog", "1", "--ais-simulated", "4"]
+SEQUENCES = [
+    *FEW,
+    "--hidden",
+    "8",
+    "--embedding",
+    "4",
+    "--pretrain-steps",
+    "1",
+    "--warmup-steps",
+    "1",
+    "--batch-size",
+    "16",
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with short runs."""
+    folder = tmp_path_factory.mktemp("runs")
+    lines = [f"{first} {second} {third}\n" for first in "abcde" for second in "abcde" for third in "abcdef"]
+    (folder / "my.txt").write_text("".join(lines))
+    weights: dict[str, Any] = {key: value.numpy() for key, value in random_oracle(0, num_categories=30, size=4).items()}
+    np.savez(folder / "oracle.npz", **weights)
+    small = ["--generator-width", "16", "--discriminator-width", "16"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(["train", "digits", "--out", "digits", *FEW])
+        main(
+            [
+                "train",
+                "binary_mnist",
+                "--data",
+                "digits",
+                "--binarize",
+                "threshold",
+                "--conditional",
+                "--out",
+                "conditional",
+                *FEW,
+                *small,
+            ]
+        )
+        main(["train", "am_gan", "--data", "digits", "--out", "grey", *FEW])
+        main(["train", "quantized_images", "--data", "digits", "--colors", "3", "--out", "colors", *FEW])
+        main(["train", "text", "--data", "my.txt", "--latent-dim", "2", "--out", "text", *SEQUENCES])
+        main(["train", "oracle_text", "--oracle", "oracle.npz", "--num-train", "30", "--length", "5", *SEQUENCES])
+    return folder
+
+
+@pytest.fixture
+def here(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(runs)
+    return runs
+
+
+def figures(run: str) -> dict[str, dict[str, Any]]:
+    return json.loads(Path(run, "evaluation.json").read_text())["figures"]
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as raised:
+        main(["evaluate", *arguments])
+    assert raised.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("discrete-gan: ")
+    return error
+
+
+def test_binary_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["evaluate", "digits", "--num", "300", *QUICK])
+    printed, found = capsys.readouterr().out, figures("digits")
+    expected = "frechet inception_score am_score classes_covered precision recall density coverage distinct "
+    expected += "nearest_training nearest_training_held_out nearer copies two_sample_accuracy log_likelihood "
+    expected += "likelihood_gap accuracy mean_weight calibration_error temperature offset"
+    assert set(found) == set(expected.split())
+    for name, figure in found.items():
+        assert figure["low"] <= figure["value"] <= figure["high"], name
+        assert figure["signature"].startswith(f"{name}|") and figure["meaning"]
+        assert name in printed and figure["signature"].partition("|")[2] in printed
+    assert "memorization: " in printed and "two-sample test: " in printed and "log-ratios are too" in printed
+    whole = json.loads(Path("digits/evaluation.json").read_text())
+    assert len(whole["log_likelihood"]) == 6
+    assert found["log_likelihood"]["value"] == pytest.approx(sum(whole["log_likelihood"]) / 6)
+    assert [row["num_samples"] for row in whole["weights"]] == [2, 5, 10, 20, 50, 100]
+    assert all(0 < row["effective_part"] <= 1 + 1e-6 for row in whole["weights"])
+    assert sum(whole["reliability"]["count"]) == 2000 + 360  # samples and test images
+
+
+def test_figures_are_those_of_the_functions(here: Path) -> None:
+    main(["evaluate", "digits", "--num", "200", "--likelihood", "none"])
+    found = figures("digits")
+    assert "log_likelihood" not in found
+    from discrete_gan.cli.evaluate import _load
+
+    report, generator, _ = _load(Path("digits"))
+    assert isinstance(report, ImageReport)
+    report.to(torch.device("cpu"))
+    assert report.scorer is not None
+    samples = generate_pixels(generator, 200)
+    real, fake = (predict(report.scorer.classifier, images).features for images in (report.test, samples))
+    distance = frechet_distance(*gaussian_statistics(fake), *gaussian_statistics(real))
+    assert found["frechet"]["value"] == pytest.approx(float(distance), rel=1e-6)
+    nearest = (samples[:, None] != report.train).sum(-1).amin(1).float()
+    assert found["nearest_training"]["value"] == pytest.approx(float(nearest.mean()))
+    assert found["distinct"]["value"] == pytest.approx(len(samples.unique(dim=0)) / 200)
+
+
+def test_several_runs_of_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["evaluate", "conditional", "grey", "colors", "--num", "100", *QUICK])
+    printed = capsys.readouterr().out
+    header = next(line for line in printed.splitlines() if "conditional" in line)
+    assert header.split() == ["conditional", "grey", "colors"]
+    conditional, grey, colors = figures("conditional"), figures("grey"), figures("colors")
+    assert {"log_likelihood", "likelihood_gap", "mean_weight"} <= conditional.keys() & colors.keys()
+    assert "log_likelihood" not in grey and "mean_weight" not in grey
+    assert "no log-likelihood: x(z) is a point" in printed and "more than one output" in printed
+    # 64 positions of 3 colors, at nearly uniform logits after 4 steps.
+    assert colors["log_likelihood"]["value"] == pytest.approx(-64 * np.log(3), rel=0.3)
+    assert all(Path(run, "report.html").is_file() for run in ("conditional", "grey", "colors"))
+
+
+def test_text_and_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["evaluate", "text", "runs/oracle_text", "--num", "60", *QUICK])
+    printed, text, oracle = capsys.readouterr().out, figures("text"), figures("runs/oracle_text")
+    assert {"bleu2", "self_bleu5", "copied", "distinct_samples", "nearest_training", "likelihood_gap"} <= text.keys()
+    assert "edit (word)" in text["nearest_training"]["meaning"]
+    assert oracle["log_likelihood"]["signature"].partition("|")[2].startswith("exact|no latents")
+    results = json.loads(Path("runs/oracle_text/results.json").read_text())
+    assert oracle["log_likelihood"]["value"] == pytest.approx(-5 * results["nll_test"], rel=1e-5)
+    assert "nll_oracle" in oracle and "report: runs/oracle_text/report.html" in printed
+
+
+def test_other_test_data(here: Path) -> None:
+    main(["evaluate", "digits", "--num", "50", *QUICK, "--test", "digits"])
+    own = figures("digits")["log_likelihood"]
+    images = np.zeros((40, 8, 8), dtype=np.uint8)
+    images[::2] = 1
+    np.savez("other.npz", train_images=images, test_images=1 - images)
+    main(["evaluate", "digits", "--num", "50", *QUICK, "--test", "other.npz"])
+    other = figures("digits")["log_likelihood"]
+    assert other["value"] != own["value"] and other["signature"] != own["signature"]
+
+
+def test_mistakes(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--num: expected at least 2, got 1" in fails(["digits", "--num", "1"], capsys)
+    assert "--ais-steps: expected at least 10" in fails(["digits", "--ais-steps", "9"], capsys)
+    assert "expected with --temperatures only" in fails(["digits", "--out", "x"], capsys)
+    assert "nowhere: expected a run directory" in fails(["nowhere"], capsys)
+    assert "--test: expected runs on images" in fails(["text", "--test", "digits", *QUICK], capsys)
+
+    # A run of zero steps: there is a config.json and no checkpoint.
+    zero = tmp_path / "zero"
+    zero.mkdir()
+    shutil.copy("digits/config.json", zero)
+    assert "no generator there yet, expected a run with a checkpoint" in fails([str(zero)], capsys)
+
+    # The checkpoint of another recipe.
+    mixed = tmp_path / "mixed"
+    shutil.copytree("digits", mixed)
+    shutil.rmtree(mixed / "generator")
+    shutil.copytree("text/generator", mixed / "generator")
+    error = fails([str(mixed)], capsys)
+    assert "mixed/generator: expected the weights of a MLPGenerator" in error
+
+    # Data that are gone, and data that are others; a run before them in the list is not evaluated either.
+    gone = tmp_path / "gone"
+    shutil.copytree("text", gone)
+    config = json.loads((gone / "config.json").read_text())
+    config["args"]["data"] = "gone.txt"
+    (gone / "config.json").write_text(json.dumps(config))
+    Path("digits/evaluation.json").unlink(missing_ok=True)
+    assert "its data cannot be read: " in fails(["digits", str(gone), *QUICK], capsys)
+    assert not Path("digits/evaluation.json").exists()
+    (tmp_path / "changed.txt").write_text(Path("my.txt").read_text() + "one more line\n")
+    config["args"]["data"] = str(tmp_path / "changed.txt")
+    (gone / "config.json").write_text(json.dumps(config))
+    assert "expected the data that it was trained on" in fails([str(gone), *QUICK], capsys)
+
+
+def test_models_of_a_run(here: Path) -> None:
+    directory = RunDirectory(Path("digits"))
+    assert type(load_model(directory)).__name__ == "MLPGenerator"
+    assert type(load_model(directory, "discriminator")).__name__ == "MLPDiscriminator"
+
+
+@pytest.fixture(scope="module")
+def open_page() -> Any:
+    with started_browser() as function:
+        yield function
+
+
+def test_the_page_in_a_browser(here: Path, open_page: OpenPage) -> None:
+    """What training wrote, and what the evaluation makes of it."""
+    written = Path("colors/report.html").read_text()
+    assert "<svg" in written and "data:image/png" in written
+    for run in ("digits", "text", "runs/oracle_text", "colors"):
+        for width, dark in ((1280, False), (360, True)):
+            opened = open_page((here / run / "report.html").resolve(), width=width, dark=dark)
+            assert not opened.problems
+            broken = "[...document.images].filter(image => !image.naturalWidth).length"
+            assert opened.page.evaluate(broken) == 0
+            assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+            opened.page.close()
