@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 from discrete_gan.cli.models import load_model
 from discrete_gan.report import generate_pixels, image_grid
+from discrete_gan.training import num_classes_of
 from discrete_gan.training.directory import RunDirectory
 
 DATA = Path("../shared/data")
@@ -139,8 +140,11 @@ def save_picture(path: Path, grid: Grid, cells: dict[tuple[str, str, int], Path]
             axes.set_title(f"{column}: {row}", fontsize=8)
             directory = RunDirectory(cells[row, column, 0])
             if (directory.path / "results.json").exists():
-                samples = generate_pixels(load_model(directory), 64)
-                axes.imshow(image_grid(samples, tuple(directory.read_config()["data"]["image_shape"])))
+                generator = load_model(directory)
+                columns = num_classes_of(generator) or 8  # a class a column, where the generator is given classes
+                samples = generate_pixels(generator, 8 * columns)
+                image_shape = tuple(directory.read_config()["data"]["image_shape"])
+                axes.imshow(image_grid(samples, image_shape, columns=columns))
     figure.savefig(path)
 
 

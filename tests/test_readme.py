@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from discrete_gan.cli import main
 from discrete_gan.estimators import ESTIMATORS, SEQUENCE_ESTIMATORS, TARGETS, parse_estimator
@@ -40,6 +41,10 @@ def test_commands_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest.Mon
             command += (
                 ["--steps", "2", "--seeds", "1"] if "--train" in command else ["--draws", "20", "--most-tuples", "500"]
             )
+        if command[0] == "evaluate" and "--temperatures" not in command:
+            command += ["--num", "50", "--likelihood-num", "2", "--ais-steps", "10", "--ais-simulated", "2"]
+        if command[0] == "compare" and "--estimators" in command:
+            command += ["--steps", "2", "--seeds", "1", "--num-scored", "20"]
         main(command)
     assert Path("digits.png").is_file()
 
@@ -134,6 +139,16 @@ def test_page_of_the_metrics_names_what_is_there() -> None:
         assert hasattr(metrics, name), name
     (code,) = re.findall(r"```python\n(.*?)```", METRICS_PAGE, flags=re.DOTALL)
     exec(compile(code, "metrics.md", "exec"), {})
+
+
+def test_page_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    torch.manual_seed(0)
+    exec(compile(code, "evaluation.md", "exec"), {})
+    printed = [float(number) for number in re.findall(r"-\d+\.\d+", capsys.readouterr().out)]
+    exact = torch.distributions.Normal(0, 5**0.5).log_prob(torch.tensor([0.3, 1.2]))
+    assert printed == pytest.approx(exact.tolist(), abs=0.1)
 
 
 def test_options_on_the_losses_page_are_the_recipes() -> None:

@@ -10,6 +10,7 @@ usage: discrete-gan VERB ...
 
   train RECIPE [options]     train a recipe by name, or a recipe file of your own; --help explains every option
   lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
+  compare RECIPE [options]   estimators over seeds at equal cost; or compare RUN RUN: finished runs; one table, one page
   sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
   evaluate RUN [options]     score text over temperatures: quality against diversity, beside maximum likelihood
   check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
@@ -54,6 +55,7 @@ def _run(arguments: list[str]) -> None:
 def _verbs() -> dict[str, Callable[[list[str]], None]]:
     # Imported when asked for: the usage of the bare library must not need the train extra.
     from discrete_gan.cli.check import check
+    from discrete_gan.cli.compare import compare
     from discrete_gan.cli.evaluate import evaluate
     from discrete_gan.cli.lab import lab
     from discrete_gan.cli.recipes import recipes
@@ -63,6 +65,7 @@ def _verbs() -> dict[str, Callable[[list[str]], None]]:
     return {
         "train": train,
         "lab": lab,
+        "compare": compare,
         "sample": sample,
         "evaluate": evaluate,
         "check": check,

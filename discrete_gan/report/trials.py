@@ -1,0 +1,128 @@
+"""Runs to compare: what each was, logged and reached, and which of them only their seed tells apart."""
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from discrete_gan.errors import InputError
+from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.options import RunOptions
+
+COST = ("steps", "evaluations", "seconds")
+# Settings that make no other method: where a run goes, what it reports. The data's fingerprint is compared instead.
+_REPORTING = {option.name for option in fields(RunOptions)} - {"precision"} | {"data", "classifier_data"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: what it was, what it logged, how it ended.
+
+    Attributes:
+        path: Run directory.
+        seed: Of the run.
+        config: What its config.json says; empty if it failed.
+        rows: Lines of metrics.jsonl.
+        cost: ``steps``, ``evaluations`` and ``seconds`` of the training, scores at the end left out; what is not known
+            is left out too.
+        scores: Every figure of results.json, and those of evaluation.json that every run has.
+        failure: Why it failed; None if it did not.
+    """
+
+    path: Path
+    seed: int
+    config: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    cost: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    failure: str | None = None
+
+
+class Group(NamedTuple):
+    """Trials that only their seed tells apart, in the order of their seeds."""
+
+    name: str
+    trials: list[Trial]
+
+    @property
+    def finished(self) -> list[Trial]:
+        """Those that did not fail."""
+        return [trial for trial in self.trials if trial.failure is None]
+
+
+def read_trials(paths: Sequence[Path]) -> list[Trial]:
+    """Finished runs.
+
+    Raises:
+        InputError: If one is no run directory or has not finished.
+    """
+    trials, evaluated = [], []
+    for path in paths:
+        config = RunDirectory(path).read_config()
+        results = _read_json(path / "results.json")
+        if results is None:
+            raise InputError(f"{path}: the run has not finished, expected a results.json (see train --resume {path})")
+        rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        # The last line is written before the samples are scored.
+        last = rows[-1] if rows else {}
+        cost = {"steps": results.get("steps"), "evaluations": last.get("evaluations"), "seconds": last.get("seconds")}
+        scores = {name: value for name, value in _numbers(results).items() if name not in COST}
+        scores = {name: value for name, value in scores.items() if not name.startswith("num_")}
+        trials.append(Trial(path, config["args"]["seed"], config, rows, _numbers(cost), scores))
+        evaluated.append((_read_json(path / "evaluation.json") or {}).get("figures", {}))
+    # A figure that some runs lack, or that was measured in another way, compares with nothing.
+    shared = set.intersection(*map(set, evaluated)) if evaluated else set()
+    for name in shared:
+        if len({figures[name].get("signature") for figures in evaluated}) == 1:
+            for trial, figures in zip(trials, evaluated, strict=True):
+                trial.scores.update(_numbers({name: figures[name].get("value")}))
+    return trials
+
+
+def grouped(trials: Sequence[Trial]) -> list[Group]:
+    """Trials by their settings but for seed and reporting, groups in the order of their first trial.
+
+    A group is named by its estimator where that tells all groups apart, else by the settings that differ.
+
+    Raises:
+        InputError: If recipe or data differ, or two trials differ in nothing.
+    """
+    kinds = [{"recipe": trial.config["recipe"], "data": trial.config["data"].get("fingerprint")} for trial in trials]
+    for trial, kind in zip(trials, kinds, strict=True):
+        for what, expected in kinds[0].items():
+            if kind[what] != expected:
+                raise InputError(f"{trial.path}: expected {what} {expected}, as {trials[0].path} has, got {kind[what]}")
+    settings = [{k: v for k, v in trial.config["args"].items() if k not in _REPORTING} for trial in trials]
+    names = [name for name in settings[0] if len({json.dumps(each.get(name)) for each in settings}) > 1]
+    groups: dict[str, list[Trial]] = {}
+    for trial, each in zip(trials, settings, strict=True):
+        groups.setdefault(json.dumps([each.get(name) for name in names]), []).append(trial)
+    estimators = [of[0].config["args"].get("estimator") for of in groups.values()]
+    result = []
+    for of, estimator in zip(groups.values(), estimators, strict=True):
+        args = of[0].config["args"]
+        described = ", ".join(f"{name.replace('_', ' ')} {args.get(name)}" for name in names)
+        by_estimator = "estimator" in names and len(set(estimators)) == len(groups)
+        of = sorted(of, key=lambda trial: trial.seed)
+        for one, other in itertools.pairwise(of):
+            if one.seed == other.seed:
+                raise InputError(f"{one.path} and {other.path}: expected runs that differ, both have seed {one.seed}")
+        result.append(Group(str(estimator) if by_estimator else described or trials[0].config["recipe"], of))
+    return result
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    """The finite numbers among values."""
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if not isinstance(value, bool) and math.isfinite(value)}
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """A file's content; None if it is not there or not readable."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None

@@ -1,0 +1,179 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from discrete_gan.errors import InputError
+from discrete_gan.metrics.bootstrap import Interval
+from discrete_gan.report.comparison import as_json, curve, interval_text, logged_figures, shown_scores, table, verdict
+from discrete_gan.report.trials import Group, Trial, grouped, read_trials
+
+
+def write_run(path: Path, *, results: dict[str, Any] | None = None, data: str = "abc", **args: Any) -> Path:
+    """A run directory without models; the last line of its log is at 20 evaluations and 4 seconds."""
+    path.mkdir(parents=True)
+    args = {"seed": 0, "estimator": "reinforce", "steps": 2, "out": str(path), "log_every": len(path.name), **args}
+    config = {"recipe": "digits", "args": args, "data": {"fingerprint": data}, "versions": {}, "commit": None}
+    (path / "config.json").write_text(json.dumps(config))
+    lines = [{"step": step, "evaluations": 10 * step, "seconds": 2.0 * step, "loss": 0.5} for step in (1, 2)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    results = {"steps": 2, "evaluations": 20, "seconds": 9.0, "frechet": 1.0} if results is None else results
+    (path / "results.json").write_text(json.dumps(results))
+    return path
+
+
+def group(name: str, **scores: list[float]) -> Group:
+    """Seeds from 0, each with one value of every score."""
+    count = len(next(iter(scores.values())))
+    trials = [Trial(Path(name), seed, scores={k: v[seed] for k, v in scores.items()}) for seed in range(count)]
+    return Group(name, trials)
+
+
+def logged(name: str, *runs: list[dict[str, float]]) -> Group:
+    return Group(name, [Trial(Path(name), seed, rows=rows) for seed, rows in enumerate(runs)])
+
+
+def test_scores_are_the_finite_numbers_that_are_no_protocol(tmp_path: Path) -> None:
+    results = {"steps": 2, "seconds": 9.0, "frechet": 1.5, "ms_ssim": None, "classes_covered": 3, "num_samples": 20}
+    results |= {"class_fractions": [0.5, 0.5], "protocol": {"n": 1}, "broken": math.nan, "collapsed": True}
+    (trial,) = read_trials([write_run(tmp_path / "a", results=results)])
+    assert trial.scores == {"frechet": 1.5, "classes_covered": 3}
+    assert trial.cost == {"steps": 2, "evaluations": 20, "seconds": 4.0}, "seconds without those of the scoring"
+
+
+def test_evaluations_count_where_every_run_has_them_alike(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    for path, signature, lengths in zip(paths, ("n:5", "n:6"), (3, 4), strict=True):
+        figures = {
+            "log_likelihood": {"value": -2.0, "low": -3.0, "high": -1.0, "signature": "same"},
+            "frechet": {"value": 8.0, "signature": signature},
+        }
+        figures |= {"only_first": {"value": 1.0, "signature": ""}} if lengths == 3 else {}
+        (path / "evaluation.json").write_text(json.dumps({"figures": figures}))
+    assert [trial.scores for trial in read_trials(paths)] == [{"frechet": 1.0, "log_likelihood": -2.0}] * 2
+
+
+def test_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
+    arguments = [("reinforce", 1), ("exact", 0), ("reinforce", 0)]
+    paths = [write_run(tmp_path / f"{name}-{seed}", estimator=name, seed=seed) for name, seed in arguments]
+    groups = grouped(read_trials(paths))
+    assert [(of.name, [trial.seed for trial in of.trials]) for of in groups] == [("reinforce", [0, 1]), ("exact", [0])]
+    rates = [write_run(tmp_path / f"rate-{rate}", estimator="reinforce", lr=rate) for rate in (0.1, 0.2)]
+    assert [of.name for of in grouped(read_trials(rates))] == ["lr 0.1", "lr 0.2"]
+    both = [*rates, write_run(tmp_path / "other", estimator="exact", lr=0.2)]
+    names = [of.name for of in grouped(read_trials(both))]
+    assert names == ["estimator reinforce, lr 0.1", "estimator reinforce, lr 0.2", "estimator exact, lr 0.2"]
+    # Steps that follow from the budget do not spoil the names.
+    steps = [write_run(tmp_path / name, estimator=name, steps=len(name)) for name in ("arm", "disarm")]
+    assert [of.name for of in grouped(read_trials(steps))] == ["arm", "disarm"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data": "xyz"}, "b: expected data abc, as "),
+        ({"seed": 0}, "expected runs that differ, both have seed 0"),
+    ],
+)
+def test_runs_that_do_not_compare(tmp_path: Path, change: dict[str, Any], expected: str) -> None:
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", **{"seed": 1, **change})]
+    with pytest.raises(InputError, match=expected) as raised:
+        grouped(read_trials(paths))
+    assert "\n" not in str(raised.value)
+
+
+def test_run_that_has_not_finished(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "a")
+    (path / "results.json").unlink()
+    with pytest.raises(InputError, match=r"a: the run has not finished, expected a results.json"):
+        read_trials([path])
+
+
+def test_table_has_mean_deviation_and_paired_differences() -> None:
+    first, second = group("a", frechet=[1.0, 2.0, 6.0]), group("b", frechet=[2.0, 4.0, 9.0])
+    # Only seeds 1 and 2 are in both: paired, the differences are 2 and 3.
+    second.trials[0] = Trial(Path("b"), 0, failure="failed: broken")
+    rows = table([first, second])
+    spread = rows[0].scores["frechet"]
+    assert spread.mean == 3.0 and spread.num_seeds == 3
+    assert spread.deviation == pytest.approx(math.sqrt((4 + 1 + 9) / 2), rel=1e-12)  # rounding of float64
+    assert str(spread) == "3.0 ± 2.6"
+    assert rows[0].differences == {} and rows[1].failures == {0: "failed: broken"} and rows[1].num_finished == 2
+    difference = rows[1].differences["frechet"]
+    assert difference.value == 2.5 and (difference.low, difference.high) == (2.0, 3.0)
+    assert interval_text(difference) == "+2.5 (+2 to +3)" and interval_text(None) == ""
+    assert interval_text(Interval(-1.5, math.nan, math.nan)) == "-1.5"
+
+
+def test_verdict_says_whether_a_difference_is_more_than_seeds_make() -> None:
+    near = verdict([group("a", frechet=[1.0, 3.0, 2.0]), group("b", frechet=[2.0, 2.0, 2.5])])
+    assert near[0].startswith("Best by Frechet distance, of which less is better: a with 2.0 ± 1.0")
+    assert "0.167, is not more than the spread over seeds, 1" in near[1] and "only a hint with 3 seeds" in near[1]
+    far = verdict([group("a", valid=[0.1, 0.2]), group("b", valid=[0.8, 0.9])])
+    assert far[0].startswith("Best by valid, of which more is better: b with 0.850 ± 0.071")
+    assert "0.7, is more than the spread" in far[1]
+    alone = verdict([group("a", frechet=[1.0]), group("b", frechet=[2.0])])
+    assert alone[1] == "Their difference is 1; one seed tells no spread."
+
+
+def test_verdict_tells_failures_and_unequal_cost() -> None:
+    costs = {"a": {"evaluations": 100, "seconds": 10.0}, "b": {"evaluations": 101, "seconds": 20.0}}
+    groups = [Group(name, [Trial(Path(name), 0, cost=cost)]) for name, cost in costs.items()]
+    groups[1].trials.append(Trial(Path("b"), 1, failure="failed"))
+    sentences = verdict(groups)
+    assert "1 of 3 runs failed." in sentences
+    assert "Equal discriminator evaluations, to 1.0 %." in sentences
+    assert "The wall seconds of training differ by a factor of 2." in sentences
+
+
+def test_curves_at_equal_points_are_not_interpolated() -> None:
+    runs = [[{"step": s, "loss": a * s} for s in (10, 20, 40)] for a in (1.0, 3.0)]
+    of = curve(logged("a", *runs), "loss", "step")
+    assert of is not None and of.x == [10, 20, 40] and of.mean == [20, 40, 80]
+    deviations = [math.sqrt(2) * s for s in (10, 20, 40)]
+    assert of.low is not None and of.high is not None
+    np.testing.assert_allclose(np.subtract(of.high, of.mean), deviations, rtol=1e-12)  # rounding of float64
+    np.testing.assert_allclose(np.subtract(of.mean, of.low), deviations, rtol=1e-12)
+
+
+def test_curves_are_interpolated_where_all_seeds_have_some() -> None:
+    slow = [{"seconds": s, "loss": 10 * s} for s in (2.0, 6.0)]
+    fast = [{"seconds": s, "loss": 10 * s} for s in (1.0, 3.0, 5.0)]
+    of = curve(logged("a", slow, fast), "loss", "seconds")
+    assert of is not None and of.x == [2, 3, 5] and of.mean == [20, 30, 50]
+    assert of.low == of.mean == of.high
+
+
+def test_curves_of_one_seed_of_gaps_and_of_nothing() -> None:
+    rows = [
+        {"step": 1, "loss": 1.0},
+        {"step": 2, "loss": math.nan},
+        {"step": 3, "other": 2.0},
+        {"step": 4, "loss": 3.0},
+    ]
+    of = curve(logged("a", rows), "loss", "step")
+    assert of is not None and of.x == [1, 4] and of.mean == [1, 3] and of.low is of.high is None
+    assert curve(logged("a", rows), "nothing", "step") is None
+    apart = [[{"step": 1, "loss": 1.0}], [{"step": 2, "loss": 1.0}]]
+    assert curve(logged("a", *apart), "loss", "step") is None
+    many = curve(logged("a", [{"step": s, "loss": float(s)} for s in range(1001)]), "loss", "step")
+    assert many is not None and len(many.x) == 200 and many.x[0] == 0 and many.x[-1] == 1000 and many.x == many.mean
+
+
+def test_figures_that_every_group_logged() -> None:
+    rows = {"step": 1.0, "seconds": 1.0, "loss": 1.0, "frechet": 1.0, "probe/all/snr": 1.0}
+    groups = [logged("a", [{**rows, "own": 1.0}]), logged("b", [{"step": 1.0}, rows])]
+    assert logged_figures(groups) == ["frechet", "loss"]
+
+
+def test_short_table_and_json() -> None:
+    groups = [group("a", frechet=[1.0, 2.0], odd=[1.0, 1.0]), group("b", frechet=[2.0, 4.0], odd=[0.0, 1.0])]
+    assert shown_scores(table(groups)) == ["frechet"]
+    assert shown_scores(table([group("a", odd=[1.0])])) == ["odd"]
+    content = json.loads(json.dumps(as_json([*groups, group("c", frechet=[1.0])]), allow_nan=False))
+    assert content["groups"][1]["differences_to_first"]["frechet"] == {"value": 1.5, "low": 1.0, "high": 2.0}
+    assert content["groups"][2]["scores"]["frechet"] == {"mean": 1.0, "deviation": None, "num_seeds": 1}
+    assert content["groups"][0]["runs"][1]["scores"] == {"frechet": 2.0, "odd": 1.0}
