@@ -12,7 +12,7 @@ usage: discrete-gan VERB ...
   lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
   compare RECIPE [options]   estimators over seeds at equal cost; or compare RUN RUN: finished runs; one table, one page
   sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
-  evaluate RUN [options]     score text over temperatures: quality against diversity, beside maximum likelihood
+  evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
   check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -169,10 +170,19 @@ def test_diagonal_spans_the_values_of_both_axes() -> None:
     assert last == pytest.approx((x0 + 4 * (x1 - x0), y4), abs=4 * ROUNDING)
 
 
+def test_diagonal_is_a_smooth_curve_where_one_axis_is_logarithmic() -> None:
+    drawn = chart([Series("a", [1, 100], [-5, 100])], diagonal=True, log_x=True)
+    ((curve,),) = drawn.lines("currentColor", dashed=True)
+    (x1, _), (x100, _) = drawn.targets
+    assert math.dist(curve[0], (x1, curve[0][1])) < ROUNDING and math.dist(curve[-1], drawn.targets[1]) < ROUNDING
+    # even steps of y would make the first step 15 % of the axis
+    assert max(after[0] - before[0] for before, after in itertools.pairwise(curve)) < 0.1 * (x100 - x1)
+
+
 def test_legend_tells_several_series_apart_and_names_stay_as_they_are() -> None:
-    names = ["_hidden", "$x^2$ costs $5", "<b> & 'c'", "two\nlines\x00", "漢字", "n" * 70]
+    names = ["_hidden", "$x^2$ and $y$", "<b> & 'c'", "two\nlines\x00", "漢字", "n" * 70]
     drawn = chart([Series(name, [0, 1], [0, 1]) for name in names])
-    shown = ["_hidden", "$x^2$ costs $5", "<b> & 'c'", "two lines\ufffd", "漢字", "n" * 59 + "…"]
+    shown = ["_hidden", "$x^2$ and $y$", "<b> & 'c'", "two lines\ufffd", "漢字", "n" * 59 + "…"]
     assert [text for text in drawn.texts if text in shown] == shown
     assert drawn.titles[-1] == f"{'n' * 70}: x = 1, y = 1"
     assert "alone" not in chart([Series("alone", [0, 1], [0, 1])]).texts
@@ -213,12 +223,12 @@ def test_charts_take_the_page_s_color_and_font_and_share_no_ids() -> None:
 
 
 def test_same_input_gives_the_same_characters_and_leaves_no_settings_behind() -> None:
-    before = dict(matplotlib.rcParams)
     series = [Series("a", [0, 1], [0, 1])]
     once = line_chart(series, x_label="x", y_label="y")
-    assert dict(matplotlib.rcParams) == before
-    with matplotlib.rc_context({"axes.facecolor": "red", "lines.linestyle": ":", "font.size": 30}):
+    with matplotlib.rc_context({"axes.linewidth": 5, "axes.titlesize": 30, "font.size": 30}):
+        before = dict(matplotlib.rcParams)
         assert line_chart(series, x_label="x", y_label="y") == once
+        assert dict(matplotlib.rcParams) == before
 
 
 @pytest.mark.parametrize("paper", PAPERS)
