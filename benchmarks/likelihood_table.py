@@ -1,0 +1,60 @@
+"""Likelihood and scores of finished runs over seeds, by ``discrete-gan evaluate``: a Markdown table, a row a pattern.
+
+``python benchmarks/likelihood_table.py "runs/table/boundary-seeking-?" "runs/table/reinforce-?" --jobs 2``
+
+Test log-likelihood on fixed binarized MNIST by annealed importance sampling. What is evaluated already is not again.
+"""
+
+import argparse
+import glob
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from image_grids import DATA, spread
+
+
+def evaluate(run: str, options: list[str]) -> None:
+    """One run on one thread, unless its evaluation is there."""
+    if Path(run, "evaluation.json").exists():
+        return
+    command = [sys.executable, "-m", "discrete_gan", "evaluate", run, *options]
+    with Path(run).with_suffix(".evaluation.log").open("w") as log:
+        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="+", help="of run directories, quoted: a row of the table each")
+    parser.add_argument("--test", default=str(DATA / "binarized_mnist"))
+    parser.add_argument("--likelihood-num", type=int, default=200)
+    parser.add_argument("--ais-steps", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    args = parser.parse_args()
+    options = ["--test", args.test, "--likelihood-num", str(args.likelihood_num), "--ais-steps", str(args.ais_steps)]
+    rows = {pattern: sorted(glob.glob(pattern)) for pattern in args.patterns}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for run in [run for runs in rows.values() for run in runs]:
+            pool.submit(evaluate, run, options)
+    names = {
+        "log_likelihood": 1,
+        "likelihood_gap": 2,
+        "frechet": 2,
+        "coverage": 3,
+        "recall": 3,
+        "two_sample_accuracy": 3,
+    }
+    print(f"| runs | {' | '.join(names)} | seconds of training |")
+    print("|---" * (len(names) + 2) + "|")
+    for pattern, runs in rows.items():
+        found = [json.loads(Path(run, "evaluation.json").read_text())["figures"] for run in runs]
+        seconds = [json.loads(Path(run, "results.json").read_text())["seconds"] for run in runs]
+        cells = [spread([figures[name]["value"] for figures in found], digits) for name, digits in names.items()]
+        print(f"| {pattern} | {' | '.join(cells)} | {spread(seconds, 0)} |")
+
+
+if __name__ == "__main__":
+    main()
