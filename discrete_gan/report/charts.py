@@ -274,7 +274,7 @@ def _draw_diagonal(axes: Axes, values: _Floats, *, log: bool) -> list[Line2D]:
     drawn = values[values > 0] if log else values
     if not len(drawn):
         return []
-    at = (np.geomspace if log else np.linspace)(drawn.min(), drawn.max(), 200)
+    at = np.linspace(drawn.min(), drawn.max(), 200)
     return axes.plot(at, at, color=_INK, alpha=0.6, linewidth=1, linestyle=_DASHES[1], zorder=1, label="y = x")
 
 
