@@ -3,14 +3,9 @@
 The same input gives the same characters.
 """
 
-import hashlib
-import io
 import math
-import re
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import matplotlib.style
 import numpy as np
@@ -22,41 +17,38 @@ from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 
 from discrete_gan.report.page import format_number
+from discrete_gan.report.svg import INK, inline_svg, plain
 
 # Okabe and Ito's colors for the color-blind, those that are too bright for white paper darkened: each has a contrast of
 # at least 3 with white and with the dark page. https://jfly.uni-koeln.de/color/
 COLORS = ("#0072b2", "#d55e00", "#00936b", "#c4699c", "#b98000", "#2f93cc", "#7f7f7f")
 _MARKERS = "osD^vPX"
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
-_INK = "#010203"  # stands for the page's color until the SVG is written
 _FEW = 40  # points of a line that are all marked
 _SPARSE = 8  # marks on a longer line, to tell it from others
 _TARGETS = 200  # points of a series that say their values
-_RADIUS = 6  # of the circle around a point that the pointer has to meet
 _SETTINGS = {
-    "axes.edgecolor": _INK,
+    "axes.edgecolor": INK,
     "axes.formatter.useoffset": False,
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.size": 9,
     "grid.alpha": 0.15,
-    "grid.color": _INK,
+    "grid.color": INK,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "svg.fonttype": "none",
     "svg.hashsalt": "discrete_gan",
-    "text.color": _INK,
+    "text.color": INK,
     "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.bottom": False,  # the grid says where the labels belong
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "ytick.left": False,
 }
 
 _CHARACTER = 5.4  # points across, on average
-_FONT = re.compile(r"font: (?:[\w-]+ )*?([\d.]+px) [^;]*")  # with its family, which is the page's choice
-_FAMILY = re.compile(r"font-family: [^;]*; ")
 
 _Floats = NDArray[np.float64]
 
@@ -141,7 +133,7 @@ def line_chart(
             entries += _draw_diagonal(axes, values, log=log_x or log_y)
         if len(entries) > 1:
             _add_legend(figure, entries)
-        return _inline_svg(figure, titles)
+        return inline_svg(figure, titles)
 
 
 def bar_chart(
@@ -185,11 +177,11 @@ def bar_chart(
         for at, bar in zip(present, axes.bar(present, heights[present], width=0.62, color=COLORS[0]), strict=True):
             bar.set_gid(f"bar-{at}")
             titles[f"bar-{at}"] = [f"{names[at]}: {_value(series, at)}"]
-        axes.axhline(0, color=_INK, linewidth=0.8)
+        axes.axhline(0, color=INK, linewidth=0.8)
         if low is not None and high is not None:
-            axes.vlines(range(len(names)), _finite(low), _finite(high), color=_INK, linewidth=1.4)
+            axes.vlines(range(len(names)), _finite(low), _finite(high), color=INK, linewidth=1.4)
         if reference is not None:
-            axes.axhline(reference, color=_INK, linewidth=1, linestyle=_DASHES[1])
+            axes.axhline(reference, color=INK, linewidth=1, linestyle=_DASHES[1])
         axes.set_xlim(-0.6, len(names) - 0.4)
         labels = [_shortened(name, 24) for name in names]
         slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
@@ -197,7 +189,7 @@ def bar_chart(
         axes.set_xticks(range(len(names)), labels, **({} if fits else slanted))
         axes.grid(visible=False, axis="x")
         axes.spines.bottom.set_visible(False)  # the bars stand on the line at 0
-        return _inline_svg(figure, titles)
+        return inline_svg(figure, titles)
 
 
 def _check_lengths(name: str, **lists: Sequence[object] | None) -> None:
@@ -218,8 +210,8 @@ def _finite(values: Sequence[float], *, above_zero: bool = False) -> _Floats:
 def _start(size: tuple[float, float], x_label: str, y_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xlabel(_plain(x_label))
-    axes.set_ylabel(_plain(y_label))
+    axes.set_xlabel(plain(x_label))
+    axes.set_ylabel(plain(y_label))
     axes.grid(visible=True)
     axes.set_axisbelow(True)
     return figure, axes
@@ -228,7 +220,7 @@ def _start(size: tuple[float, float], x_label: str, y_label: str) -> tuple[Figur
 def _no_data(figure: Figure, axes: Axes) -> str:
     axes.set(xticks=[], yticks=[])
     axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center")
-    return _inline_svg(figure, {})
+    return inline_svg(figure, {})
 
 
 class _PlainLogFormatter(LogFormatter):
@@ -275,7 +267,7 @@ def _draw_diagonal(axes: Axes, values: _Floats, *, log: bool) -> list[Line2D]:
     if not len(drawn):
         return []
     at = np.linspace(drawn.min(), drawn.max(), 200)
-    return axes.plot(at, at, color=_INK, alpha=0.6, linewidth=1, linestyle=_DASHES[1], zorder=1, label="y = x")
+    return axes.plot(at, at, color=INK, alpha=0.6, linewidth=1, linestyle=_DASHES[1], zorder=1, label="y = x")
 
 
 def _add_legend(figure: Figure, entries: Sequence[Line2D]) -> None:
@@ -301,80 +293,6 @@ def _value(series: Series, at: int) -> str:
     return f"{value} ({format_number(series.low[at])} to {format_number(series.high[at])})"
 
 
-def _plain(text: str) -> str:
-    """On one line and without characters that XML forbids."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in " ".join(text.split()))
-
-
 def _shortened(text: str, most: int) -> str:
-    text = _plain(text)
+    text = plain(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _inline_svg(figure: Figure, titles: Mapping[str, Sequence[str]]) -> str:
-    """The figure as an element of a page.
-
-    Args:
-        figure: To write.
-        titles: By the gid of an artist, its tooltips: one for each marker, or one for all.
-    """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # the page's own fonts draw what matplotlib's lack
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(buffer, format="svg", transparent=True)
-    root = ElementTree.fromstring(buffer.getvalue())
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        for key in [key for key in element.attrib if key.startswith("{")]:
-            element.set(key.rpartition("}")[2], element.attrib.pop(key))
-        if "style" in element.attrib:
-            style = _FAMILY.sub("", _FONT.sub(r"font-size: \1", element.attrib["style"]))
-            element.set("style", style.replace(_INK, "currentColor"))
-    # what matplotlib says of itself, and a style sheet that would reach the whole page
-    for unwanted in (*root.findall("metadata"), *root.findall("defs[style]")):
-        root.remove(unwanted)
-    for group in root.iter("g"):
-        if group.get("id") in titles:
-            _add_titles(group, titles[group.attrib["id"]])
-    for size in ("width", "height"):
-        del root.attrib[size]
-    # wide enough to read the labels, in units of the page's own letters
-    width = figure.get_figwidth()
-    lines = "stroke-linejoin: round; stroke-linecap: butt"
-    root.set("style", f"min-width: {4.6 * width:.4g}rem; max-width: {6.8 * width:.4g}rem; {lines}")
-    root.set("xmlns", "http://www.w3.org/2000/svg")
-    return _with_own_ids(root)
-
-
-def _add_titles(group: ElementTree.Element, titles: Sequence[str]) -> None:
-    """Replace the markers of a group by targets for the pointer, or give the group itself a tooltip."""
-    marks = list(group.iter("use"))
-    parents = [group] * len(titles)
-    if marks:
-        for child in list(group):
-            group.remove(child)
-        places = [{"cx": mark.attrib["x"], "cy": mark.attrib["y"]} for mark in marks]
-        looks = {"r": str(_RADIUS), "fill": "transparent", "class": "hover"}
-        parents = [ElementTree.SubElement(group, "circle", place | looks) for place in places]
-    for parent, title in zip(parents, titles, strict=True):
-        element = ElementTree.Element("title")
-        element.text = _plain(title)
-        parent.insert(0, element)
-
-
-def _with_own_ids(root: ElementTree.Element) -> str:
-    """Drop the ids that nothing refers to, and give the others names that no other chart of the page has."""
-    digest = hashlib.blake2b(ElementTree.tostring(root), digest_size=6).hexdigest()
-    used = set()
-    for element in root.iter():
-        for key in ("href", "clip-path"):
-            old = element.get(key, "").removeprefix("url(").strip("#)")
-            if old:
-                used.add(old)
-                element.set(key, element.attrib[key].replace(old, f"c{digest}-{old}"))
-    for element in root.iter():
-        old = element.attrib.pop("id", None)
-        if old in used:
-            element.set("id", f"c{digest}-{old}")
-    return ElementTree.tostring(root, encoding="unicode")
