@@ -24,6 +24,7 @@ from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions
 from discrete_gan.report.page import Block, Code, Picture
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.report.text_evaluation import evaluate_text
+from discrete_gan.training import num_classes_of
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.launch import find_device
 
@@ -37,7 +38,7 @@ class EvaluateArgs:
     """
 
     runs: Annotated[list[Path], tyro.conf.Positional]
-    """Run directories."""
+    """Run directories, before all options."""
     num: int | None = None
     """Samples to score; 10,000 images or 2,000 texts if not given."""
     likelihood: LikelihoodMethod = "auto"
@@ -173,6 +174,8 @@ def _evaluate(
     assert isinstance(report, ImageReport)
     if test is not None and test.image_shape != report.image_shape:
         raise InputError(f"--test {args.test}: expected images of {report.image_shape}, got {test.image_shape}")
+    if test is not None and test.test_labels is None and num_classes_of(generator):
+        raise InputError(f"--test {args.test}: expected labeled images for the conditional generator of {path}")
     evaluation, nearest = evaluate_images(report, generator, discriminator, num=args.num or 10_000, test=test, **common)
     pairs = torch.cat([nearest.samples.cpu(), nearest.training.cpu()])
     picture = picture_of(pairs, report.image_shape, columns=len(nearest.samples))

@@ -74,7 +74,11 @@ def _images(args: SampleArgs, directory: RunDirectory) -> None:
     generator = load_model(directory).to(find_device(args.device))
     num_classes = num_classes_of(generator)
     if args.label is not None and not 0 <= args.label < num_classes:
-        expected = f"from 0 to {num_classes - 1}" if num_classes else "a run of conditional images"
+        expected = (
+            f"from 0 to {num_classes - 1}"
+            if num_classes
+            else "a run whose generator is given labels (--conditional, or am_gan --labeling predefined)"
+        )
         raise InputError(f"--label {args.label}: expected {expected}")
     samples = generate_pixels(generator, args.num, seed=args.seed, label=args.label)
     maximum = 255 if hasattr(generator, "pixel_range") or hasattr(generator, "palette") else 1

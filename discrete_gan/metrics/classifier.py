@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -118,8 +118,9 @@ def predict(classifier: nn.Module, images: Tensor, *, batch_size: int = 1000) ->
         batch_size: Images at a time.
     """
     device = next(classifier.parameters()).device
-    split = hasattr(classifier, "features") and hasattr(classifier, "head")
-    features_of, head = (classifier.features, classifier.head) if split else (classifier, nn.Identity())
+    network: Any = classifier
+    split = hasattr(network, "features") and hasattr(network, "head")
+    features_of, head = (network.features, network.head) if split else (network, nn.Identity())
     was_training = classifier.training
     classifier.eval()
     try:

@@ -107,7 +107,7 @@ def verdict(groups: Sequence[Group]) -> list[str]:
         best, other = ranked[:2]
         sentences.append(
             f"Best by {label(score)}, of which {'more' if MAIN_SCORES[score] else 'less'} is better: {best.name} with "
-            f"{best.scores[score]} (mean ± standard deviation over {_seeds(best.num_finished)}), then {other.name} "
+            f"{best.scores[score]} ({_over(best.num_finished)}), then {other.name} "
             f"with {other.scores[score]}."
         )
         sentences.append(_doubt(by_name[best.name], by_name[other.name], score, best.scores, other.scores))
@@ -225,6 +225,10 @@ def interval_text(interval: Interval | None) -> str:
 def few_seeds(num: int) -> str:
     """A warning where an interval rests on little; empty where it does not."""
     return f", only a hint with {_seeds(num)}" if num < 10 else ""
+
+
+def _over(num: int) -> str:
+    return "1 seed" if num == 1 else f"mean ± standard deviation over {_seeds(num)}"
 
 
 def _seeds(num: int) -> str:

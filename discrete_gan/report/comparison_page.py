@@ -85,7 +85,10 @@ def _curves(groups: Sequence[Group]) -> list[Block]:
             if series:
                 chart = line_chart(series, x_label=words, y_label=label(figure))
                 blocks.append(Chart(chart, f"{label(figure)} against {words}", _described(series)))
-    note = Text("Lines are means over seeds, bands one sample standard deviation to both sides.")
+    note = Text(
+        "Lines are means over seeds, bands one sample standard deviation to both sides. Scores on the way are of fewer "
+        "samples than those at the end, so a Frechet distance is mostly higher here than in the tables."
+    )
     return [note, *blocks] if blocks else []
 
 

@@ -133,10 +133,10 @@ class Evaluation:
         for name, (statistic, meaning) in statistics.items():
             interval = bootstrap_interval(statistic, log_w_real, log_w_fake, num_resamples=_RESAMPLES)
             self.add(name, interval, protocol, meaning)
-        way = "too sharp" if fit.temperature > 1 else "too flat"
+        way = "too sharp" if abs(fit.scale) < 1 else "too flat"
         self.verdicts.append(
-            f"discriminator: its log-ratios are {way}, divide them by {fit.temperature:.3g} and add {fit.offset:.3g}: "
-            f"cross entropy {fit.cross_entropy:.4f} to {fit.cross_entropy_fitted:.4f} nats"
+            f"discriminator: its log-ratios are {way}: {fit.scale:.3g} times them, plus {fit.offset:.3g}, fit best "
+            f"(cross entropy {fit.cross_entropy_fitted:.4f} nats, as they are {fit.cross_entropy:.4f})"
         )
 
     def protocols(self) -> dict[str, list[str]]:

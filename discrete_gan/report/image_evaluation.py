@@ -1,5 +1,6 @@
 """How good a trained generator of images is: fidelity, diversity, likelihood, memorization, its discriminator."""
 
+import inspect
 from typing import NamedTuple, cast
 
 import torch
@@ -59,7 +60,7 @@ def evaluate_images(
     found = Evaluation()
     samples = generate_pixels(generator, num, seed=seed)
     if report.scorer is None:
-        found.verdicts.append("no scores by features: these need labels, which the run's data do not have")
+        found.verdicts.append("no scores by features: the recipe has no labeled images for them")
     else:
         _add_scores(found, report.scorer, samples, report.test, seed)
     nearest = _add_copies(found, report, generator, samples, seed)
@@ -178,7 +179,8 @@ def _add_discriminator(
     real, labels = native(report.data, "test", report, generator)
     real = real[:_COMPARED]
     fake = generate(generator, _COMPARED, seed=seed)
-    if num_classes and labels is not None:
+    takes_labels = "labels" in inspect.signature(discriminator.forward).parameters
+    if num_classes and labels is not None and takes_labels:
         of_real, of_fake = labels[: len(real)], torch.arange(len(fake), device=fake.device) % num_classes
     else:
         of_real = of_fake = None

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,7 @@ class RunDirectory:
             "args": dataclasses.asdict(options),
             "data": data,
             "models": {name: f"{type(model).__module__}:{type(model).__qualname__}" for name, model in models.items()},
-            "command": " ".join(sys.argv),
+            "command": _command(),
             "commit": _commit(),
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         }
@@ -166,6 +167,13 @@ class RunDirectory:
             return torch.load(path, map_location=device, weights_only=True)  # type: ignore[arg-type]
         except Exception as error:
             raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+
+
+def _command() -> str:
+    """The command line, as it can be typed again."""
+    program = Path(sys.argv[0])
+    start = "discrete-gan" if program.name in ("discrete-gan", "__main__.py") else f"python {program}"
+    return f"{start} {shlex.join(sys.argv[1:])}"
 
 
 def _version(package: str) -> str | None:

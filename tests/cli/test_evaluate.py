@@ -61,7 +61,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 *small,
             ]
         )
-        main(["train", "am_gan", "--data", "digits", "--out", "grey", *FEW])
+        main(["train", "am_gan", "--data", "digits", "--labeling", "predefined", "--out", "grey", *FEW])
         main(["train", "quantized_images", "--data", "digits", "--colors", "3", "--out", "colors", *FEW])
         main(["train", "text", "--data", "my.txt", "--latent-dim", "2", "--out", "text", *SEQUENCES])
         main(["train", "oracle_text", "--oracle", "oracle.npz", "--num-train", "30", "--length", "5", *SEQUENCES])
@@ -169,6 +169,13 @@ def test_mistakes(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "expected with --temperatures only" in fails(["digits", "--out", "x"], capsys)
     assert "nowhere: expected a run directory" in fails(["nowhere"], capsys)
     assert "--test: expected runs on images" in fails(["text", "--test", "digits", *QUICK], capsys)
+
+    pixels = np.eye(8, dtype=np.uint8)[None].repeat(4, 0) * np.arange(2, dtype=np.uint8).repeat(2)[:, None, None]
+    np.savez("unlabeled.npz", train_images=pixels, test_images=pixels)
+    np.savez("small.npz", train_images=pixels[:, :7], test_images=pixels[:, :7])
+    error = fails(["conditional", "--test", "unlabeled.npz", *QUICK], capsys)
+    assert "expected labeled images for the conditional generator" in error
+    assert "expected images of (1, 8, 8), got (1, 7, 8)" in fails(["digits", "--test", "small.npz", *QUICK], capsys)
 
     # A run of zero steps: there is a config.json and no checkpoint.
     zero = tmp_path / "zero"

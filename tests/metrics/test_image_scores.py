@@ -166,3 +166,18 @@ def test_wrong_shapes_are_errors(scorer: ImageScorer) -> None:
         scorer(images(1, 0))
     with pytest.raises(ValueError, match="expected shape"):
         scorer(torch.zeros(5, 63))
+
+
+def test_any_module_scores() -> None:
+    """Without ``features`` and ``head`` the logits are the features; without an image shape there is no MS-SSIM."""
+    torch.manual_seed(0)
+    classifier = torch.nn.Linear(64, 4)
+    train, test, samples = images(50, 0), images(40, 1), images(30, 2, rate=0.3)
+    scorer = ImageScorer(classifier, train, test)
+    scores = scorer(samples)
+    logits = [classifier(part).detach() for part in (samples, test)]
+    distance = frechet_distance(*gaussian_statistics(logits[0]), *gaussian_statistics(logits[1]))
+    assert scores.frechet == pytest.approx(float(distance)) == scorer.frechet(samples)
+    assert scores.inception_score == pytest.approx(float(inception_score(logits[0].softmax(1)).score))
+    assert scores.class_fractions.shape == (4,) and scores.ms_ssim is None
+    assert scores.feature_network.startswith("Linear ") and "features of Linear " in scores.lines()[-1]
