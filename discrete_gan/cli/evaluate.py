@@ -46,9 +46,9 @@ class EvaluateArgs:
     the cheap importance-weighted bound; none skips it."""
     likelihood_num: int = 200
     """Held-out data whose likelihood is computed, where that is not exact."""
-    ais_steps: int = 2000
+    ais_steps: int = 5000
     """Moves from the prior to the posterior."""
-    ais_leapfrog: int = 5
+    ais_leapfrog: int = 2
     """Leapfrog steps of a move."""
     ais_chains: int = 1
     """Chains for each datum."""

@@ -154,7 +154,7 @@ class ImageScorer:
         num_classes = predictions.probabilities.shape[1]
         fractions = class_coverage(predictions.probabilities, num_classes)
         num_floor = min(len(samples), len(self._train_images))
-        train = self._train_predictions(num_floor)
+        train = self.train_predictions(num_floor)
         reference = train.probabilities.double().mean(0)
         asked = torch.arange(len(samples)) % num_classes
         return ImageScores(
@@ -184,7 +184,9 @@ class ImageScorer:
     def _distance(self, predictions: Predictions) -> float:
         return frechet_distance(*gaussian_statistics(predictions.features), *self._test_statistics).item()
 
-    def _train_predictions(self, count: int) -> Predictions:
+    def train_predictions(self, count: int) -> Predictions:
+        """Of so many training images, or of all if there are fewer; the same images at every call."""
+        count = min(count, len(self._train_images))
         if count not in self._train:
             chosen = self._train_order[:count].to(self._train_images.device)
             self._train[count] = predict(self.classifier, self._train_images[chosen])

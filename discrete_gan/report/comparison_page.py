@@ -111,12 +111,14 @@ def _scores(groups: Sequence[Group]) -> list[Block]:
     body = [[label(name), *(str(row.scores[name]) if name in row.scores else None for row in rows)] for name in names]
     blocks: list[Block] = [Table("Mean ± sample standard deviation over seeds.", ["", *(r.name for r in rows)], body)]
     compared = [row for row in rows[1:] if row.differences]
+    trials = [trial for group in groups for trial in group.finished]
+    varying = {name for name in names if len({trial.scores.get(name) for trial in trials}) > 1}  # not those of the data
     if compared:
         seeds = min(row.num_finished for row in [rows[0], *compared])
         differences = [
             [label(name), *(interval_text(row.differences.get(name)) for row in compared)]
             for name in names
-            if any(name in row.differences for row in compared)
+            if name in varying and any(name in row.differences for row in compared)
         ]
         caption = f"Minus {rows[0].name}: mean difference over seeds that both have, with its 95 % bootstrap interval"
         header = ["", *(row.name for row in compared)]

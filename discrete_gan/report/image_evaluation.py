@@ -104,8 +104,9 @@ def native(data: ImageData, part: str, report: ImageReport, generator: nn.Module
 
 def _add_scores(found: Evaluation, scorer: ImageScorer, samples: Tensor, test: Tensor, seed: int) -> None:
     of_test, of_samples = predict(scorer.classifier, test), predict(scorer.classifier, samples)
+    of_train = scorer.train_predictions(len(samples))
     num_classes = of_samples.probabilities.shape[1]
-    protocol = f"n:{len(samples)}|test:{len(test)}|features:{scorer.name}|seed:{seed}"
+    rest = f"test:{len(test)}|features:{scorer.name}|seed:{seed}"
     statistics = gaussian_statistics(of_test.features)
 
     def frechet(features: Tensor) -> Tensor:
@@ -113,10 +114,11 @@ def _add_scores(found: Evaluation, scorer: ImageScorer, samples: Tensor, test: T
 
     def quick(name: str, statistic: object, values: Tensor, meaning: str) -> None:
         interval = bootstrap_interval(statistic, values, num_resamples=_RESAMPLES, seed=seed)  # type: ignore[arg-type]
-        found.add(name, interval, protocol, meaning)
+        found.add(name, interval, f"n:{len(values)}|{rest}", meaning)
 
     quick("frechet", frechet, of_samples.features, "Frechet distance to the test images, squared feature units; 0")
-    reference = of_test.probabilities.double().mean(0)
+    quick("frechet_floor", frechet, of_train.features, "Frechet distance of as many training images")
+    reference = of_train.probabilities.double().mean(0)
     classes = of_samples.probabilities
     quick("inception_score", lambda p: inception_score(p).score, classes, f"Inception Score; at most {num_classes}")
     quick("am_score", lambda p: am_score(p, reference).score, classes, "AM Score, nats; 0")
@@ -126,7 +128,7 @@ def _add_scores(found: Evaluation, scorer: ImageScorer, samples: Tensor, test: T
         classes,
         f"classes with more than {COVERAGE_THRESHOLD:.0%} of the samples; {num_classes}",
     )
-    _add_neighbors(found, of_test, of_samples, protocol)
+    _add_neighbors(found, of_test, of_samples, f"n:{len(samples)}|{rest}")
 
 
 def _add_neighbors(found: Evaluation, of_test: Predictions, of_samples: Predictions, protocol: str) -> None:

@@ -58,8 +58,8 @@ class LikelihoodOptions(NamedTuple):
     """
 
     method: LikelihoodMethod = "auto"
-    num_steps: int = 2000
-    num_leapfrog: int = 5
+    num_steps: int = 5000
+    num_leapfrog: int = 2
     num_chains: int = 1
     num_simulated: int = 100
     num_latents: int = 1000

@@ -109,10 +109,8 @@ def _add_copies(found: Evaluation, report: TextReport, lines: Sequence[str], see
     found.add_memorization(memorization(compared.distance, of_held_out.distance), protocol, f"edit ({report.unit})")
     real, fake = list(held_out_lines), list(lines[: len(held_out_lines)])
     if min(len(real), len(fake)) >= 20:
-        analyzer = "word" if report.unit == "word" else "char"
-        counter = CountVectorizer(
-            analyzer=analyzer, ngram_range=_NGRAMS, max_features=_MOST_NGRAMS, token_pattern=r"\S+", lowercase=False
-        )
+        units: Any = {"analyzer": "word", "token_pattern": r"\S+"} if report.unit == "word" else {"analyzer": "char"}
+        counter = CountVectorizer(**units, ngram_range=_NGRAMS, max_features=_MOST_NGRAMS, lowercase=False)
         found_ngrams: Any = counter.fit_transform([*real, *fake])  # a sparse matrix, which its type does not say
         counts = torch.from_numpy(found_ngrams.toarray()).float()
         test = classifier_two_sample_test(counts[: len(real)], counts[len(real) :], seed=seed)
