@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,17 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Classifiers trained by tests go into a folder of their own, not into the user's."""
     os.environ["DISCRETE_GAN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _short_reports() -> Iterator[None]:
+    """Many tests train for a few steps, and their pages would take longer: a chart a tenth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("discrete_gan.report.run_page._CURVES", 2)
+        patch.setattr("discrete_gan.report.evaluation._RESAMPLES", 5)
+        patch.setattr("discrete_gan.report.image_evaluation._RESAMPLES", 5)
+        patch.setattr("discrete_gan.report.images._QUICK", 50)
+        yield
 
 
 @pytest.fixture

@@ -91,9 +91,9 @@ def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_binary_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", "digits", "--num", "300", *QUICK])
     printed, found = capsys.readouterr().out, figures("digits")
-    expected = "frechet frechet_floor inception_score am_score classes_covered precision recall density coverage distinct "
-    expected += "nearest_training nearest_training_held_out nearer copies two_sample_accuracy log_likelihood "
-    expected += "likelihood_gap accuracy mean_weight calibration_error temperature offset"
+    expected = "frechet frechet_floor inception_score am_score classes_covered precision recall density coverage "
+    expected += "distinct nearest_training nearest_training_held_out nearer copies two_sample_accuracy "
+    expected += "log_likelihood likelihood_gap accuracy mean_weight calibration_error temperature offset"
     assert set(found) == set(expected.split())
     for name, figure in found.items():
         assert figure["low"] <= figure["value"] <= figure["high"], name

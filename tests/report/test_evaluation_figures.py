@@ -79,13 +79,6 @@ class OfClass(nn.Module):
         return self.linear(x) + 10 * labels
 
 
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ends of intervals are the bootstrap's own matter."""
-    monkeypatch.setattr("discrete_gan.report.evaluation._RESAMPLES", 5)
-    monkeypatch.setattr("discrete_gan.report.image_evaluation._RESAMPLES", 5)
-
-
 def values(found: Evaluation) -> dict[str, float]:
     return {name: figure.value for name, figure in found.figures.items()}
 

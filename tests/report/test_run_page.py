@@ -113,9 +113,9 @@ def test_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "loss over the steps of the training, 0.5 at the end",
         "probe/all/snr over the steps of the training, 2 at the end",
     ]
-    monkeypatch.setattr("discrete_gan.report.run_page._CURVES", 2)
+    monkeypatch.setattr("discrete_gan.report.run_page._CURVES", 3)
     many = [{"step": step, **{f"figure{index}": 1.0 * step for index in range(5)}} for step in (1, 2)]
-    assert len(page(written(tmp_path, rows=many)).all("svg")) == 2
+    assert len(page(written(tmp_path, rows=many)).all("svg")) == 3
 
 
 def test_samples(tmp_path: Path) -> None:
