@@ -136,62 +136,6 @@ def line_chart(
         return inline_svg(figure, titles)
 
 
-def bar_chart(
-    names: Sequence[str],
-    values: Sequence[float],
-    *,
-    y_label: str,
-    low: Sequence[float] | None = None,
-    high: Sequence[float] | None = None,
-    reference: float | None = None,
-    size: tuple[float, float] = (7, 3),
-) -> str:
-    """A bar for each name, which says its value when the pointer meets it.
-
-    Args:
-        names: Below the bars.
-        values: Their heights; a value that is not finite leaves a gap.
-        y_label: Beside the axis upwards.
-        low: Lower ends of the whiskers, with ``high`` or not at all.
-        high: Upper ends.
-        reference: Height of a dashed line across.
-        size: Width and height in inches; the page scales it.
-
-    Returns:
-        An SVG element; "no data" is written in it if there is no finite value.
-
-    Raises:
-        ValueError: If the lists differ in length, or one end of the whiskers is missing.
-    """
-    _check_lengths("bars", names=names, values=values, low=low, high=high)
-    with matplotlib.style.context(["default", _SETTINGS]):
-        figure, axes = _start(size, "", y_label)
-        heights = _finite(values)
-        present = np.flatnonzero(np.isfinite(heights)).tolist()
-        if not present:
-            return _no_data(figure, axes)
-        # a thin bar hardly meets the pointer: its end is a target too
-        axes.plot(present, heights[present], "o", gid="points-0")
-        series = Series("", range(len(names)), values, low, high)
-        titles = {"points-0": [f"{names[at]}: {_value(series, at)}" for at in present]}
-        for at, bar in zip(present, axes.bar(present, heights[present], width=0.62, color=COLORS[0]), strict=True):
-            bar.set_gid(f"bar-{at}")
-            titles[f"bar-{at}"] = [f"{names[at]}: {_value(series, at)}"]
-        axes.axhline(0, color=INK, linewidth=0.8)
-        if low is not None and high is not None:
-            axes.vlines(range(len(names)), _finite(low), _finite(high), color=INK, linewidth=1.4)
-        if reference is not None:
-            axes.axhline(reference, color=INK, linewidth=1, linestyle=_DASHES[1])
-        axes.set_xlim(-0.6, len(names) - 0.4)
-        labels = [_shortened(name, 24) for name in names]
-        slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-        fits = _CHARACTER * max(map(len, labels)) < 60 * size[0] / len(names)
-        axes.set_xticks(range(len(names)), labels, **({} if fits else slanted))
-        axes.grid(visible=False, axis="x")
-        axes.spines.bottom.set_visible(False)  # the bars stand on the line at 0
-        return inline_svg(figure, titles)
-
-
 def _check_lengths(name: str, **lists: Sequence[object] | None) -> None:
     if (lists["low"] is None) != (lists["high"] is None):
         raise ValueError(f"low, high of {name!r}: expected both or neither, got one")

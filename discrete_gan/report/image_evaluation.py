@@ -14,7 +14,8 @@ from discrete_gan.metrics.bootstrap import bootstrap_interval, mean_interval
 from discrete_gan.metrics.classifier import Predictions, predict
 from discrete_gan.metrics.coverage import num_classes_covered
 from discrete_gan.metrics.image_scores import COVERAGE_THRESHOLD, ImageScorer
-from discrete_gan.metrics.memorization import memorization, nearest_hamming
+from discrete_gan.metrics.memorization import memorization
+from discrete_gan.metrics.nearest import nearest_hamming
 from discrete_gan.metrics.precision_recall import memberships
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
 from discrete_gan.report.evaluation import Evaluation, raw_outputs, weight_rows

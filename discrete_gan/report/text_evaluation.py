@@ -9,7 +9,8 @@ from torch import nn
 
 from discrete_gan.data.equations import equation_scores
 from discrete_gan.metrics.bootstrap import mean_interval
-from discrete_gan.metrics.memorization import memorization, nearest_edit
+from discrete_gan.metrics.memorization import memorization
+from discrete_gan.metrics.nearest import nearest_edit
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
 from discrete_gan.report.evaluation import Evaluation, raw_outputs, weight_rows
 from discrete_gan.report.likelihood import LikelihoodOptions, held_out_log_likelihood

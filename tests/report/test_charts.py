@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from discrete_gan.report.charts import COLORS, Series, bar_chart, line_chart
+from discrete_gan.report.charts import COLORS, Series, line_chart
 
 NAN, INF = math.nan, math.inf
 PAPERS = ("#ffffff", "#14161a")  # of the page by day and by night
@@ -32,9 +32,9 @@ class Drawn:
         return [pieces(path) for path in paths if ("dasharray" in path.attrib["style"]) == dashed]
 
     def areas(self, color: str) -> list[set[tuple[float, float]]]:
-        """The corners of each bar and band of a color."""
-        bars = [path for path in self.root.iter("path") if "clip-path" in path.attrib]
-        corners = [set(pieces(path)[0]) for path in bars if f"fill: {color}" in path.attrib["style"]]
+        """The corners of each band of a color."""
+        filled = [path for path in self.root.iter("path") if "clip-path" in path.attrib]
+        corners = [set(pieces(path)[0]) for path in filled if f"fill: {color}" in path.attrib["style"]]
         defined = {path.attrib["id"]: path for path in self.root.iter("path") if "id" in path.attrib}
         for use in self.root.iter("use"):
             if f"fill: {color}" in use.attrib["style"] and "stroke" not in use.attrib["style"]:
@@ -196,8 +196,6 @@ def test_chart_grows_with_its_legend() -> None:
 def test_chart_without_data_says_so(series: list[Series]) -> None:
     drawn = chart(series, diagonal=True)
     assert sorted(filter(None, drawn.texts)) == ["nats", "no data", "steps"] and not drawn.targets
-    assert "no data" in Drawn(bar_chart([], [], y_label="nats")).texts
-    assert "no data" in Drawn(bar_chart(["a"], [NAN], y_label="nats")).texts
     assert "no data" in chart([Series("a", [1], [0])], log_y=True).texts
 
 
@@ -247,36 +245,3 @@ def test_lists_of_different_lengths_are_refused() -> None:
         chart([Series("a", [0, 1], [0, 1], [0, 1], [0, 1, 2])])
     with pytest.raises(ValueError, match=r"low, high of 'a': expected both or neither, got one"):
         chart([Series("a", [0, 1], [0, 1], low=[0, 1])])
-    with pytest.raises(ValueError, match=r"values of 'bars': expected the length of names, 2, got 1"):
-        bar_chart(["a", "b"], [1], y_label="")
-
-
-def test_bars_stand_on_zero_and_say_their_values() -> None:
-    drawn = Drawn(bar_chart(["a", "b", "c"], [2, NAN, -1], y_label="s", low=[1, 0, -2], high=[3, 0, 0], reference=5))
-    # the end of each bar is a target, and so is the bar
-    assert drawn.titles == ["a: 2 (1 to 3)", "c: -1 (-2 to 0)"] * 2
-    assert {"a", "b", "c"} <= set(drawn.texts)
-    first, last = ([y for _, y in corners] for corners in drawn.areas(COLORS[0]))
-    zero, unit = max(first), max(last) - min(last)
-    assert min(last) == pytest.approx(zero, abs=ROUNDING)
-    assert [y for _, y in drawn.targets] == pytest.approx([min(first), max(last)], abs=ROUNDING)
-    assert zero - min(first) == pytest.approx(2 * unit, abs=2 * ROUNDING)
-    ((((_, reference), _),),) = drawn.lines("currentColor", dashed=True)
-    assert zero - reference == pytest.approx(5 * unit, abs=5 * ROUNDING)
-    spans = [tuple((zero - y) / unit for _, y in line[0]) for line in drawn.lines("currentColor") if len(line[0]) == 2]
-    for whisker in ((1, 3), (-2, 0)):
-        assert any(span == pytest.approx(whisker, abs=ROUNDING) for span in spans)
-
-
-def test_names_of_bars_are_slanted_only_where_they_do_not_fit() -> None:
-    def angles(names: Sequence[str]) -> set[str]:
-        texts = Drawn(bar_chart(names, range(len(names)), y_label="s")).root.iter("text")
-        return {
-            match[1]
-            for text in texts
-            if text.text in names and (match := re.search(r"rotate\((\S+)", text.attrib["transform"]))
-        }
-
-    assert angles(["real", "fake"]) == {"-0"}
-    assert angles([f"boundary-seeking {at}" for at in range(9)]) == {"-30"}
-    assert "n" * 23 + "…" in Drawn(bar_chart(["n" * 25], [1], y_label="s")).texts

@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from discrete_gan.report.charts import Series, bar_chart, line_chart
+from discrete_gan.report.charts import Series, line_chart
 from discrete_gan.report.page import Chart, Code, Picture, Section, Table, Text, write_page
 from tests.report.browser import OpenPage, started_browser
 
@@ -38,9 +38,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wide = [f"a long column {at}" for at in range(6)]
     rows = [[*row, *[0.123456789] * 6] for row in zip(NAMES, SCORES, FIGURES, strict=True)]
     line = line_chart([Series(name, [0, 1, 2], [1, 3, 2]) for name in NAMES[:3]], x_label="steps", y_label="nats")
-    bars = bar_chart(NAMES, range(7), y_label="score")
+    other = line_chart([Series("score", range(7), range(7))], x_label="", y_label="score")
     sections = [
-        Section("Charts", [Chart(line, "Lines", "Two lines."), Chart(bars, "Bars")]),
+        Section("Charts", [Chart(line, "Lines", "Two lines."), Chart(other, "Scores")]),
         Section("Pictures", [Picture(picture.getvalue(), "Large", "A caption."), Picture(small.getvalue(), "Small")]),
         Section(
             "</script><script>alert(1)</script>", [Code("discrete-gan train " + "--option=value " * 40 + "x" * 300)]
