@@ -2,7 +2,8 @@
 
 ``python benchmarks/likelihood_table.py "runs/table/boundary-seeking-?" "runs/table/reinforce-?" --jobs 2``
 
-Test log-likelihood on fixed binarized MNIST by annealed importance sampling. What is evaluated already is not again.
+Test log-likelihood on fixed binarized MNIST by annealed importance sampling, of the same images for every run, so that
+the spread over seeds is that of the generators. What is evaluated already is not again.
 """
 
 import argparse
@@ -30,11 +31,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="+", help="of run directories, quoted: a row of the table each")
     parser.add_argument("--test", default=str(DATA / "binarized_mnist"))
-    parser.add_argument("--likelihood-num", type=int, default=200)
-    parser.add_argument("--ais-steps", type=int, default=2000)
+    parser.add_argument("--likelihood-num", type=int, default=300)
+    parser.add_argument("--ais-steps", type=int, default=3000)
+    parser.add_argument("--ais-simulated", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     args = parser.parse_args()
-    options = ["--test", args.test, "--likelihood-num", str(args.likelihood_num), "--ais-steps", str(args.ais_steps)]
+    options = ["--test", args.test]
+    for name in ("likelihood_num", "ais_steps", "ais_simulated"):
+        options += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     rows = {pattern: sorted(glob.glob(pattern)) for pattern in args.patterns}
     with ThreadPoolExecutor(args.jobs) as pool:
         for run in [run for runs in rows.values() for run in runs]:
@@ -50,8 +54,12 @@ def main() -> None:
     print(f"| runs | {' | '.join(names)} | seconds of training |")
     print("|---" * (len(names) + 2) + "|")
     for pattern, runs in rows.items():
-        found = [json.loads(Path(run, "evaluation.json").read_text())["figures"] for run in runs]
-        seconds = [json.loads(Path(run, "results.json").read_text())["seconds"] for run in runs]
+        done = [run for run in runs if Path(run, "evaluation.json").exists()]
+        if not done:
+            print(f"| {pattern} | none of {len(runs)} could be evaluated: see the logs beside them |")
+            continue
+        found = [json.loads(Path(run, "evaluation.json").read_text())["figures"] for run in done]
+        seconds = [json.loads(Path(run, "results.json").read_text())["seconds"] for run in done]
         cells = [spread([figures[name]["value"] for figures in found], digits) for name, digits in names.items()]
         print(f"| {pattern} | {' | '.join(cells)} | {spread(seconds, 0)} |")
 

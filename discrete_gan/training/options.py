@@ -29,7 +29,7 @@ class RunOptions:
     """Number format of the networks' matrix products; auto is bf16-mixed where the hardware multiplies bfloat16
     (recent GPUs, CPUs with AMX), else 32-true."""
     log_every: int = 50
-    """Steps between lines of metrics.jsonl."""
+    """Steps between lines of metrics.jsonl; with every sample grid and every probe there is one too."""
     sample_every: int = 1000
     """Steps between sample grids; 0 for none but the last."""
     checkpoint_every: int = 1000

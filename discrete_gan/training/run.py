@@ -218,11 +218,11 @@ class Run:
     @property
     def logging(self) -> bool:
         """Whether what is logged in the step at hand is written: costly figures may wait for it."""
-        return self.due(self.options.log_every) or self.probing
+        return self.due(self.options.log_every) or self.due(self.options.sample_every) or self.probing
 
     @property
     def probing(self) -> bool:
-        """Whether the generator's gradient is to be probed in the step at hand; a line is written then too."""
+        """Whether the generator's gradient is to be probed in the step at hand."""
         return self.options.probe_every > 0 and self.due(self.options.probe_every)
 
     def minimize(self, name: str, loss: Tensor, optimizer: Optimizer) -> None:

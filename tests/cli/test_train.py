@@ -70,7 +70,8 @@ def test_run_directory_holds_what_the_design_says(digits_run: Path) -> None:
     assert config["args"]["steps"] == 12
     assert config["versions"]["torch"] == torch.__version__
     rows = [json.loads(line) for line in (digits_run / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [4, 8, 12]
+    assert [row["step"] for row in rows] == [4, 6, 8, 12]
+    assert ["frechet" in row for row in rows] == [False, True, False, True]  # with the sample grids
     assert {"d_loss", "g_loss", "ess", "accuracy", "log_partition"} <= rows[0].keys()
     assert [path.name for path in sorted((digits_run / "samples").iterdir())] == [
         "step-00000006.png",
@@ -150,8 +151,8 @@ def test_probes_are_logged_and_do_not_disturb_a_run(
     )
     assert "g_loss=" in (bar := capsys.readouterr().err) and "probe/" not in bar
     assert not any("/" in name for row in plain.values() for name in row)
-    assert "frechet" in plain[12] and "frechet" in probed[12]
-    assert list(plain) == [4, 8, 12] and list(probed) == [4, 5, 8, 10, 12]
+    assert list(plain) == [4, 6, 8, 12] and list(probed) == [4, 5, 6, 8, 10, 12]
+    assert all(("frechet" in row) == (step in (6, 12)) for rows in (plain, probed) for step, row in rows.items())
     for step, row in probed.items():
         figures = {name: value for name, value in row.items() if name.startswith("probe/")}
         assert bool(figures) == (step in (5, 10, 12))
