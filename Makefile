@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/discrete-gan train digits --out runs/demo --overwrite
 
+# A process a core, each file in one of them.
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow

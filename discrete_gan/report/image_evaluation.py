@@ -66,7 +66,7 @@ def evaluate_images(
         _add_scores(found, report.scorer, samples, report.test, seed)
     nearest = _add_copies(found, report, generator, samples, seed)
     options = (likelihood or LikelihoodOptions())._replace(seed=seed)
-    held_out, labels = native(test or report.data, "test", report, generator)
+    held_out, labels = native(test or report.data, report, generator)
     bounded = held_out_log_likelihood(
         generator,
         held_out[:num_likelihood],
@@ -84,13 +84,13 @@ def evaluate_images(
     return found, nearest
 
 
-def native(data: ImageData, part: str, report: ImageReport, generator: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Images as the generator's samples are, shape (N, *event), on its device, and their labels.
+def native(data: ImageData, report: ImageReport, generator: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Test images as the generator's samples are, shape (N, *event), on its device, and their labels.
 
     Bits are drawn under a fixed seed where the run draws them; colors are one-hot; intensities in the pixel range.
     """
     device = next(generator.parameters()).device
-    images, labels = getattr(data, f"{part}_images").to(device), getattr(data, f"{part}_labels")
+    images, labels = data.test_images.to(device), data.test_labels
     if hasattr(generator, "palette"):
         palette = cast(Tensor, generator.palette)
         indices = to_indices(images.cpu(), palette.cpu(), data.maximum).long().to(device)
@@ -98,8 +98,8 @@ def native(data: ImageData, part: str, report: ImageReport, generator: nn.Module
     elif hasattr(generator, "pixel_range"):
         x = to_range(images, cast(tuple[float, float], generator.pixel_range), data.maximum)
     else:
-        with seeded("report", "binarization", part):
-            x = prepared(images, "none" if data.maximum == 1 else report.pixels, data.maximum)
+        with seeded("report", "binarization"):
+            x = prepared(images, report.pixels, data.maximum)
     return x, None if labels is None else labels.to(device)
 
 
@@ -179,7 +179,7 @@ def _add_discriminator(
     found: Evaluation, report: ImageReport, generator: nn.Module, discriminator: nn.Module, seed: int
 ) -> None:
     num_classes = num_classes_of(generator)
-    real, labels = native(report.data, "test", report, generator)
+    real, labels = native(report.data, report, generator)
     real = real[:_COMPARED]
     fake = generate(generator, _COMPARED, seed=seed)
     takes_labels = "labels" in inspect.signature(discriminator.forward).parameters
