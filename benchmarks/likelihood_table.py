@@ -31,9 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="+", help="of run directories, quoted: a row of the table each")
     parser.add_argument("--test", default=str(DATA / "binarized_mnist"))
-    parser.add_argument("--likelihood-num", type=int, default=300)
-    parser.add_argument("--ais-steps", type=int, default=3000)
-    parser.add_argument("--ais-simulated", type=int, default=60)
+    parser.add_argument("--likelihood-num", type=int, default=200)
+    parser.add_argument("--ais-steps", type=int, default=2500)
+    parser.add_argument("--ais-simulated", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     args = parser.parse_args()
     options = ["--test", args.test]

@@ -9,7 +9,9 @@ import pytest
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import Interval
 from discrete_gan.report.comparison import as_json, curve, interval_text, logged_figures, shown_scores, table, verdict
+from discrete_gan.report.comparison_page import write_comparison_page
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
+from tests.report.elements import Elements
 
 
 def write_run(path: Path, *, results: dict[str, Any] | None = None, data: str = "abc", **args: Any) -> Path:
@@ -177,3 +179,19 @@ def test_short_table_and_json() -> None:
     assert content["groups"][1]["differences_to_first"]["frechet"] == {"value": 1.5, "low": 1.0, "high": 2.0}
     assert content["groups"][2]["scores"]["frechet"] == {"mean": 1.0, "deviation": None, "num_seeds": 1}
     assert content["groups"][0]["runs"][1]["scores"] == {"frechet": 2.0, "odd": 1.0}
+
+
+def test_differences_of_what_belongs_to_the_data_are_left_out(tmp_path: Path) -> None:
+    config = {"versions": {}, "commit": None, "data": {}}
+    groups = [
+        Group(
+            name,
+            [Trial(tmp_path, seed, config, scores={"frechet": value + seed, "frechet_floor": 0.25}) for seed in (0, 1)],
+        )
+        for name, value in (("a", 1.0), ("b", 4.0))
+    ]
+    write_comparison_page(tmp_path / "page.html", groups, title="t", command="c", settings={})
+    rows = [row.text.split() for row in Elements((tmp_path / "page.html").read_text()).all("tr")]
+    assert ["frechet", "floor", "0.25", "±", "0", "0.25", "±", "0"] in rows
+    assert ["Frechet", "distance", "+3", "(+3", "to", "+3)"] in rows
+    assert [row[:2] for row in rows].count(["frechet", "floor"]) == 1
