@@ -132,9 +132,11 @@ def _discriminator(evaluation: Evaluation) -> list[Block]:
 
 def _curves(rows: Sequence[dict[str, float]]) -> list[Block]:
     names = dict.fromkeys(name for row in rows for name in row if name not in ("step", "seconds"))
-    chosen = [name for name in names if not name.startswith("probe/") or name.startswith("probe/all/")][:_CURVES]
+    chosen = [name for name in names if not name.startswith("probe/") or name.startswith("probe/all/")]
     blocks: list[Block] = []
     for name in chosen:
+        if len(blocks) == _CURVES:
+            break
         points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
         if len(points) < 2:
             continue
