@@ -83,7 +83,8 @@ def _curves(groups: Sequence[Group]) -> list[Block]:
         for axis, words in _AXES.items():
             series = _series(groups, figure, axis)
             if series:
-                chart = line_chart(series, x_label=words, y_label=label(figure))
+                # A distance falls to a hundredth, and the end is where estimators differ.
+                chart = line_chart(series, x_label=words, y_label=label(figure), log_y=figure == "frechet")
                 blocks.append(Chart(chart, f"{label(figure)} against {words}", _described(series)))
     note = Text(
         "Lines are means over seeds, bands one sample standard deviation to both sides. Scores on the way are of fewer "
