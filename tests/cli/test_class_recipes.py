@@ -14,6 +14,7 @@ from discrete_gan.data import Batches
 from discrete_gan.distributions import PointMass
 from discrete_gan.losses import semi_supervised
 from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, MLPImageGenerator, NoisyMLPClassifier
+from discrete_gan.report import images
 from discrete_gan.training.directory import RunDirectory
 
 QUICK = ["--steps", "2", "--batch-size", "5", "--sample-every", "0", "--log-every", "1"]
@@ -100,8 +101,8 @@ def test_predefined_labels_are_those_of_the_real_images(
     batches = Batches(60, 5, seed=0)
     expected = [(batches.indices(step) % 3).tolist() for step in (0, 0, 1, 1)]  # for either network
     assert given[:4] == expected
-    quick = [[number % 3 for number in range(start, start + 1000)] for start in (0, 1000)]  # of the logged distance
-    assert given[4:] == [[0, 1, 2] * 8, *quick, [0, 1, 2] * 6 + [0, 1]]  # of grid and scores they take turns
+    quick = [number % 3 for number in range(images._QUICK)]  # of the logged distance
+    assert given[4:] == [[0, 1, 2] * 8, quick, [0, 1, 2] * 6 + [0, 1]]  # of grid and scores they take turns
 
 
 @pytest.mark.parametrize("options", [[], ["--generated-class"]])
