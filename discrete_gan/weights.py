@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from discrete_gan._arguments import check_choice, check_samples
+from discrete_gan._arguments import check_at_least, check_choice, check_samples
+from discrete_gan._precision import at_least_float32, log_sum_exp
 
 Over = Literal["samples", "batch"]
 
@@ -33,9 +34,11 @@ class WeightDiagnostics(NamedTuple):
 
     Attributes:
         normalized_weights: Weights that sum to one over the samples of each latent, shape (M, B).
-        log_partition: Log of the mean weight in nats, shape (B,). Zero where the discriminator is calibrated.
+        log_partition: Log of the mean weight in nats, shape (B,). For an exact log-ratio E_g[w] is 1 over the whole
+            batch; that of a single latent may be anything.
         effective_sample_size: Between 1 and M, shape (B,).
-        pareto_tail_index: k of the largest weights, shape (B,). Above 0.7 their mean is not to be trusted.
+        pareto_tail_index: k of the largest weights, shape (B,). Above :func:`tail_index_threshold` of M, which is 0.5
+            for 100 samples and 0.7 from 2,155 on, their mean is not to be trusted.
         largest_weight: Largest normalized weight, shape (B,). One means that a single sample has it all.
     """
 
@@ -48,7 +51,7 @@ class WeightDiagnostics(NamedTuple):
 
 def _checked(log_w: Tensor) -> Tensor:
     check_samples("log_w", log_w)
-    return log_w.float() if log_w.dtype in (torch.float16, torch.bfloat16) else log_w
+    return at_least_float32(log_w)
 
 
 def normalized_weights(log_w: Tensor, *, over: Over = "samples", zero_sum: bool = False) -> Tensor:
@@ -63,8 +66,9 @@ def normalized_weights(log_w: Tensor, *, over: Over = "samples", zero_sum: bool 
         log_w: Log-ratios in nats, shape (M, B).
         over: ``"samples"`` normalizes over the M samples of each latent (equation 9 of the paper),
             ``"batch"`` over all M * B (equation 7, higher variance).
-        zero_sum: Subtract the mean weight, 1/M or 1/(M B). Leaves the expected gradient as it is and
-            lowers the variance.
+        zero_sum: Subtract the mean weight, 1/M or 1/(M B). For samples of the model that is trained itself it changes
+            no expected gradient and lowers the variance, because the mean score of its own samples is zero. With
+            samples of a proposal q the mean score of p is not zero, and the expected gradient would be another one.
 
     Returns:
         Weights of shape (M, B) that sum to one, or to zero with ``zero_sum``. Gradients reach ``log_w``.
@@ -98,8 +102,8 @@ def union_weights(log_w: Tensor, real_log_w: Tensor, *, zero_sum: bool = False) 
     Args:
         log_w: Scores of generated samples in nats, larger for more real, shape (M, B).
         real_log_w: Scores of real samples in nats, shape (R,).
-        zero_sum: Subtract 1/(M + R), the generator's target in Softmax GAN: a constant, so the expected gradient stays
-            as it is.
+        zero_sum: Subtract 1/(M + R), the generator's target in Softmax GAN. For samples of the generator that is
+            trained it changes no expected gradient; see :func:`normalized_weights`.
 
     Returns:
         Weights of shape (M, B). Those of a latent and of the real samples beside them sum to one, or to zero with
@@ -121,7 +125,9 @@ def union_weights(log_w: Tensor, real_log_w: Tensor, *, zero_sum: bool = False) 
 def log_partition(log_w: Tensor, *, over: Over = "samples") -> Tensor:
     r"""Log of the mean weight, :math:`\log \frac{1}{M} \sum_m w_m`, an estimate of :math:`\log E_g[w]`.
 
-    Zero in expectation of its exponential for an exact log-ratio; by Jensen's inequality biased low.
+    For an exact log-ratio :math:`E_g[w] = 1` over latents and samples together, so that of the whole batch is near
+    zero, by Jensen's inequality biased low. That of a single latent is the log of how much more likely its samples are
+    under the data than on average, which may be anything, and so may the mean of those over latents.
 
     Args:
         log_w: Log-ratios in nats, shape (M, B).
@@ -136,8 +142,8 @@ def log_partition(log_w: Tensor, *, over: Over = "samples") -> Tensor:
     check_choice("over", over, ("samples", "batch"))
     log_w = _checked(log_w)
     if over == "samples":
-        return torch.logsumexp(log_w, dim=0) - math.log(log_w.shape[0])
-    return torch.logsumexp(log_w.flatten(), dim=0) - math.log(log_w.numel())
+        return log_sum_exp(log_w) - math.log(log_w.shape[0])
+    return log_sum_exp(log_w.flatten()) - math.log(log_w.numel())
 
 
 def effective_sample_size(log_w: Tensor) -> Tensor:
@@ -158,16 +164,17 @@ def effective_sample_size(log_w: Tensor) -> Tensor:
 def pareto_tail_index(log_w: Tensor) -> Tensor:
     r"""Index k of a generalized Pareto distribution fitted to the largest weights of each latent, as in PSIS.
 
-    The largest :math:`\min(M/5, 3\sqrt M)` weights are taken as the tail and fitted by the estimator of Zhang
-    and Stephens with the shrinkage of Vehtari et al. Moments of the weights below 1/k exist: k < 1/2 means
-    finite variance, k > 0.7 that means of practical size are unreliable, k > 1 that the mean does not exist.
+    The largest :math:`\min(M/5, 3\sqrt M)` weights, those equal to the next one left out, are taken as the tail and
+    fitted by the estimator of Zhang and Stephens with the shrinkage of Vehtari et al. Moments of the weights below 1/k
+    exist: k < 1/2 means finite variance, k > 1 that the mean does not exist. Means of M samples are reliable up to
+    :func:`tail_index_threshold` of M.
 
     Args:
         log_w: Log-ratios in nats, shape (M, B).
 
     Returns:
-        k, shape (B,). Infinite where the tail has fewer than five samples (M < 21) and so cannot be judged,
-        minus infinite where its weights are all equal and there is no tail.
+        k, shape (B,). Infinite where the tail has fewer than five samples and so cannot be judged (always if M < 21),
+        minus infinity where its weights are all equal and there is no tail. Gradients reach ``log_w``.
 
     Raises:
         ValueError: If ``log_w`` is not (M, B).
@@ -176,36 +183,77 @@ def pareto_tail_index(log_w: Tensor) -> Tensor:
         A New and Efficient Estimation Method for the Generalized Pareto Distribution (Zhang and Stephens,
         2009), https://doi.org/10.1198/tech.2009.08017
     """
-    weights = normalized_weights(log_w)
-    num_samples = weights.shape[0]
-    tail_size = math.ceil(min(num_samples / 5, 3 * math.sqrt(num_samples)))
-    if tail_size < _LEAST_TAIL:
-        return torch.full_like(weights[0], math.inf)
-    largest = weights.topk(tail_size + 1, dim=0).values  # descending; the last is the threshold
-    excess = (largest[:-1] - largest[-1]).flip(0)  # ascending, (n, B)
-    k = _fit_generalized_pareto(excess)
-    return torch.where(excess[-1] == 0, -math.inf, k)  # NaN is not equal and so stays NaN
+    log_w = _checked(log_w)
+    num_samples = log_w.shape[0]
+    size = math.ceil(min(num_samples / 5, 3 * math.sqrt(num_samples)))
+    if size < _LEAST_TAIL:
+        return torch.full_like(log_w[0], math.inf)
+    bounds = torch.finfo(log_w.dtype)
+    largest = log_w.clamp(bounds.min, bounds.max).topk(size + 1, dim=0).values  # descending; the last is the threshold
+    relative = (largest - largest[:1].detach()).exp()
+    # Weights that underflow are no tail: they would all look alike.
+    excess = (relative[:-1] - relative[-1:].clamp(min=bounds.tiny)).flip(0)  # ascending, (n, B)
+    count = (excess > 0).sum(dim=0)
+    k = _fit_generalized_pareto(excess, count)
+    k = torch.where(count < _LEAST_TAIL, math.inf, k)
+    k = torch.where(largest[0] == largest[-1], -math.inf, k)
+    return torch.where(largest[0].isnan(), math.nan, k)
 
 
-def _fit_generalized_pareto(excess: Tensor) -> Tensor:
-    """Zhang and Stephens' posterior mean of k from ascending exceedances of shape (n, B)."""
-    num_tail = excess.shape[0]
-    num_grid = _GRID_POINTS + int(math.sqrt(num_tail))
-    tiny = torch.finfo(excess.dtype).tiny
-    # Ties at the threshold make the lower quartile zero; a small part of the maximum keeps the grid finite.
-    largest = excess[-1].clamp(min=tiny)
-    quartile = torch.maximum(excess[int(num_tail / 4 + 0.5) - 1], 1e-6 * largest)
-    steps = torch.arange(1, num_grid + 1, dtype=excess.dtype, device=excess.device)
-    grid = (1 - (num_grid / (steps - 0.5)).sqrt())[:, None] / (_GRID_QUARTILES * quartile) + 1 / largest  # (G, B)
-    index = torch.log1p(-grid[:, None] * excess).mean(dim=1)  # (G, B)
-    profile = num_tail * (torch.log(-grid / index) - index - 1)
-    theta = (torch.softmax(profile, dim=0) * grid).sum(dim=0)  # (B,)
-    k = torch.log1p(-theta * excess).mean(dim=0)
-    return (num_tail * k + _PRIOR_COUNT * _PRIOR_INDEX) / (num_tail + _PRIOR_COUNT)
+def _fit_generalized_pareto(excess: Tensor, count: Tensor) -> Tensor:
+    """Zhang and Stephens' posterior mean of k from exceedances of shape (n, B), ascending, the last ``count`` above 0.
+
+    Where fewer than five are, the result is finite and means nothing.
+    """
+    num_tail = len(excess)
+    position = torch.arange(num_tail, device=excess.device)[:, None]
+    unknown = count < _LEAST_TAIL
+    count = torch.where(unknown, num_tail, count)
+    inside = position >= num_tail - count
+    # Numbers to count with where nothing is known, so that neither values nor gradients are NaN.
+    excess = torch.where(unknown, (position + 1) / num_tail, torch.where(inside, excess, 0.0))
+    largest = excess[-1]
+    quartile = excess.take_along_dim((num_tail - count + (count / 4 + 0.5).long() - 1)[None], dim=0)[0]
+    num_grid = _GRID_POINTS + count.sqrt().long()
+    steps = torch.arange(1, _GRID_POINTS + math.isqrt(num_tail) + 1, device=excess.device)[:, None]  # (G, 1)
+    # A shorter tail has fewer points: those behind its last repeat it and count for nothing.
+    ratio = (num_grid / (torch.minimum(steps, num_grid) - 0.5).to(excess.dtype)).sqrt()
+    theta = 1 / largest + (1 - ratio) / (_GRID_QUARTILES * quartile)  # (G, B)
+    # At zero the fit is an exponential, the limit of 0 / 0.
+    theta = torch.where(theta == 0, torch.finfo(excess.dtype).eps / largest, theta)
+    index = _mean_log(theta[:, None], excess, count)  # (G, B)
+    profile = count * (torch.log(-theta / index) - index - 1)
+    profile = profile.masked_fill(steps > num_grid, -math.inf)
+    k = _mean_log((torch.softmax(profile, dim=0) * theta).sum(dim=0), excess, count)
+    return (count * k + _PRIOR_COUNT * _PRIOR_INDEX) / (count + _PRIOR_COUNT)
+
+
+def _mean_log(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
+    """Mean of log(1 - theta x) over the exceedances, those of zero adding nothing."""
+    return torch.log1p(-theta * excess).sum(dim=-2) / count
+
+
+def tail_index_threshold(num_samples: int) -> float:
+    r"""Largest k of :func:`pareto_tail_index` at which a weighted mean of M samples is still reliable.
+
+    .. math:: \min(1 - 1 / \log_{10} M,\ 0.7)
+
+    0.5 at M = 100, 0.67 at 1,000, and 0.7 from 2,155 on (Vehtari et al., 2024, section 3.2.4).
+
+    Args:
+        num_samples: M, at least 2.
+
+    Raises:
+        ValueError: If M is below 2.
+    """
+    check_at_least("num_samples", num_samples, 2)
+    return min(1 - 1 / math.log10(num_samples), 0.7)
 
 
 def diagnose(log_w: Tensor) -> WeightDiagnostics:
     """Everything worth knowing of one set of weights, to log beside a run.
+
+    Trust a weighted mean where ``pareto_tail_index`` is below ``tail_index_threshold(M)``: for M = 100 that is 0.5.
 
     Args:
         log_w: Log-ratios in nats, shape (M, B).
