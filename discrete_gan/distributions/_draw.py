@@ -6,14 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32, widest_float
+
 
 def draw(logits: Tensor) -> Tensor:
     r"""One category a row, by the inverse distribution function in two levels.
 
     Categories lie in about :math:`\sqrt K` blocks of as many: a first uniform number picks the block by its mass, a
     second one the category within it. So a draw costs the softmax, sums over blocks and two short cumulative sums,
-    instead of K random numbers or a cumulative sum over all K. Those sums run in float64, and no category of
-    probability zero is drawn: a uniform number below 1 times the total stays below the total.
+    instead of K random numbers or a cumulative sum over all K. Those sums run in float64, where the device has it, and
+    no category of probability zero is drawn: a uniform number below 1 times the total stays below the total.
 
     Args:
         logits: Unnormalized log-probabilities in nats, shape (N, K). Minus infinity rules a category out.
@@ -24,7 +26,7 @@ def draw(logits: Tensor) -> Tensor:
     num_categories = logits.shape[-1]
     size = math.isqrt(num_categories - 1) + 1
     with torch.no_grad():
-        probs = torch.softmax(logits, dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        probs = torch.softmax(at_least_float32(logits), dim=-1)
         blocks = F.pad(probs, (0, -num_categories % size)).view(len(probs), -1, size)
         block = _inverse(blocks.sum(dim=-1))
         within = blocks.take_along_dim(block[:, None, None], dim=1).squeeze(1)
@@ -33,6 +35,7 @@ def draw(logits: Tensor) -> Tensor:
 
 def _inverse(mass: Tensor) -> Tensor:
     """An index a row, shape (N,), in proportion to its mass (N, C)."""
-    cumulative = mass.cumsum(dim=-1, dtype=torch.float64)
-    uniform = torch.rand(len(mass), 1, dtype=torch.float64, device=mass.device)
+    dtype = widest_float(mass.device.type)
+    cumulative = mass.cumsum(dim=-1, dtype=dtype)
+    uniform = torch.rand(len(mass), 1, dtype=dtype, device=mass.device)
     return torch.searchsorted(cumulative, uniform.mul_(cumulative[:, -1:]), right=True).squeeze(1)

@@ -11,6 +11,7 @@ from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_at_least, check_positive
+from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions._draw import draw
 
 State = tuple[Tensor, ...]
@@ -181,7 +182,8 @@ class Autoregressive(Distribution):
     def step_log_prob(self, value: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Log-probability in nats of each token given those before it, in one teacher-forced pass.
 
-        Only positions before the end reach the output layer, which has the largest product and the largest result.
+        On a CPU only positions before the end reach the output layer, which has the largest product and the largest
+        result. Elsewhere all do, as how many there are would have to be read from the device.
 
         Args:
             value: As for :meth:`log_prob`.
@@ -196,19 +198,29 @@ class Autoregressive(Distribution):
         self._check(value)
         check_positive("temperature", temperature)
         tokens, z = value.reshape(-1, value.shape[-1]), self._rows(value.shape[:-2].numel())
+        if self.end is None or z.device.type != "cpu":
+            terms = self._teacher_forced(tokens, z, None, temperature).view(tokens.shape)
+            return torch.where(before_end(tokens, self.end), terms, 0.0).view(value.shape)
         mask = before_end(tokens, self.end)
-        longest = int(mask.any(dim=0).sum())
-        shifted = torch.cat([self._start(len(tokens))[:, None], tokens[:, : longest - 1]], dim=1)
-        hidden = self.decoder.hidden(shifted, z)[mask[:, :longest]]
-        parts = zip(self._chunks(hidden), self._chunks(tokens[mask]), strict=True)
-        terms = torch.cat([self._terms(*part, temperature) for part in parts])
+        terms = self._teacher_forced(tokens[:, : int(mask.any(dim=0).sum())], z, mask, temperature)
         return terms.new_zeros(tokens.shape).masked_scatter(mask, terms).view(value.shape)
+
+    def _teacher_forced(self, tokens: Tensor, z: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
+        """Log-probabilities of the tokens (N, D) that the mask keeps, or of all, one after another."""
+        shifted = torch.cat([self._start(len(tokens))[:, None], tokens[:, :-1]], dim=1)
+        hidden = self.decoder.hidden(shifted, z)
+        if mask is None:
+            hidden, tokens = hidden.flatten(0, 1), tokens.flatten()
+        else:
+            mask = mask[:, : tokens.shape[1]]
+            hidden, tokens = hidden[mask], tokens[mask]
+        parts = zip(self._chunks(hidden), self._chunks(tokens), strict=True)
+        return torch.cat([self._terms(*part, temperature) for part in parts])
 
     def _terms(self, hidden: Tensor, tokens: Tensor, temperature: float) -> Tensor:
         """Log-probabilities (N,) of tokens (N,) from hidden vectors (N, H)."""
         logits = self._logits(hidden, temperature)
-        with torch.autocast(logits.device.type, enabled=False):  # differences of nats need float32
-            return -F.cross_entropy(logits.to(_at_least_float32(logits)), tokens, reduction="none")
+        return -F.cross_entropy(logits, tokens, reduction="none")
 
     def rsample(self, sample_shape: Shape = (), *, temperature: float = 0.5, hard: bool = False) -> Tensor:
         r"""Relaxed sequences: at each position softmax((l + G) / tau), fed back as a mixture of embeddings.
@@ -235,18 +247,17 @@ class Autoregressive(Distribution):
         z = self._rows(sample_shape.numel())
         state, previous = self.decoder.initial_state(z), self._start(len(z))
         ended = torch.zeros(len(z), 1, dtype=torch.bool, device=z.device)
+        only_end = torch.arange(self.decoder.num_categories, device=z.device) == self.end
         drawn = []
         for _ in range(self.decoder.num_positions):
             hidden, state = self.decoder.step(previous, z, state)
-            logits = self.decoder.logits(hidden)
-            logits = torch.log_softmax(logits, dim=-1, dtype=_at_least_float32(logits))
+            logits = torch.log_softmax(at_least_float32(self.decoder.logits(hidden)), dim=-1)
             relaxed = torch.softmax((logits - torch.empty_like(logits).exponential_().log()) / temperature, dim=-1)
             index = relaxed.detach().argmax(dim=-1, keepdim=True)
             if hard:
                 relaxed = torch.zeros_like(relaxed).scatter_(-1, index, 1) + (relaxed - relaxed.detach())
             if self.end is not None:
-                only_end = F.one_hot(torch.tensor(self.end, device=z.device), logits.shape[-1]).to(relaxed.dtype)
-                relaxed = torch.where(ended, only_end, relaxed)
+                relaxed = torch.where(ended, only_end.to(relaxed.dtype), relaxed)
                 ended = ended | (index == self.end)
             drawn.append(relaxed)
             previous = relaxed
@@ -287,7 +298,7 @@ class Autoregressive(Distribution):
         return tokens if self.end is None else tokens.masked_fill_(ended, self.end)
 
     def _logits(self, hidden: Tensor, temperature: float) -> Tensor:
-        logits = self.decoder.logits(hidden)
+        logits = at_least_float32(self.decoder.logits(hidden))
         return logits if temperature == 1 else logits / temperature
 
     def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
@@ -298,6 +309,3 @@ class Autoregressive(Distribution):
         if value.shape[-2:] != expected:
             raise ValueError(f"value: expected a shape ending in {expected}, got {tuple(value.shape)}")
 
-
-def _at_least_float32(value: Tensor) -> torch.dtype:
-    return torch.promote_types(value.dtype, torch.float32)

@@ -7,20 +7,22 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
-from discrete_gan._arguments import check_positive
+from discrete_gan._precision import at_least_float32, dot
+from discrete_gan.distributions._relax import over_temperature
 
 
 class FactorizedBernoulli(Distribution):
     r"""D independent binary variables, :math:`\log g(x) = x^\top l - \sum_d \log(1 + e^{l_d})`.
 
     The same law as ``Independent(Bernoulli(logits=logits), 1)``. Its log-probability is affine in ``x``, so
-    ``log_prob`` is a matrix product with the logits and keeps no (M, B, D) intermediate for the backward pass.
+    ``log_prob`` is a matrix product with the logits, of how ``x`` differs from the likeliest value.
 
     Args:
-        logits: Log-odds of a one, in nats, shape (B, D) or with any other leading shape. Carries gradient.
+        logits: Log-odds of a one, in nats, shape (B, D) or with any other leading shape. Infinite ones decide a bit.
+            Carries gradient.
 
     Attributes:
-        logits: As given.
+        logits: As given, at least float32: what half precision gets of their gradient is rounded once.
     """
 
     arg_constraints = {"logits": constraints.real_vector}  # pyright: ignore
@@ -30,7 +32,7 @@ class FactorizedBernoulli(Distribution):
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
         if logits.dim() < 1:
             raise ValueError(f"logits: expected shape (B, D), got {tuple(logits.shape)}")
-        self.logits = logits
+        self.logits = at_least_float32(logits)
         # Checking values would read them back from the device; torch's default is to check.
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=bool(validate_args))
 
@@ -41,7 +43,7 @@ class FactorizedBernoulli(Distribution):
     @property
     def probs(self) -> Tensor:
         """Probability of a one, the shape of the logits, at least float32. Carries gradient."""
-        return torch.sigmoid(_at_least_float32(self.logits))
+        return torch.sigmoid(self.logits)
 
     @property
     def mean(self) -> Tensor:
@@ -101,10 +103,9 @@ class FactorizedBernoulli(Distribution):
         Returns:
             Shape ``sample_shape`` + (B, D), at least float32. Gradients reach the logits.
         """
-        logits = _at_least_float32(self.logits)
-        shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.rand(shape, dtype=logits.dtype, device=logits.device).logit(eps=torch.finfo(logits.dtype).eps)
-        return logits + noise
+        shape, dtype = self._extended_shape(torch.Size(sample_shape)), self.logits.dtype
+        noise = torch.rand(shape, dtype=dtype, device=self.logits.device).logit(eps=torch.finfo(dtype).eps)
+        return self.logits + noise
 
     def perturbed_logits_given(self, x: Tensor) -> Tensor:
         r"""Draws from the law of :meth:`perturbed_logits` given the samples they round to.
@@ -120,10 +121,9 @@ class FactorizedBernoulli(Distribution):
         References:
             REBAR (Tucker et al., 2017), appendix C, https://arxiv.org/abs/1703.07370
         """
-        logits = _at_least_float32(self.logits)
-        uniform = torch.rand(x.shape, dtype=logits.dtype, device=logits.device)
+        uniform = torch.rand(x.shape, dtype=self.logits.dtype, device=self.logits.device)
         sign = 2 * x - 1
-        return sign * (F.softplus(sign * logits + uniform.log()) - torch.log1p(-uniform))
+        return sign * (F.softplus(sign * self.logits + uniform.log()) - torch.log1p(-uniform))
 
     @staticmethod
     def discretize(perturbed: Tensor) -> Tensor:
@@ -132,14 +132,14 @@ class FactorizedBernoulli(Distribution):
 
     @staticmethod
     def relax(perturbed: Tensor, temperature: float | Tensor) -> Tensor:
-        r"""Sigmoid of perturbed logits over the temperature, in [0, 1], the same shape. Carries gradient.
+        r"""Sigmoid of perturbed logits over the temperature, in [0, 1], the same shape, at least float32.
+
+        Carries gradient, to the temperature as well if it is a tensor.
 
         Raises:
             ValueError: If the temperature is a number and not above 0.
         """
-        if not isinstance(temperature, Tensor):
-            check_positive("temperature", temperature)
-        return torch.sigmoid(perturbed / temperature)
+        return torch.sigmoid(over_temperature(at_least_float32(perturbed), temperature))
 
     def antithetic_sample(self, sample_shape: Shape = ()) -> tuple[Tensor, Tensor]:
         """Pairs of samples from one uniform number u and from 1 - u.
@@ -155,7 +155,7 @@ class FactorizedBernoulli(Distribution):
             probs = self.probs
             shape = self._extended_shape(torch.Size(sample_shape))
             uniform = torch.rand(shape, dtype=probs.dtype, device=probs.device)
-            return (uniform > 1 - probs).to(probs.dtype), (uniform < probs).to(probs.dtype)
+            return (uniform >= 1 - probs).to(probs.dtype), (uniform < probs).to(probs.dtype)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All 2^D values, the last position counting fastest.
@@ -168,7 +168,7 @@ class FactorizedBernoulli(Distribution):
         """
         bits = torch.arange(self.event_shape[0] - 1, -1, -1, device=self.logits.device)
         states = torch.arange(2 ** self.event_shape[0], device=self.logits.device)
-        values = (states[:, None] >> bits & 1).to(_at_least_float32(self.logits).dtype)
+        values = (states[:, None] >> bits & 1).to(self.logits.dtype)
         values = values.view(len(values), *[1] * len(self.batch_shape), *self.event_shape)
         return values.expand(len(values), *self.batch_shape, *self.event_shape) if expand else values
 
@@ -179,28 +179,36 @@ class FactorizedBernoulli(Distribution):
             value: Zeros and ones, shape (M, B, D) or any shape that ends in (B, D).
 
         Returns:
-            Shape of ``value`` without D. Gradients reach the logits.
+            Shape of ``value`` without D, at least float32. Gradients reach the logits. An impossible value gets a
+            finite number below that of all possible ones, at most -1000: 0 * -inf would be NaN.
 
         Raises:
             ValueError: If ``value`` does not end in the shape of the logits.
         """
         if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
             raise ValueError(f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}")
-        logits = _at_least_float32(self.logits)
-        log_normalizer = F.softplus(logits).sum(dim=-1)
+        logits = self._finite_logits()
+        likeliest = (logits > 0).to(logits.dtype)
+        log_most = F.logsigmoid(torch.where(logits > 0, logits, -logits)).sum(dim=-1)
         if logits.dim() != 2:
-            return (value * logits).sum(dim=-1) - log_normalizer
-        with torch.autocast(logits.device.type, enabled=False):  # differences of nats need float32
-            return torch.einsum("...bd,bd->...b", value.to(logits.dtype), logits) - log_normalizer
+            return log_most + ((value - likeliest) * logits).sum(dim=-1)
+        # What x lacks to the likeliest value is a difference of two large sums. Sums of the logits rounded to one grid
+        # are exact, whatever the order, as are their differences; what the rounding left is small.
+        level = 2 * logits.detach().abs().sum(dim=-1, keepdim=True)
+        rounded = (logits.detach() + level) - level
+        parts = (rounded, logits - rounded)
+        return log_most + sum(dot(value, part) - (likeliest * part).sum(dim=-1) for part in parts)
 
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""
-        logits = _at_least_float32(self.logits)
-        return (F.softplus(logits) - logits * self.probs).sum(dim=-1)
+        odds = self._finite_logits().abs()
+        return (odds * torch.sigmoid(-odds) - F.logsigmoid(odds)).sum(dim=-1)
 
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    def _finite_logits(self) -> Tensor:
+        """Infinite ones so large that nothing is left of the other bit, beside any possible value of the others."""
+        size = self.logits.detach().abs()
+        limit = 1000 + size.masked_fill_(size.isinf(), 0).sum(dim=-1, keepdim=True)
+        return self.logits.clamp(-limit, limit)
 
 
 def _bernoulli_from_bytes(probs: Tensor, shape: torch.Size) -> Tensor:

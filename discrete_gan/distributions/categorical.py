@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
-from discrete_gan._arguments import check_positive
+from discrete_gan._precision import at_least_float32, dot, widest_float
+from discrete_gan.distributions._relax import over_temperature
 
 
 class FactorizedCategorical(Distribution):
@@ -28,8 +29,7 @@ class FactorizedCategorical(Distribution):
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
         if logits.dim() < 2:
             raise ValueError(f"logits: expected shape (B, D, K), got {tuple(logits.shape)}")
-        dtype = torch.promote_types(logits.dtype, torch.float32)
-        self.logits = torch.log_softmax(logits, dim=-1, dtype=dtype)
+        self.logits = torch.log_softmax(at_least_float32(logits), dim=-1)
         # Checking values would read them back from the device; torch's default is to check.
         super().__init__(logits.shape[:-2], logits.shape[-2:], validate_args=bool(validate_args))
 
@@ -67,10 +67,10 @@ class FactorizedCategorical(Distribution):
         r"""Draws category indices by the inverse distribution function.
 
         One softmax and cumulative sum a position serve all draws, and a draw costs one uniform number and a
-        binary search, instead of K random numbers. The sum runs in float64: in float32 the last of 50,000
-        categories would round away. The first category whose cumulative sum exceeds :math:`u S` is taken,
-        with S the total and :math:`u \in [0, 1)`: so no category of probability zero is drawn, and
-        :math:`u S < S` in float64 for every u, so that none is lost at the upper end either.
+        binary search, instead of K random numbers. The sum runs in float64, where the device has it: in float32
+        the last of 50,000 categories would round away. The first category whose cumulative sum exceeds :math:`u S`
+        is taken, with S the total and :math:`u \in [0, 1)`: so no category of probability zero is drawn, and
+        :math:`u S < S` in floating point for every u, so that none is lost at the upper end either.
 
         Args:
             sample_shape: Usually (M,).
@@ -80,9 +80,10 @@ class FactorizedCategorical(Distribution):
         """
         with torch.no_grad():
             sample_shape = torch.Size(sample_shape)
-            cumulative = self.probs.cumsum(dim=-1, dtype=torch.float64)
+            dtype = widest_float(self.logits.device.type)
+            cumulative = self.probs.cumsum(dim=-1, dtype=dtype)
             draws_last = (*self.logits.shape[:-1], sample_shape.numel())
-            uniform = torch.rand(draws_last, dtype=torch.float64, device=self.logits.device)
+            uniform = torch.rand(draws_last, dtype=dtype, device=self.logits.device)
             indices = torch.searchsorted(cumulative, uniform.mul_(cumulative[..., -1:]), right=True)
             return indices.movedim(-1, 0).reshape(*sample_shape, *self.logits.shape[:-1])
 
@@ -146,10 +147,11 @@ class FactorizedCategorical(Distribution):
             Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator (Paulus et al., 2021),
             https://arxiv.org/abs/2010.04838
         """
-        logits = self.logits.clamp(min=torch.finfo(self.logits.dtype).min)
+        logits = self._finite_logits()
         log_noise = torch.empty(x.shape, dtype=logits.dtype, device=logits.device).exponential_().log()
         log_top = (log_noise * x).sum(dim=-1, keepdim=True)
-        return torch.where(x > 0, -log_top, -torch.logaddexp(log_noise - logits, log_top))
+        given = torch.where(x > 0, -log_top, -torch.logaddexp(log_noise - logits, log_top))
+        return given.masked_fill(self.logits.isinf(), -torch.inf)
 
     @staticmethod
     def discretize(perturbed: Tensor) -> Tensor:
@@ -159,14 +161,14 @@ class FactorizedCategorical(Distribution):
 
     @staticmethod
     def relax(perturbed: Tensor, temperature: float | Tensor) -> Tensor:
-        """Softmax of perturbed logits over the temperature, in the simplex, the same shape. Carries gradient.
+        """Softmax of perturbed logits over the temperature, in the simplex, the same shape, at least float32.
+
+        Carries gradient, to the temperature as well if it is a tensor.
 
         Raises:
             ValueError: If the temperature is a number and not above 0.
         """
-        if not isinstance(temperature, Tensor):
-            check_positive("temperature", temperature)
-        return torch.softmax(perturbed / temperature, dim=-1)
+        return torch.softmax(over_temperature(at_least_float32(perturbed), temperature), dim=-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All K^D values, the last position counting fastest.
@@ -191,22 +193,23 @@ class FactorizedCategorical(Distribution):
             value: One-hot, shape (M, B, D, K) or any shape that ends in (B, D, K).
 
         Returns:
-            Shape of ``value`` without (D, K). Gradients reach the logits. An impossible value gets the most
-            negative finite number where it may be minus infinity: 0 * inf would be NaN for the possible ones.
+            Shape of ``value`` without (D, K). Gradients reach the logits. An impossible value gets a huge negative
+            finite number where it may be minus infinity: 0 * inf would be NaN for the possible ones.
 
         Raises:
             ValueError: If ``value`` does not end in the shape of the logits.
         """
         if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
             raise ValueError(f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}")
-        logits = self.logits.clamp(min=torch.finfo(self.logits.dtype).min).flatten(-2)
+        logits = self._finite_logits().flatten(-2)
         value = value.to(logits.dtype).flatten(-2)
-        if logits.dim() != 2:
-            return (value * logits).sum(dim=-1)
-        with torch.autocast(logits.device.type, enabled=False):  # differences of nats need float32
-            return torch.einsum("...bd,bd->...b", value, logits)
+        return dot(value, logits) if logits.dim() == 2 else (value * logits).sum(dim=-1)
 
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""
         # The finite bound keeps 0 * log 0 at zero, in value and gradient.
-        return -(self.probs * self.logits.clamp(min=torch.finfo(self.logits.dtype).min)).sum(dim=(-2, -1))
+        return -(self.probs * self._finite_logits()).sum(dim=(-2, -1))
+
+    def _finite_logits(self) -> Tensor:
+        """Those of minus infinity so low that nothing is left of the category, and that the sum of D is finite."""
+        return self.logits.clamp(min=torch.finfo(self.logits.dtype).min / (2 * self.logits.shape[-2]))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan._precision import at_least_float32
+from discrete_gan.distributed import mean_over_processes
 from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.estimators.temperature import Temperature
 
@@ -91,8 +93,9 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 def sample_loss(log_w: Tensor, objective: Objective) -> Tensor:
-    """Loss of each sample, the shape of ``log_w``: -log w, or -log D = log(1 + 1/w). Carries gradient."""
-    return F.softplus(-log_w) if objective == "non-saturating" else -log_w
+    """Loss of each sample, the shape of ``log_w``, at least float32: -log w, or -log D. Carries gradient."""
+    log_w = at_least_float32(log_w)
+    return -F.logsigmoid(log_w) if objective == "non-saturating" else -log_w
 
 
 def losses_and_slopes(discriminator: nn.Module, x: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
@@ -184,9 +187,8 @@ def loss_of_gradient(g: Factorized, gradient: Tensor) -> Tensor:
     gradient = gradient.detach()
     if gradient.dim() > g.logits.dim():
         gradient = gradient.mean(dim=0)
-    product = gradient * g.logits
-    if isinstance(g, FactorizedCategorical):  # a category ruled out: 0 * -inf
-        product = torch.where(g.logits.isinf(), torch.zeros_like(product), product)
+    # A category ruled out, or a bit decided, has no gradient: 0 * inf would be NaN.
+    product = torch.where(g.logits.isinf(), 0.0, gradient * g.logits)
     return product.flatten(1).sum(dim=1)
 
 
@@ -209,6 +211,18 @@ def jacobian_product(probs: Tensor, slope: Tensor, *, binary: bool) -> Tensor:
 def through_mean(g: Factorized, slope: Tensor) -> Tensor:
     """Gradient in the logits of a linear function of the mean, from its slope; shape (B, *event). No gradient."""
     return jacobian_product(g.mean.detach(), slope, binary=isinstance(g, FactorizedBernoulli))
+
+
+def moved(average: Tensor, value: Tensor, decay: float) -> Tensor:
+    """A moving average after one more value, the mean over processes, of which one that is not finite does not count.
+
+    Args:
+        average: Of the values before, shape ().
+        value: Shape ().
+        decay: What is kept of the average.
+    """
+    value = mean_over_processes(value).to(average)
+    return torch.where(value.isfinite(), average.lerp(value, 1 - decay), average)
 
 
 def per_sample(value: Tensor, x: Tensor) -> Tensor:

@@ -69,7 +69,8 @@ class GumbelRao(TemperedEstimator):
         g = factorized(generator(z), self)
         x = g.sample((self.num_samples,))
         # The noise is what the logits lack to the perturbed logits; it stays as it is when the logits move.
-        logits = g.logits.clamp(min=torch.finfo(g.logits.dtype).min)  # a category ruled out: inf - inf
+        bounds = torch.finfo(g.logits.dtype)
+        logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf
         noise = (g.perturbed_logits_given(x.expand(self.num_gumbels, *x.shape)) - logits).detach()
         relaxed = g.relax(logits + noise, self.schedule()).mean(dim=0)
         with frozen(discriminator):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_positive
+from discrete_gan._precision import at_least_float32
 from discrete_gan.estimators._common import (
     FACTORIZED,
     OBJECTIVES,
@@ -87,7 +88,7 @@ class Rebar(StatefulEstimator):
         """
         g = factorized(generator(z), self)
         # A copy of the distribution on leaf logits: its graph ends there, whatever the generator is.
-        logits = g.logits.detach().to(torch.promote_types(g.logits.dtype, torch.float32)).requires_grad_()
+        logits = at_least_float32(g.logits.detach()).requires_grad_()
         with torch.enable_grad(), frozen(discriminator):
             copy = type(g)(logits)
             perturbed = copy.perturbed_logits((self.num_samples,))
@@ -148,4 +149,6 @@ class Relax(Rebar):
 
     def control(self, discriminator: nn.Module, g: Factorized, perturbed: Tensor) -> Tensor:
         """Control variate of perturbed logits (M, B, *event), shape (M, B). Carries gradient to both."""
-        return super().control(discriminator, g, perturbed) + self.surrogate(perturbed.flatten(2)).squeeze(-1)
+        # What is ruled out adds nothing to the network's first layer, as if it were not there.
+        seen = perturbed.masked_fill(perturbed.isinf(), 0).flatten(2)
+        return super().control(discriminator, g, perturbed) + self.surrogate(seen).squeeze(-1)

@@ -78,7 +78,8 @@ class StraightThrough(LossEstimator):
             TypeError: If the generator's distribution has no mean that is a relaxed sample.
         """
         g = factorized(generator(z), self)
-        logits = g.logits.clamp(min=torch.finfo(g.logits.dtype).min)  # a category ruled out: inf - inf
+        bounds = torch.finfo(g.logits.dtype)
+        logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf
         x = straight_through(g.sample((self.num_samples,)), g.mean if self.jacobian == "probabilities" else logits)
         with frozen(discriminator):
             return sample_loss(discriminator(x), self.objective).mean(dim=0)
