@@ -1,6 +1,15 @@
-"""Reductions over the processes of a run, identities where there is one process."""
+"""Reductions over the processes of a run, identities where there is one process.
+
+Every process calls them, in the same order and with tensors of the same shapes: its share of latents and of real
+samples is as large as that of any other. Otherwise they wait for ever, or mix up what belongs to whom, without a word.
+
+A loss that couples the samples of a batch takes those of every process, by :func:`whole_batch` or
+:func:`mean_over_batch`: the gradient averaged over N processes, as :func:`average_gradients` does, is then that of one
+process with the whole batch.
+"""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -27,12 +36,55 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def gather(value: Tensor) -> Tensor:
-    """All processes' tensors of equal shape (..., B), concatenated along the last axis. No gradient."""
+    """All processes' tensors, concatenated along the last axis in the order of the ranks. No gradient.
+
+    Args:
+        value: Shape (..., B), the same shape and type on every process.
+
+    Returns:
+        Shape (..., B * number of processes).
+    """
     if num_processes() == 1:
         return value.detach()
+    value = value.detach().contiguous()
     parts = [torch.empty_like(value) for _ in range(num_processes())]
-    dist.all_gather(parts, value.detach().contiguous())
+    dist.all_gather(parts, value)
     return torch.cat(parts, dim=-1)
+
+
+def whole_batch(value: Tensor) -> Tensor:
+    """Values of every process, in the order of the ranks.
+
+    Each process computes the same loss of the result and differentiates its own part of it alone, so the gradient is
+    scaled by the number of processes: the mean over processes is then the gradient of one process with the whole batch.
+
+    Args:
+        value: One value a sample, shape (B,), equally many on every process.
+
+    Returns:
+        Shape (B * number of processes,); ``value`` itself in a single process. Gradients reach ``value``.
+    """
+    if num_processes() == 1:
+        return value
+    parts = list(gather(value).split(len(value)))
+    parts[process_rank()] = _with_gradient(parts[process_rank()], value, num_processes())
+    return torch.cat(parts)
+
+
+def mean_over_batch(value: Tensor) -> Tensor:
+    """Mean over the first axis, of the samples of every process.
+
+    The gradient is that of this process's own mean: its share, one over the number of processes, and the scaling of
+    :func:`whole_batch` cancel.
+
+    Args:
+        value: Shape (B, ...), equally many samples on every process.
+
+    Returns:
+        Shape (...). Gradients reach ``value``.
+    """
+    own = value.mean(dim=0)
+    return own if num_processes() == 1 else _with_gradient(mean_over_processes(own), own, 1)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -47,3 +99,19 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat /= num_processes()
     for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
+
+
+def _with_gradient(value: Tensor, source: Tensor, factor: int) -> Tensor:
+    """The value, whose gradient goes to the source, times a factor. No arithmetic: infinities stay what they are."""
+    return _WithGradient.apply(value, source, factor)  # pyright: ignore[reportReturnType]
+
+
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, source: Tensor, factor: int) -> Tensor:
+        ctx.factor = factor
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        return None, ctx.factor * gradients[0], None

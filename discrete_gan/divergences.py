@@ -22,6 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32, log_sum_exp
+from discrete_gan.distributed import mean_over_batch, whole_batch
+
 LOG_2 = math.log(2)
 
 
@@ -31,13 +34,18 @@ class FDivergence:
 
     Attributes:
         name: As in :data:`DIVERGENCES`.
-        activation: :math:`\nu(y)`, the term of real samples.
-        conjugate: :math:`f^\star(\nu(y))`, the term of generated samples.
+        activation: :math:`\nu(y)`, the term of real samples, in nats, at least float32.
+        conjugate: :math:`f^\star(\nu(y))`, the term of generated samples, likewise.
     """
 
     name: str
     activation: Callable[[Tensor], Tensor]
     conjugate: Callable[[Tensor], Tensor]
+
+    def __post_init__(self) -> None:
+        # Exponentials overflow, and differences vanish, in half precision.
+        for field in ("activation", "conjugate"):
+            object.__setattr__(self, field, _upcasting(getattr(self, field)))
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         r"""Minus the variational bound, to be minimized by the discriminator.
@@ -64,7 +72,8 @@ class DonskerVaradhan:
 
     .. math:: E_{data}[y] - \log E_g[e^y]
 
-    The logarithm couples the generated samples, so a minibatch gives a biased gradient.
+    The logarithm couples the generated samples, on several processes those of all of them, so a minibatch gives a
+    biased gradient.
 
     References:
         Asymptotic Evaluation of Certain Markov Process Expectations for Large Time, IV (Donsker and Varadhan,
@@ -77,23 +86,31 @@ class DonskerVaradhan:
         """Minus the bound.
 
         Args:
-            real: Raw outputs on data, any shape.
-            fake: Raw outputs on generated samples, any shape, not necessarily as many.
+            real: Raw outputs on data, any shape, equally many on every process.
+            fake: Raw outputs on generated samples, any shape, not necessarily as many, but equally many on every
+                process.
 
         Returns:
-            Scalar in nats; at the optimum -KL. Gradients reach both arguments.
+            Scalar in nats, at the optimum -KL; that of the whole batch on every process. Gradients reach both
+            arguments, those of ``fake`` sum to one to rounding; their mean over processes is that of the whole batch.
         """
-        return torch.logsumexp(fake.flatten(), dim=0) - math.log(fake.numel()) - real.mean()
+        fake, real = whole_batch(fake.flatten()), at_least_float32(real.flatten())
+        return log_sum_exp(fake) - math.log(len(fake)) - mean_over_batch(real)
 
     def log_weight(self, raw: Tensor) -> Tensor:
         """Log-ratio in nats, up to a constant: normalized weights do not see it."""
         return raw
 
 
+def _upcasting(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda raw: function(at_least_float32(raw))
+
+
 Divergence = FDivergence | DonskerVaradhan
 
-GAN = FDivergence("gan", lambda y: -F.softplus(-y), F.softplus)
-JENSEN_SHANNON = FDivergence("jsd", lambda y: LOG_2 - F.softplus(-y), lambda y: F.softplus(y) - LOG_2)
+# log D and -log(1 - D). F.softplus is linear above 20, wrong by 2e-9; logsigmoid is exact.
+GAN = FDivergence("gan", F.logsigmoid, lambda y: -F.logsigmoid(-y))
+JENSEN_SHANNON = FDivergence("jsd", lambda y: LOG_2 + F.logsigmoid(y), lambda y: -F.logsigmoid(-y) - LOG_2)
 # The bounds of the five below hold exponentials of the raw output: large outputs give large, then infinite, losses.
 KL = FDivergence("kl", lambda y: y + 1, torch.exp)
 REVERSE_KL = FDivergence("reverse_kl", lambda y: -torch.exp(-y), lambda y: y - 1)

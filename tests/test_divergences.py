@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from discrete_gan.divergences import DIVERGENCES, GAN, DonskerVaradhan, FDivergence
+from discrete_gan.divergences import DIVERGENCES, GAN, JENSEN_SHANNON, DonskerVaradhan, FDivergence
+from discrete_gan.losses import gan
 from tests.problems import seeded_normal
 
 # Counts out of 24: repeating each state as often makes a mean over samples the expectation itself.
@@ -89,11 +90,48 @@ def test_real_comes_before_fake(divergence: FDivergence | DonskerVaradhan) -> No
     assert bool((towards_real < 0).all() and (towards_fake > 0).all())
 
 
+def test_the_gan_loss_is_one_formula_exact_to_rounding() -> None:
+    real, fake = torch.tensor([25.0, -3.0, 0.0]).double(), torch.tensor([21.0, 40.0, -700.0]).double()
+    assert torch.equal(gan.discriminator_loss(real, fake), GAN.discriminator_loss(real, fake))
+    for raw in (-700.0, -30.0, -1.0, 0.0, 1.0, 21.0, 25.0, 36.0):
+        # log(1 + e^y) = max(y, 0) + log(1 + e^-|y|); torch's softplus leaves the second term out above 20
+        small = math.log1p(math.exp(-abs(raw)))
+        for divergence, constant in ((GAN, 0.0), (JENSEN_SHANNON, math.log(2))):
+            y = torch.tensor(raw, dtype=torch.float64)
+            assert divergence.conjugate(y).item() == pytest.approx(max(raw, 0) + small - constant, rel=1e-15)
+            assert divergence.activation(-y).item() == pytest.approx(constant - max(raw, 0) - small, rel=1e-15)
+            assert -GAN.activation(y).item() == pytest.approx(max(-raw, 0) + small, rel=1e-15)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e4, 1e6])
+def test_donsker_varadhan_gradients_sum_to_one_and_minus_one(level: float) -> None:
+    fake = (level + torch.randn(500, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    real = torch.full((3,), level, requires_grad=True)
+    of_real, of_fake = torch.autograd.grad(DonskerVaradhan().discriminator_loss(real, fake), (real, fake))
+    assert of_fake.sum().item() == pytest.approx(1, rel=1e-6)
+    assert of_real.sum().item() == pytest.approx(-1, rel=1e-6)
+
+
 def test_donsker_varadhan_ignores_a_constant() -> None:
     raw = torch.tensor([0.3, -1.0, 2.0, 0.0, 0.5, -0.2]).double()
     torch.testing.assert_close(
         exact_loss("donsker-varadhan", raw + 50), exact_loss("donsker-varadhan", raw), rtol=1e-12, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("offset", [0, 1e4, -1e4, 1e6])
+def test_gradient_of_donsker_varadhan_sums_to_one_wherever_the_outputs_are(offset: float) -> None:
+    fake = (seeded_normal(1000).float() + offset).requires_grad_()
+    (slopes,) = torch.autograd.grad(DonskerVaradhan().discriminator_loss(torch.zeros(1), fake), fake)
+    assert slopes.double().sum().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_donsker_varadhan_of_samples_that_are_ruled_out() -> None:
+    real, fake = torch.zeros(2, requires_grad=True), torch.full((3,), -torch.inf, requires_grad=True)
+    loss = DonskerVaradhan().discriminator_loss(real, fake)
+    slopes = torch.autograd.grad(loss, (real, fake))
+    assert loss.item() == -torch.inf
+    assert [slope.tolist() for slope in slopes] == [[-0.5, -0.5], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("name", ["gan", "jsd", "donsker-varadhan"])

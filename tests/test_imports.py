@@ -11,18 +11,19 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "discrete_gan"
 
 # A part may import itself and these. The design's layers: what is reusable anywhere stands on nothing else.
-FOUNDATION = {"_arguments", "errors"}
+FOUNDATION = {"_arguments", "_precision", "errors"}
 ARROWS: dict[str, set[str]] = {
     "__init__": set(),
     "_arguments": set(),
+    "_precision": set(),
     "errors": set(),
     "distributed": set(),
-    "weights": {"_arguments"},
-    "divergences": {"_arguments"},
-    "distributions": {"_arguments"},
+    "weights": {"_arguments", "_precision"},
+    "divergences": {"_arguments", "_precision", "distributed"},
+    "distributions": {"_arguments", "_precision"},
     "estimators": {"weights", "distributions", "distributed"} | FOUNDATION,
-    "losses": {"weights", "divergences", "distributed", "_arguments"},
-    "models": {"distributions", "distributed"},
+    "losses": {"weights", "divergences", "distributed", "_arguments", "_precision"},
+    "models": {"distributions", "distributed", "_precision"},
     "data": FOUNDATION,
     "metrics": FOUNDATION,
     "training": {"weights", "distributed"} | FOUNDATION,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._precision import matmul
 from ..errors import InputError
 from .extras import require
 from .image_data import ImageData
@@ -79,7 +80,7 @@ def to_pixels(one_hot: Tensor, palette: Tensor) -> Tensor:
     Returns:
         Pixels in [0, 1], channel first, shape (N, C * H * W).
     """
-    return (one_hot @ palette).movedim(-1, -2).flatten(-2)
+    return matmul(one_hot, palette).movedim(-1, -2).flatten(-2)
 
 
 def quantized(data: ImageData, palette: Tensor) -> tuple[Tensor, ImageData]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
     LossEstimator,
@@ -26,7 +27,7 @@ _BINARY = (FactorizedBernoulli,)
 
 
 def arm_gradient(loss: Tensor, antithetic_loss: Tensor, uniform: Tensor) -> Tensor:
-    r"""Gradient in the logits, :math:`(f(1[u > \sigma(-l)]) - f(1[u < \sigma(l)])) (u - \frac12)`.
+    r"""Gradient in the logits, :math:`(f(1[u \ge \sigma(-l)]) - f(1[u < \sigma(l)])) (u - \frac12)`.
 
     Args:
         loss: f of the samples from u, shape (M, B).
@@ -36,7 +37,7 @@ def arm_gradient(loss: Tensor, antithetic_loss: Tensor, uniform: Tensor) -> Tens
     Returns:
         Shape (M, B, D).
     """
-    return per_sample(loss - antithetic_loss, uniform) * (uniform - 0.5)
+    return per_sample(at_least_float32(loss) - antithetic_loss, uniform) * (at_least_float32(uniform) - 0.5)
 
 
 def disarm_gradient(loss: Tensor, antithetic_loss: Tensor, x: Tensor, antithetic: Tensor, logits: Tensor) -> Tensor:
@@ -54,7 +55,8 @@ def disarm_gradient(loss: Tensor, antithetic_loss: Tensor, x: Tensor, antithetic
     Returns:
         Shape (M, B, D); zero at positions where the pair agrees.
     """
-    return per_sample(loss - antithetic_loss, x) / 2 * (x - antithetic) * torch.sigmoid(logits.abs())
+    difference = per_sample(at_least_float32(loss) - antithetic_loss, x)
+    return difference / 2 * (x - antithetic) * torch.sigmoid(at_least_float32(logits).abs())
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Arm(LossEstimator):
         with torch.no_grad():
             probs = g.probs
             uniform = torch.rand(self.num_samples, *g.logits.shape, dtype=probs.dtype, device=probs.device)
-            pair = torch.stack([uniform > 1 - probs, uniform < probs]).to(probs.dtype)
+            pair = torch.stack([uniform >= 1 - probs, uniform < probs]).to(probs.dtype)
             loss, antithetic_loss = sample_loss(discriminator(pair.flatten(0, 1)), self.objective).chunk(2)
         return loss_of_gradient(g, arm_gradient(loss, antithetic_loss, uniform))
 

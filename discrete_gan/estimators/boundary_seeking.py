@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
+from discrete_gan._precision import at_least_float32, weighted_sum
 from discrete_gan.distributed import gather, process_rank
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.estimators.claims import Claims
@@ -47,6 +48,7 @@ def boundary_seeking_loss(log_w: Tensor, log_prob: Tensor, *, over: Over = "samp
     """
     check_samples("log_w", log_w)
     check_same_shape("log_prob", log_prob, "log_w", log_w)
+    log_prob = at_least_float32(log_prob)
     if over == "samples":
         check_at_least("log_w: number of samples M", log_w.shape[0], 2, _ONE_SAMPLE)
     if over == "samples":
@@ -98,7 +100,7 @@ def softmax_boundary_seeking_loss(
     check_samples("log_w", log_w)
     check_same_shape("log_prob", log_prob, "log_w", log_w)
     weights = union_weights(log_w.detach(), gather(real_log_w), zero_sum=zero_sum)
-    return -(weights * log_prob).sum(dim=0)
+    return -(weights * at_least_float32(log_prob)).sum(dim=0)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class BoundarySeeking:
         with torch.no_grad():
             # Weights are kept relative to exp(highest), the largest so far: no sum overflows or underflows.
             highest = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
-            total = weighted_sum = plain_sum = torch.zeros((), device=g.logits.device)  # broadcast at first
+            total = weighted = plain_sum = torch.zeros((), device=g.logits.device)  # broadcast at first
             done = 0
             while done < self.num_samples:
                 x = g.sample((min(self.chunk_size or self.num_samples, self.num_samples - done),))
@@ -198,11 +200,14 @@ class BoundarySeeking:
                 previous, highest = highest, torch.maximum(highest, log_w.amax(dim=0))
                 shrink, weights = (previous - highest).exp(), (log_w - highest).exp()
                 total = shrink * total + weights.sum(dim=0)
-                weighted_sum = _per_latent(shrink, g) * weighted_sum + _sum_of_samples(weights, x)
+                weighted = _per_latent(shrink, g) * weighted + weighted_sum(weights, x)
                 plain_sum = plain_sum + x.sum(dim=0)
                 done += len(x)
                 del x  # or the next chunk would be drawn beside it
-            weighted_mean, plain_mean = weighted_sum / _per_latent(total, g), plain_sum / self.num_samples
+            weighted_mean, plain_mean = weighted / _per_latent(total, g), plain_sum / self.num_samples
+            # Where all samples agree so do both means, to the last digit: what is ruled out has an infinite logit.
+            agree = (plain_mean == 0) | (plain_mean == 1)
+            weighted_mean = torch.where(agree, plain_mean, weighted_mean)
             scale, mean_scale = torch.ones_like(total), 1.0
             if self.over == "batch":
                 everyone = gather(highest + total.log())
@@ -232,12 +237,6 @@ def _scores_of_real(discriminator: nn.Module, real: Tensor | None) -> Tensor:
 def _per_latent(value: Tensor, g: FactorizedBernoulli | FactorizedCategorical) -> Tensor:
     """(B,) shaped to multiply one sample of each latent, (B, *event)."""
     return value.view(-1, *[1] * len(g.event_shape))
-
-
-def _sum_of_samples(weights: Tensor, x: Tensor) -> Tensor:
-    """Sum over samples of weights (M, B) times x (M, B, *event), without a product of the size of x."""
-    with torch.autocast(x.device.type, enabled=False):  # bfloat16 weights would hide what tells them apart
-        return torch.einsum("mb,mb...->b...", weights, x)
 
 
 def maligan(num_samples: int = 20) -> BoundarySeeking:

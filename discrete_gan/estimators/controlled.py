@@ -112,5 +112,6 @@ class ControlledBoundarySeeking(StatefulEstimator):
         """After use: the control must not know the samples it is applied to."""
         tangent = tangent - tangent.mean(dim=0)
         products = mean_over_processes(torch.stack([(tangent * log_w).mean(), tangent.square().mean()]))
-        beta = torch.where(products[1] > 0, products[0] / products[1], self.beta)
+        beta = products[0] / products[1]
+        beta = torch.where((products[1] > 0) & beta.isfinite(), beta, self.beta)
         self.beta = self.beta.lerp(beta.to(self.beta), 1 - self.decay)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.distributed import mean_over_processes
-from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, sample_loss
+from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, moved, sample_loss
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.estimators.reinforce import reinforce_loss
 
@@ -31,7 +30,7 @@ class Nvil(StatefulEstimator):
 
     Attributes:
         average: Moving average of the reward that the network leaves, in nats, shape ().
-        variance: Moving average of the centered reward's square, shape ().
+        variance: Moving average of the centered reward's square, shape (). Both leave out what is not finite.
 
     Raises:
         ValueError: If M or the width is below 1, or the decay or the objective is unknown.
@@ -72,16 +71,13 @@ class Nvil(StatefulEstimator):
         x = g.sample((self.num_samples,))
         with torch.no_grad():
             reward = -sample_loss(discriminator(x), self.objective)
-        predicted = self.baseline(z.flatten(1).to(self.average.dtype)).squeeze(-1)
+        predicted = self.baseline(z.detach().flatten(1).to(self.average.dtype)).squeeze(-1)
         left = reward - predicted.detach()
         # Both averages are of the steps before: they must not know these samples.
         centered = left - self.average
         factor = self.variance.sqrt().clamp(min=1) if self.normalize else 1.0
         loss = reinforce_loss(centered / factor, g.log_prob(x))
-        self.variance = self._moved(self.variance, centered.square().mean())
-        self.average = self._moved(self.average, left.mean())
+        self.variance = moved(self.variance, centered.square().mean(), self.decay)
+        self.average = moved(self.average, left.mean(), self.decay)
         error = (reward.mean(dim=0) - self.average - predicted).square()
         return loss + (error - error.detach())
-
-    def _moved(self, average: Tensor, value: Tensor) -> Tensor:
-        return average.lerp(mean_over_processes(value).to(average), 1 - self.decay)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
-from discrete_gan.distributed import mean_over_processes
-from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, sample_loss
+from discrete_gan._precision import at_least_float32
+from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, moved, sample_loss
 from discrete_gan.estimators.claims import Claims
 
 Baseline = Literal["none", "moving-average", "leave-one-out"]
@@ -41,7 +41,7 @@ def reinforce_loss(reward: Tensor, log_prob: Tensor, *, baseline: Tensor | float
     check_samples("reward", reward)
     check_same_shape("log_prob", log_prob, "reward", reward)
     baseline = baseline.detach() if isinstance(baseline, Tensor) else baseline
-    return -((reward.detach() - baseline) * log_prob).mean(dim=0)
+    return -((at_least_float32(reward.detach()) - baseline) * at_least_float32(log_prob)).mean(dim=0)
 
 
 def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
     """
     check_samples("reward", reward)
     check_at_least("reward: number of samples M", reward.shape[0], 2, "leave-one-out needs another sample")
-    num_samples = reward.shape[0]
+    num_samples, reward = reward.shape[0], at_least_float32(reward)
     return reinforce_loss(reward, log_prob, baseline=reward.mean(dim=0)) * (num_samples / (num_samples - 1))
 
 
@@ -81,7 +81,7 @@ class Reinforce(StatefulEstimator):
         objective: The reward is log w (``"log-ratio"``, the reverse KL) or log D (``"non-saturating"``).
 
     Attributes:
-        average: Moving average of the reward in nats, shape ().
+        average: Moving average of the reward in nats, shape (); a mean that is not finite is left out of it.
 
     Raises:
         ValueError: If M is below 1, or below 2 with leave-one-out, or the baseline, decay or objective is unknown.
@@ -125,6 +125,6 @@ class Reinforce(StatefulEstimator):
         if self.baseline == "none":
             return reinforce_loss(reward, log_prob)
         # The baseline must not know this step's samples, so it is updated after use.
-        loss = reinforce_loss(reward, log_prob, baseline=self.average.clone())
-        self.average.lerp_(mean_over_processes(reward.mean()).to(self.average), 1 - self.decay)
+        loss = reinforce_loss(reward, log_prob, baseline=self.average)
+        self.average = moved(self.average, reward.mean(), self.decay)
         return loss

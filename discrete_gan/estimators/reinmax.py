@@ -7,6 +7,7 @@ References:
 
 from torch import Tensor, nn
 
+from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
     FACTORIZED,
@@ -37,7 +38,8 @@ def reinmax_gradient(slope: Tensor, x: Tensor, probs: Tensor, tempered: Tensor, 
     Returns:
         Shape (M, B, *event). Carries gradient as its arguments do.
     """
-    middle = (tempered + x) / 2
+    slope, probs = at_least_float32(slope), at_least_float32(probs)
+    middle = (at_least_float32(tempered) + x) / 2
     return 2 * jacobian_product(middle, slope, binary=binary) - jacobian_product(probs, slope, binary=binary) / 2
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan._precision import at_least_float32
 from discrete_gan.estimators._common import autoregressive, step_log_ratios
 from discrete_gan.estimators.boundary_seeking import _ONE_SAMPLE
 from discrete_gan.weights import normalized_weights
@@ -45,7 +46,7 @@ def stepwise_boundary_seeking_loss(log_w: Tensor, step_log_prob: Tensor, *, zero
         raise ValueError(f"log_w and step_log_prob: expected one shape (M, B, D), got {shapes}")
     check_at_least("log_w: number of samples M", len(log_w), 2, _ONE_SAMPLE)
     weights = normalized_weights(log_w.detach().flatten(1), zero_sum=zero_sum).view(log_w.shape)
-    return -(weights * step_log_prob).sum(dim=(0, 2))
+    return -(weights * at_least_float32(step_log_prob)).sum(dim=(0, 2))
 
 
 @dataclass(frozen=True)

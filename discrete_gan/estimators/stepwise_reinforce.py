@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape
+from discrete_gan._precision import at_least_float32, matmul
 from discrete_gan.distributed import mean_over_processes
 from discrete_gan.distributions import before_end
-from discrete_gan.estimators._common import StatefulEstimator, autoregressive, step_log_ratios
+from discrete_gan.estimators._common import StatefulEstimator, autoregressive, moved, step_log_ratios
 from discrete_gan.estimators.reinforce import Baseline
 
 Reward = Literal["probability", "log-ratio"]
@@ -26,12 +27,13 @@ def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
         discount: :math:`\gamma` from 0 to 1.
 
     Returns:
-        The shape of ``rewards``. Carries gradient as the rewards do.
+        The shape of ``rewards``, at least float32. Carries gradient as the rewards do.
     """
-    step = torch.arange(rewards.shape[-1], device=rewards.device)
+    rewards = at_least_float32(rewards)
+    step = torch.arange(rewards.shape[-1], device=rewards.device, dtype=rewards.dtype)
     ahead = step[:, None] - step  # s - t
-    powers = torch.where(ahead >= 0, torch.tensor(discount, dtype=rewards.dtype, device=rewards.device) ** ahead, 0)
-    return rewards @ powers
+    powers = torch.where(ahead >= 0, torch.pow(discount, ahead.clamp(min=0)), 0.0)
+    return matmul(rewards, powers)
 
 
 def stepwise_reinforce_loss(returns: Tensor, step_log_prob: Tensor, *, baseline: Tensor | float = 0.0) -> Tensor:
@@ -55,7 +57,8 @@ def stepwise_reinforce_loss(returns: Tensor, step_log_prob: Tensor, *, baseline:
     """
     check_same_shape("step_log_prob", step_log_prob, "returns", returns)
     baseline = baseline.detach() if isinstance(baseline, Tensor) else baseline
-    return -((returns.detach() - baseline) * step_log_prob).sum(dim=-1).mean(dim=0)
+    advantage = at_least_float32(returns.detach()) - baseline
+    return -(advantage * at_least_float32(step_log_prob)).sum(dim=-1).mean(dim=0)
 
 
 class StepwiseReinforce(StatefulEstimator):
@@ -73,7 +76,7 @@ class StepwiseReinforce(StatefulEstimator):
         decay: Of the moving average.
 
     Attributes:
-        average: Moving average of the return, shape ().
+        average: Moving average of the return, shape (); a mean that is not finite is left out of it.
 
     Raises:
         ValueError: If M is below 1, or below 2 with leave-one-out, the discount or the decay is not from 0 to 1 (the
@@ -112,7 +115,7 @@ class StepwiseReinforce(StatefulEstimator):
         x = g.sample((self.num_samples,))
         inside = before_end(x, g.end)
         with torch.no_grad():
-            log_w = step_log_ratios(discriminator, self)(x)
+            log_w = at_least_float32(step_log_ratios(discriminator, self)(x))
             if self.reward == "probability":
                 rewards = 2 * torch.sigmoid(log_w) - 1
             else:
@@ -125,9 +128,10 @@ class StepwiseReinforce(StatefulEstimator):
         if self.baseline == "none":
             return stepwise_reinforce_loss(returns, step_log_prob)
         # The baseline must not know this step's samples, so it is updated after use.
-        loss = stepwise_reinforce_loss(returns, step_log_prob, baseline=self.average.clone())
-        mean = (returns * inside).sum() / inside.sum()
-        self.average.lerp_(mean_over_processes(mean).to(self.average), 1 - self.decay)
+        loss = stepwise_reinforce_loss(returns, step_log_prob, baseline=self.average)
+        # Of tokens, of which processes may have drawn different numbers: a mean of their means would not be the mean.
+        total, count = mean_over_processes(torch.stack([(returns * inside).sum(), inside.sum().to(returns)]))
+        self.average = moved(self.average, total / count, self.decay)
         return loss
 
 

@@ -4,12 +4,14 @@ References:
     Variational Inference for Monte Carlo Objectives (Mnih and Rezende, 2016), https://arxiv.org/abs/1602.06725
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_same_shape, check_samples
+from discrete_gan._precision import at_least_float32, widest_float
 from discrete_gan.estimators.claims import Claims
 
 _ONE_SAMPLE = "the signal of a sample is what it adds to the others"
@@ -38,13 +40,29 @@ def vimco_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
     check_same_shape("log_prob", log_prob, "log_w", log_w)
     num_samples = log_w.shape[0]
     check_at_least("log_w: number of samples M", num_samples, 2, _ONE_SAMPLE)
-    log_w = log_w.detach()
-    # (M, M, B): entry (m, j) is the log-weight of sample j where that of sample m is replaced.
-    itself = torch.eye(num_samples, dtype=torch.bool, device=log_w.device)[:, :, None]
-    others = torch.where(itself, 0, log_w).sum(dim=1, keepdim=True) / (num_samples - 1)
-    replaced = torch.where(itself, others, log_w)
-    signal = torch.logsumexp(log_w, dim=0) - torch.logsumexp(replaced, dim=1)
-    return -(signal * log_prob).sum(dim=0)
+    log_prob = at_least_float32(log_prob)
+    log_w = _relative(log_w.detach())
+    itself = log_w.argmax(dim=0, keepdim=True)
+    # Mean of the other log-weights, minus infinity where one of them is.
+    lost = log_w.isneginf()
+    finite = log_w.masked_fill(lost, 0)
+    others = (finite.sum(dim=0) - finite) / (num_samples - 1)
+    replacement = others.masked_fill(lost.sum(dim=0) > lost.long(), -math.inf).exp()
+    weights = log_w.exp()
+    total, change = weights.sum(dim=0), replacement - weights
+    # Near -1 the logarithm of 1 + change / total cancels, as it may for the largest weight: leave that out instead.
+    without = weights.scatter(0, itself, 0).sum(dim=0) + replacement
+    ratio = change / total
+    signal = torch.where(ratio < -0.5, total.log() - without.log(), -ratio.clamp(min=-0.5).log1p())
+    return -(signal.to(log_prob.dtype) * log_prob).sum(dim=0)
+
+
+def _relative(log_w: Tensor) -> Tensor:
+    """To the largest of each latent, in the widest type: what the weights differ in, whatever their level."""
+    log_w = log_w.to(torch.promote_types(log_w.dtype, widest_float(log_w.device.type)))
+    bounds = torch.finfo(log_w.dtype)
+    log_w = log_w.clamp(max=bounds.max)
+    return log_w - log_w.amax(dim=0).clamp(min=bounds.min)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ References:
 
 from torch import Tensor
 
-from discrete_gan.losses._whole_batch import mean_over_batch
+from discrete_gan._precision import at_least_float32
+from discrete_gan.distributed import mean_over_batch
 from discrete_gan.losses.class_labels import check_labels, check_logits, class_cross_entropy, log_mean_probabilities
 
 
@@ -68,7 +69,7 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def _conditional_entropy(logits: Tensor) -> Tensor:
-    return mean_over_batch(_entropy(logits.log_softmax(dim=1)))
+    return mean_over_batch(_entropy(at_least_float32(logits).log_softmax(dim=1)))
 
 
 def _marginal_entropy(logits: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
-from discrete_gan.losses._whole_batch import whole_batch
+from discrete_gan._precision import at_least_float32
+from discrete_gan._precision import log_sum_exp as _log_sum_exp
+from discrete_gan.distributed import whole_batch
 
 
 def dynamic_labels(logits: Tensor, num_classes: int) -> Tensor:
@@ -53,6 +55,7 @@ def relative_logits(logits: Tensor) -> Tensor:
         ValueError: If the shape is another one.
     """
     check_logits("logits", logits, generated_class=True)
+    logits = at_least_float32(logits)
     return logits[:, :-1] - logits[:, -1:]
 
 
@@ -69,9 +72,7 @@ def log_sum_exp(logits: Tensor) -> Tensor:
         ValueError: If the shape is another one.
     """
     check_logits("logits", logits)
-    # The gradient of torch's logsumexp is exp(logit - result): with logits of 1e4 off by the result's rounding, 0.001.
-    most = logits.detach().amax(dim=1, keepdim=True)
-    return most.squeeze(1) + (logits - most).logsumexp(dim=1)
+    return _log_sum_exp(logits, dim=1)
 
 
 def real_logit(logits: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ def class_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     check_logits("logits", logits)
     check_labels("labels", labels, *logits.shape)
     # Not torch's cross_entropy: a label of -100 would count as none, without a word.
-    return -logits.log_softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
+    return -at_least_float32(logits).log_softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
 
 
 def uniform_cross_entropy(logits: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ def uniform_cross_entropy(logits: Tensor) -> Tensor:
         ValueError: If the shape is another one.
     """
     check_logits("logits", logits)
-    return -logits.log_softmax(dim=1).mean(dim=1)
+    return -at_least_float32(logits).log_softmax(dim=1).mean(dim=1)
 
 
 def log_mean_probabilities(logits: Tensor) -> Tensor:
@@ -141,8 +142,9 @@ def log_mean_probabilities(logits: Tensor) -> Tensor:
         ValueError: If the shape is another one.
     """
     check_logits("logits", logits)
-    log_probabilities = whole_batch(logits.log_softmax(dim=1).flatten()).view(-1, logits.shape[1])
-    return log_sum_exp(log_probabilities.T) - math.log(len(log_probabilities))
+    log_probabilities = at_least_float32(logits).log_softmax(dim=1)
+    log_probabilities = whole_batch(log_probabilities.flatten()).view(-1, logits.shape[1])
+    return _log_sum_exp(log_probabilities) - math.log(len(log_probabilities))
 
 
 def check_logits(name: str, logits: Tensor, *, generated_class: bool = False, num_logits: int | None = None) -> None:

@@ -6,7 +6,8 @@ References:
 
 from torch import Tensor
 
-from discrete_gan.losses._whole_batch import mean_over_batch
+from discrete_gan._precision import at_least_float32
+from discrete_gan.distributed import mean_over_batch
 
 
 def generator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -33,4 +34,5 @@ def generator_loss(real: Tensor, fake: Tensor) -> Tensor:
         raise ValueError(
             f"fake: expected features (B, ...) as of real, {tuple(real.shape)}, but for B, got {tuple(fake.shape)}"
         )
+    real, fake = at_least_float32(real), at_least_float32(fake)
     return (mean_over_batch(real) - mean_over_batch(fake)).square().sum()

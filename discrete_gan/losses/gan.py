@@ -9,8 +9,10 @@ References:
     Activation Maximization Generative Adversarial Nets (Zhou et al., 2018), https://arxiv.org/abs/1703.02000
 """
 
-import torch.nn.functional as F
 from torch import Tensor
+
+from discrete_gan._precision import at_least_float32
+from discrete_gan.divergences import GAN
 
 
 def discriminator_loss(
@@ -103,12 +105,14 @@ def log_odds_loss(fake: Tensor) -> Tensor:
     Returns:
         One loss per sample in nats, the shape of ``fake``. Gradients reach ``fake``.
     """
-    return -fake
+    return -at_least_float32(fake)
 
 
 def _cross_entropy(target: float, raw: Tensor) -> Tensor:
-    """H(target, D). F.softplus is linear above 20, wrong by 2e-9; logsigmoid is exact."""
-    return -target * F.logsigmoid(raw) - (1 - target) * F.logsigmoid(-raw)
+    """H(target, D), a term left out where its factor is zero: that times an infinite loss would be NaN."""
+    if target in (0, 1):
+        return -GAN.activation(raw) if target else GAN.conjugate(raw)
+    return (1 - target) * GAN.conjugate(raw) - target * GAN.activation(raw)
 
 
 def _check_smoothing(name: str, value: float) -> None:

@@ -11,6 +11,8 @@ References:
 import torch.nn.functional as F
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32
+
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     r"""How far raw outputs fall short of the margins at 1 and -1.
@@ -26,7 +28,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     Returns:
         Scalar. Gradients reach both arguments.
     """
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    return F.relu(1 - at_least_float32(real)).mean() + F.relu(1 + at_least_float32(fake)).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -38,4 +40,4 @@ def generator_loss(fake: Tensor) -> Tensor:
     Returns:
         One loss per sample, the shape of ``fake``. Gradients reach ``fake``.
     """
-    return -fake
+    return -at_least_float32(fake)

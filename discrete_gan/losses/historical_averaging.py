@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from discrete_gan._precision import at_least_float32
+
 
 class HistoricalAveraging(nn.Module):
     r"""Squared distance of parameters from their mean over all past steps (section 3.3).
@@ -37,7 +39,8 @@ class HistoricalAveraging(nn.Module):
             raise ValueError("parameters: expected at least one, got none")
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=self.followed[0].device))
         for index, parameter in enumerate(self.followed):
-            self.register_buffer(f"mean_{index}", parameter.detach().clone())
+            # In half precision a mean of many steps would not move any more.
+            self.register_buffer(f"mean_{index}", at_least_float32(parameter.detach()).clone())
 
     def penalty(self) -> Tensor:
         """The squared distance, summed over all parameters.

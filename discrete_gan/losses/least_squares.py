@@ -8,6 +8,8 @@ References:
 
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32
+
 
 def discriminator_loss(real: Tensor, fake: Tensor, *, real_label: float = 1.0, fake_label: float = 0.0) -> Tensor:
     r"""Half the squared distance to each side's label (equation 2).
@@ -25,6 +27,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, real_label: float = 1.0, f
     Returns:
         Scalar. Gradients reach both arguments.
     """
+    real, fake = at_least_float32(real), at_least_float32(fake)
     return 0.5 * (real - real_label).square().mean() + 0.5 * (fake - fake_label).square().mean()
 
 
@@ -43,4 +46,4 @@ def generator_loss(fake: Tensor, *, label: float = 1.0) -> Tensor:
     Returns:
         One loss per sample, the shape of ``fake``. Gradients reach ``fake``.
     """
-    return 0.5 * (fake - label).square()
+    return 0.5 * (at_least_float32(fake) - label).square()

@@ -6,6 +6,7 @@ References:
 
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32
 from discrete_gan.divergences import GAN, Divergence
 
 
@@ -27,4 +28,4 @@ def generator_loss(fake: Tensor, *, divergence: Divergence = GAN) -> Tensor:
     Returns:
         One loss per sample in squared nats, the shape of ``fake``. Gradients reach ``fake``.
     """
-    return 0.5 * divergence.log_weight(fake).square()
+    return 0.5 * divergence.log_weight(at_least_float32(fake)).square()

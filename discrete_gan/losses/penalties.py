@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_same_shape
+from discrete_gan._precision import at_least_float32
 
 
 def gradient_penalty(raw: Tensor, x: Tensor) -> Tensor:
@@ -89,4 +90,4 @@ def _gradient(raw: Tensor, x: Tensor) -> Tensor:
     if not x.requires_grad:
         raise ValueError("x: expected samples with requires_grad set before the discriminator saw them")
     (gradient,) = torch.autograd.grad(raw.sum(), x, create_graph=True)
-    return gradient.flatten(1)
+    return at_least_float32(gradient).flatten(1)

@@ -11,7 +11,8 @@ References:
 import torch
 from torch import Tensor
 
-from discrete_gan.losses._whole_batch import whole_batch
+from discrete_gan._precision import at_least_float32
+from discrete_gan.distributed import whole_batch
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -56,5 +57,5 @@ def generator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 def _log_softmax(real: Tensor, fake: Tensor) -> tuple[Tensor, int]:
     """Over the union, real first, and the number of real samples; shifted by the maximum before anything is summed."""
-    real, fake = whole_batch(real.flatten()), whole_batch(fake.flatten())
+    real, fake = (whole_batch(at_least_float32(scores).flatten()) for scores in (real, fake))
     return torch.log_softmax(torch.cat([real, fake]), dim=0), len(real)

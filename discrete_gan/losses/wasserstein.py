@@ -9,6 +9,8 @@ References:
 
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32
+
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     r"""Minus the critic's bound on the Wasserstein distance.
@@ -22,7 +24,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     Returns:
         Scalar, in the units of the critic. Gradients reach both arguments.
     """
-    return fake.mean() - real.mean()
+    return at_least_float32(fake).mean() - at_least_float32(real).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -34,4 +36,4 @@ def generator_loss(fake: Tensor) -> Tensor:
     Returns:
         One loss per sample, the shape of ``fake``. Gradients reach ``fake``.
     """
-    return -fake
+    return -at_least_float32(fake)

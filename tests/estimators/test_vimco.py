@@ -1,5 +1,7 @@
 """VIMCO against the gradient of its multi-sample bound, both enumerated over every tuple of samples."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -49,6 +51,18 @@ def test_a_common_factor_of_the_weights_changes_nothing() -> None:
     log_w, log_prob = seeded_normal(4, 3), seeded_normal(4, 3, seed=1)
     # log-ratios near 1000 are rounded at 1e-13
     assert_exact(vimco_loss(log_w + 1000, log_prob), vimco_loss(log_w, log_prob), rtol=1e-10, atol=1e-11)
+
+
+def test_signal_where_one_weight_has_nearly_all_or_some_have_none() -> None:
+    log_w = torch.tensor(
+        [[60.0, 0, -math.inf, 0], [0, -1e5, 0, 0], [1, 0, 1, -math.inf], [-2, 0, 2, -math.inf]]
+    ).double()
+    log_prob = torch.zeros_like(log_w).requires_grad_()
+    (gradient,) = torch.autograd.grad(vimco_loss(log_w, log_prob).sum(), log_prob)
+    for m in range(4):
+        others = torch.cat([log_w[:m], log_w[m + 1 :]])
+        replaced = torch.cat([others, others.mean(dim=0, keepdim=True)])
+        assert_exact(-gradient[m], log_w.logsumexp(dim=0) - replaced.logsumexp(dim=0), rtol=1e-9, atol=1e-13)
 
 
 def test_gradients_reach_the_log_probability_only() -> None:
