@@ -15,14 +15,13 @@ import torch
 import tyro
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, ImageData, labeled_subset, load_images, to_range
 from discrete_gan.losses import feature_matching, semi_supervised
 from discrete_gan.losses.class_labels import class_cross_entropy, relative_logits
 from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, Generator, MLPImageGenerator, NoisyMLPClassifier
 from discrete_gan.report import ImageReport
-from discrete_gan.training import ImageOptions, Run, check_options, evaluating
+from discrete_gan.training import ImageOptions, MovingAverage, Run, check_options, evaluating
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +119,7 @@ def main(args: Args) -> None:
     generator, discriminator = build(args, data, num_classes + args.generated_class)
     generator.to(run.device)
     discriminator.to(run.device)
-    average = AveragedModel(discriminator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    average = MovingAverage(discriminator, args.average)
     report.to(run.device)
     g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
@@ -146,30 +145,33 @@ def main(args: Args) -> None:
         drawn = torch.randint(len(labeled), (args.batch_size,), device=run.device)
         unlabeled = pixels(data.train_images[batches.indices(step, device=run.device)])
         if args.supervised_only:
-            d_loss = class_cross_entropy(logits(labeled[drawn]), labels[drawn]).mean()
+            with run.autocast():
+                d_loss = class_cross_entropy(logits(labeled[drawn]), labels[drawn]).mean()
         else:
-            with torch.no_grad():
+            with torch.no_grad(), run.autocast():
                 fake = generator(generator.latents(args.batch_size)).sample()
-            d_loss = semi_supervised.discriminator_loss(
-                logits(labeled[drawn]),
-                labels[drawn],
-                logits(unlabeled),
-                logits(fake),
-                smoothing_real=args.smoothing_real,
-            )
+            with run.autocast():
+                d_loss = semi_supervised.discriminator_loss(
+                    logits(labeled[drawn]),
+                    labels[drawn],
+                    logits(unlabeled),
+                    logits(fake),
+                    smoothing_real=args.smoothing_real,
+                )
         run.minimize("discriminator", d_loss, d_adam)
         average.update_parameters(discriminator)
         run.log(d_loss=d_loss)
 
         if not args.supervised_only:
             discriminator.requires_grad_(False)  # no gradients for its weights while the generator learns
-            fake = generator(generator.latents(args.batch_size)).rsample()
-            if args.generator_loss == "plain":
-                g_loss = semi_supervised.generator_loss(logits(fake)).mean()
-            else:
-                with torch.no_grad():
-                    features = discriminator.features(unlabeled)
-                g_loss = feature_matching.generator_loss(features, discriminator.features(fake))
+            with run.autocast():
+                fake = generator(generator.latents(args.batch_size)).rsample()
+                if args.generator_loss == "plain":
+                    g_loss = semi_supervised.generator_loss(logits(fake)).mean()
+                else:
+                    with torch.no_grad():
+                        features = discriminator.features(unlabeled)
+                    g_loss = feature_matching.generator_loss(features, discriminator.features(fake))
             run.minimize("generator", g_loss, g_adam)
             discriminator.requires_grad_(True)
             schedules[0].step()
