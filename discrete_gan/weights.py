@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from discrete_gan._arguments import check_at_least, check_choice, check_samples
+from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
 from discrete_gan._precision import at_least_float32, log_sum_exp
 
 Over = Literal["samples", "batch"]
@@ -231,6 +231,34 @@ def _fit_generalized_pareto(excess: Tensor, count: Tensor) -> Tensor:
 def _mean_log(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
     """Mean of log(1 - theta x) over the exceedances, those of zero adding nothing."""
     return torch.log1p(-theta * excess).sum(dim=-2) / count
+
+
+def importance_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
+    r"""Surrogate whose gradient is minus the importance-weighted score, for samples of any proposal q.
+
+    .. math:: \ell_b = -\sum_{m=1}^{M} \tilde w_{m,b} \log p_\theta(x_{m,b})
+
+    Descends :math:`KL(\tilde p \| p_\theta)` for :math:`\tilde p \propto q\, w` held fixed, as in reweighted wake-sleep
+    and off-policy learning. Biased at rate 1/M. For samples of the model itself, q = p, ``boundary_seeking_loss`` does
+    the same with less variance; its zero-sum weights would be wrong here.
+
+    Args:
+        log_w: Log-weights of the samples in nats, log of target over proposal up to a constant, shape (M, B). Not
+            differentiated.
+        log_prob: log p(x_m) of the same samples under the model that is trained, in nats, shape (M, B).
+
+    Returns:
+        One loss per column, shape (B,). Gradients reach ``log_prob`` only.
+
+    Raises:
+        ValueError: If the shapes differ or are not (M, B).
+
+    References:
+        Reweighted Wake-Sleep (Bornschein and Bengio, 2015), https://arxiv.org/abs/1406.2751
+    """
+    weights = normalized_weights(log_w.detach())
+    check_same_shape("log_prob", log_prob, "log_w", log_w)
+    return -(weights * at_least_float32(log_prob)).sum(dim=0)
 
 
 def tail_index_threshold(num_samples: int) -> float:

@@ -130,6 +130,7 @@ CASES: dict[str, Case] = {
     "weights.log_partition": Case(weights.log_partition, LOG_W),
     "weights.effective_sample_size": Case(weights.effective_sample_size, LOG_W),
     "weights.pareto_tail_index": Case(weights.pareto_tail_index, seeded_normal(100, B, scale=3), tolerance=1e-3),
+    "weights.importance_loss": Case(weights.importance_loss, LOG_W, LOG_PROB),
     "weights.diagnose": Case(weights.diagnose, LOG_W),
     "estimators.boundary_seeking_loss": Case(estimators.boundary_seeking_loss, LOG_W, LOG_PROB),
     "estimators.softmax_boundary_seeking_loss": Case(

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from discrete_gan.estimators import boundary_seeking_loss
 from discrete_gan.weights import (
     Over,
     diagnose,
     effective_sample_size,
+    importance_loss,
     log_partition,
     normalized_weights,
     pareto_tail_index,
@@ -314,6 +316,34 @@ def test_diagnose_holds_what_the_functions_give() -> None:
     assert_exact(result.effective_sample_size, effective_sample_size(log_w))
     assert_exact(result.pareto_tail_index, pareto_tail_index(log_w))
     assert_exact(result.largest_weight, normalized_weights(log_w).max(dim=0).values)
+
+
+@pytest.mark.parametrize("num_samples", [10, 40, 160])
+def test_importance_loss_is_right_for_any_proposal(num_samples: int) -> None:
+    # One bit: p, its target and q. The sample is how many ones q drew of M, so the expectation is a binomial sum.
+    logit = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    target, proposal = 0.7, 0.2
+    ones = torch.arange(num_samples + 1)
+    x = (torch.arange(num_samples)[:, None] < ones).double()  # (M, M + 1)
+    log_w = torch.where(x == 1, math.log(target / proposal), math.log((1 - target) / (1 - proposal)))
+    log_prob = torch.where(x == 1, logit, -logit).double().sigmoid().log()
+    chance = torch.distributions.Binomial(num_samples, torch.tensor(proposal).double()).log_prob(ones.double()).exp()
+    exact = torch.sigmoid(logit).item() - target  # gradient of KL(target || p) in the logit
+    errors = {}
+    for name, loss in (("importance", importance_loss), ("zero-sum", boundary_seeking_loss)):
+        (gradient,) = torch.autograd.grad((chance * loss(log_w, log_prob)).sum(), logit, retain_graph=True)
+        errors[name] = abs(gradient.item() - exact)
+    assert errors["importance"] < 1.5 / num_samples
+    # What 1/M subtracts is the mean score of p under q, which is not zero.
+    assert errors["zero-sum"] == pytest.approx(torch.sigmoid(logit).item() - proposal, abs=1.5 / num_samples)
+    assert importance_loss(log_w, log_prob).shape == (num_samples + 1,)
+
+
+def test_importance_loss_names_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"^log_prob: expected the shape of log_w, \(4, 3\), got \(4, 1\)"):
+        importance_loss(torch.zeros(4, 3), torch.zeros(4, 1))
+    with pytest.raises(ValueError, match=r"^log_w: expected shape \(M, B\)"):
+        importance_loss(torch.zeros(4), torch.zeros(4))
 
 
 def test_compiles_without_a_graph_break() -> None:

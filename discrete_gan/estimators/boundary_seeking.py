@@ -30,11 +30,12 @@ def boundary_seeking_loss(log_w: Tensor, log_prob: Tensor, *, over: Over = "samp
 
     Descends :math:`KL(\tilde p_z \| g(\cdot \mid z))`, where :math:`\tilde p_z \propto g(x \mid z)\, w(x)` is held
     fixed. Self-normalized, so biased at rate 1/M; with M = 1 there is no signal at all. Subtracting 1/M changes
-    no expectation and lowers the variance.
+    no expectation and lowers the variance, because the samples are the generator's own. For samples of another
+    distribution, a proposal, it is wrong: take ``weights.importance_loss``.
 
     Args:
         log_w: log p_data(x_m) / p_g(x_m) in nats, the discriminator's raw output, shape (M, B). Not differentiated.
-        log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
+        log_prob: log g(x_m | z) in nats of the same samples, drawn from g itself, shape (M, B).
         over: ``"samples"`` normalizes the weights over the M samples of each latent (equations 8 to 10),
             ``"batch"`` over all M * B samples (equation 7), those of every process of a distributed run among
             them; the loss is then scaled by B, so that its mean over latents is the paper's sum.
@@ -89,7 +90,8 @@ def softmax_boundary_seeking_loss(
         log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
         real_log_w: Scores of real samples in nats, shape (R,). Those of every process of a distributed run are taken
             together, equally many on each. Not differentiated.
-        zero_sum: Subtract 1/(M + R), the target that Softmax GAN sets the generator: no expectation changes.
+        zero_sum: Subtract 1/(M + R), the target that Softmax GAN sets the generator: no expectation changes, as the
+            samples are its own.
 
     Returns:
         One loss per latent, shape (B,). Gradients reach ``log_prob`` only.

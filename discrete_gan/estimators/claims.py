@@ -21,7 +21,7 @@ class Claims:
 
     Attributes:
         target: Name in :data:`TARGETS`; log w is held fixed in each.
-        bias: ``"none"``, or how the bias behaves.
+        bias: ``"none"``, or how the bias behaves, with a discriminator whose samples do not see each other.
         evaluations: Discriminator evaluations a latent in one call, those of real samples aside; None where the
             generator decides.
         paper: Who proposed it, and where to read it.
@@ -36,5 +36,9 @@ class Claims:
 
     @property
     def unbiased(self) -> bool:
-        """Whether the expected gradient is exactly the target's."""
+        """Whether the expected gradient is exactly the target's.
+
+        So it is for a discriminator that scores each sample by itself: with batch norm in training mode, or minibatch
+        discrimination, the log-ratio of a sample depends on the others, and nothing here holds it fixed.
+        """
         return self.bias == "none"

@@ -23,8 +23,11 @@ class SeqGAN:
     .. math:: Q_t = \frac{1}{R} \sum_r f(x_{\le t}, y^r_{>t}), \quad y^r \sim g(\cdot \mid x_{\le t}, z), \qquad
               Q_D = f(x)
 
-    Works with any discriminator of whole sequences. The expected gradient is REINFORCE's, the variance less, the price
-    (D - 1) R + 1 sequences and discriminator evaluations for each of the samples, without a backward pass.
+    Works with any discriminator of whole sequences. The expected gradient is REINFORCE's. The reward of each token has
+    less variance, and with many rollouts so has each position's term of the gradient; their sum need not, where
+    positions share parameters and their terms cancel: with two fair bits of one logit, rewarded if they differ, the
+    gradient of REINFORCE is always zero, and this one's has a variance of 1/16. The price is (D - 1) R + 1 sequences
+    and discriminator evaluations for each of the samples, without a backward pass.
 
     Attributes:
         num_samples: M, samples drawn for each latent.

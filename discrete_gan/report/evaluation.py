@@ -22,7 +22,7 @@ from discrete_gan.metrics.two_sample import TwoSampleTest
 from discrete_gan.report.likelihood import Likelihood
 from discrete_gan.training import seeded
 from discrete_gan.training.sampling import evaluating
-from discrete_gan.weights import diagnose
+from discrete_gan.weights import diagnose, log_partition
 
 SAMPLE_COUNTS = (2, 5, 10, 20, 50, 100)  # M of the weight diagnostics
 _LATENTS = 256  # B of the weight diagnostics
@@ -49,14 +49,15 @@ class Figure(NamedTuple):
 
 
 class WeightRow(NamedTuple):
-    """Importance weights of M samples a latent, means over latents.
+    """Importance weights of M samples per latent, means over latents.
 
     Attributes:
         num_samples: M.
         effective_part: Effective sample size as a part of M.
         largest_weight: Of the normalized weights.
-        log_partition: Nats; 0 if the discriminator's outputs are log-ratios and M is large.
-        pareto_tail_index: Median over latents; None below 21 samples, which cannot say.
+        log_partition: Of all latents' samples together, nats; near 0 if the discriminator's outputs are log-ratios.
+        pareto_tail_index: Median over latents, reliable up to ``weights.tail_index_threshold(M)``; None below 21
+            samples, which cannot say.
     """
 
     num_samples: int
@@ -197,7 +198,7 @@ def weight_rows(
                     count,
                     float(found.effective_sample_size.mean()) / count,
                     float(found.largest_weight.mean()),
-                    float(found.log_partition.mean()),
+                    float(log_partition(log_w[:count], over="batch")),
                     tail if math.isfinite(tail) else None,
                 )
             )

@@ -184,6 +184,33 @@ def test_weights_of_prefixes_and_of_sequences_have_the_same_expectation() -> Non
             assert_exact(flat_gradient(-(weight * terms[:, t]).sum(), retain_graph=True), exact, rtol=1e-10)
 
 
+def test_with_latents_weights_of_prefixes_and_of_sequences_have_different_expectations() -> None:
+    # g(x) is the mean over three latents, and w of a prefix is the same for all of them.
+    g = GENERATOR(seeded_normal(3, 1, seed=91))
+    every = STATES[:, None].expand(-1, 3, -1)
+    probs, terms = g.log_prob(every).exp().detach(), g.step_log_prob(every)
+    marginal = probs.mean(dim=1)
+    sequences = (EXACT.data / marginal)[:, None].expand(-1, D)
+    prefixes = prefix_probs(EXACT.data) / prefix_probs(marginal)
+    whole, stepwise = (
+        flat_gradient(-(probs[..., None] * w[:, None] * terms).sum(), retain_graph=True) for w in (sequences, prefixes)
+    )
+    assert 0.05 < (stepwise - whole).norm() / whole.norm() < 0.2
+
+
+def test_seqgan_may_have_more_variance_than_reinforce() -> None:
+    # Two fair bits of one logit, rewarded if they differ. The scores of both then cancel.
+    bits = torch.tensor([0.0, 1.0]).double()
+    first, second = torch.meshgrid(bits, bits, indexing="ij")
+    reward = (first != second).double()
+    expected_reward = reward.mean(dim=1, keepdim=True)  # of the first bit
+    reinforce = reward * (first - 0.5 + second - 0.5)
+    seqgan = expected_reward * (first - 0.5) + reward * (second - 0.5)
+    assert_exact(reinforce.mean(), seqgan.mean())
+    assert reinforce.var(correction=0) == 0
+    assert seqgan.var(correction=0) == 1 / 16
+
+
 def test_bias_of_stepwise_weights_falls_with_the_number_of_samples() -> None:
     exact = flat_gradient(-(EXACT.data * G.log_prob(EVERY)[:, 0]).sum())
     bias = []
