@@ -328,10 +328,13 @@ def test_importance_loss_is_right_for_any_proposal(num_samples: int) -> None:
     log_w = torch.where(x == 1, math.log(target / proposal), math.log((1 - target) / (1 - proposal)))
     log_prob = torch.where(x == 1, logit, -logit).double().sigmoid().log()
     chance = torch.distributions.Binomial(num_samples, torch.tensor(proposal).double()).log_prob(ones.double()).exp()
+    log_w = log_w.requires_grad_()
     exact = torch.sigmoid(logit).item() - target  # gradient of KL(target || p) in the logit
     errors = {}
     for name, loss in (("importance", importance_loss), ("zero-sum", boundary_seeking_loss)):
-        (gradient,) = torch.autograd.grad((chance * loss(log_w, log_prob)).sum(), logit, retain_graph=True)
+        expected = (chance * loss(log_w, log_prob)).sum()
+        gradient, of_weights = torch.autograd.grad(expected, (logit, log_w), retain_graph=True, allow_unused=True)
+        assert of_weights is None
         errors[name] = abs(gradient.item() - exact)
     assert errors["importance"] < 1.5 / num_samples
     # What 1/M subtracts is the mean score of p under q, which is not zero.

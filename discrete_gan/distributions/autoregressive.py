@@ -308,4 +308,3 @@ class Autoregressive(Distribution):
         expected = (len(self.z), self.decoder.num_positions)
         if value.shape[-2:] != expected:
             raise ValueError(f"value: expected a shape ending in {expected}, got {tuple(value.shape)}")
-

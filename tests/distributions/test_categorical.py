@@ -7,7 +7,9 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from discrete_gan.distributions import FactorizedCategorical
+from discrete_gan._precision import widest_float
+from discrete_gan.distributions import FactorizedCategorical, _draw, categorical
+from discrete_gan.distributions._draw import draw
 from tests.problems import seeded_normal
 
 # A chi-square test that a right sampler fails once in a million seeds.
@@ -148,3 +150,43 @@ def test_impossible_category_in_log_prob_and_entropy() -> None:
     assert g.entropy().item() == pytest.approx(math.log(2), abs=1e-15)
     (gradient,) = torch.autograd.grad(log_prob[0].sum() + g.entropy().sum(), logits)
     torch.testing.assert_close(gradient, torch.tensor([[[0.5, -0.5, 0]]]).double(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("number", [0.0, 0.5, 1.0])
+def test_no_draw_is_of_probability_zero_or_outside_with_or_without_float64(
+    dtype: torch.dtype, number: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The least and the largest number that uniform draws give, and totals on both sides of 1.
+    largest = 1 - torch.finfo(dtype).eps / 2
+    for module in (categorical, _draw):
+        monkeypatch.setattr(module, "widest_float", lambda device_type: dtype)
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(_size(shape), min(number, largest), dtype=dtype))
+    torch.manual_seed(0)
+    for num_categories in (2, 3, 10, 1000):
+        logits = 3 * torch.randn(50, 1, num_categories)
+        logits[:, :, 0] = logits[:, :, -1] = -math.inf
+        if num_categories == 2:
+            logits[:, :, 0] = 0.0
+        g = FactorizedCategorical(logits)
+        for index in (g.sample_indices((4,)), draw(logits[:, 0])[None, :, None]):
+            assert bool(((index >= 0) & (index < num_categories)).all())
+            assert bool((g.probs.expand(len(index), -1, -1, -1).gather(-1, index[..., None]) > 0).all())
+
+
+def _size(shape: tuple) -> tuple:
+    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+
+
+def test_frequencies_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (categorical, _draw):
+        monkeypatch.setattr(module, "widest_float", lambda device_type: torch.float32)
+    torch.manual_seed(0)
+    logits = torch.tensor([0.0, 1.0, -1.0, 2.0])
+    counts = FactorizedCategorical(logits[None, None]).sample_indices((100_000,)).flatten().bincount(minlength=4)
+    assert chisquare(counts.numpy(), 100_000 * logits.double().softmax(dim=0).numpy()).pvalue > LEAST_P_VALUE
+
+
+def test_devices_without_float64_are_found() -> None:
+    assert widest_float("cpu") == torch.float64
+    assert widest_float("none of that name") == torch.float32
