@@ -92,6 +92,27 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims: int = 2) -> Tensor:
+    """Raw outputs of the discriminator, one for each sample: anything else would broadcast against the samples.
+
+    Args:
+        discriminator: Returns log-ratios in nats.
+        x: Samples, shape (M, B, *event), or with any other number of axes before the event.
+        batch_dims: How many those are.
+
+    Returns:
+        The shape of ``x`` without the event. Carries gradient as the discriminator does.
+
+    Raises:
+        ValueError: If the discriminator returns another shape.
+    """
+    raw, expected = discriminator(x), tuple(x.shape[:batch_dims])
+    if not isinstance(raw, Tensor) or raw.shape != expected:
+        got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+        raise ValueError(f"discriminator: expected one raw output per sample, shape {expected}, got {got}")
+    return raw
+
+
 def sample_loss(log_w: Tensor, objective: Objective) -> Tensor:
     """Loss of each sample, the shape of ``log_w``, at least float32: -log w, or -log D. Carries gradient."""
     log_w = at_least_float32(log_w)
@@ -105,7 +126,7 @@ def losses_and_slopes(discriminator: nn.Module, x: Tensor, objective: Objective)
     """
     with torch.enable_grad(), frozen(discriminator):
         x = x.detach().requires_grad_()
-        losses = sample_loss(discriminator(x), objective)
+        losses = sample_loss(log_ratios(discriminator, x), objective)
         (slopes,) = torch.autograd.grad(losses.sum(), x)
     return losses.detach(), slopes
 
@@ -154,11 +175,12 @@ def autoregressive(g: Distribution, estimator: object) -> Autoregressive:
     return g
 
 
-def step_log_ratios(discriminator: nn.Module, estimator: object) -> Callable[[Tensor], Tensor]:
-    """The method of a discriminator that gives a raw output a step, (..., D).
+def step_log_ratios(discriminator: nn.Module, x: Tensor, estimator: object) -> Tensor:
+    """Raw outputs of a discriminator that has one a step, the shape of the sequences (M, B, D).
 
     Raises:
         TypeError: If it has none.
+        ValueError: If it returns another shape.
     """
     if not hasattr(discriminator, "steps"):
         name = type(discriminator).__name__
@@ -166,7 +188,7 @@ def step_log_ratios(discriminator: nn.Module, estimator: object) -> Callable[[Te
             f"{type(estimator).__name__}: expected a discriminator with a raw output a step, such as "
             f"RecurrentDiscriminator, got {name}"
         )
-    return cast(Callable[[Tensor], Tensor], discriminator.steps)
+    return log_ratios(cast(Callable[[Tensor], Tensor], discriminator.steps), x, batch_dims=x.dim())
 
 
 def _not_accepted(g: Distribution, estimator: object, expected: str) -> TypeError:

@@ -17,6 +17,7 @@ from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
     LossEstimator,
     binary,
+    log_ratios,
     loss_of_gradient,
     per_sample,
     sample_loss,
@@ -93,7 +94,7 @@ class Arm(LossEstimator):
             probs = g.probs
             uniform = torch.rand(self.num_samples, *g.logits.shape, dtype=probs.dtype, device=probs.device)
             pair = torch.stack([uniform >= 1 - probs, uniform < probs]).to(probs.dtype)
-            loss, antithetic_loss = sample_loss(discriminator(pair.flatten(0, 1)), self.objective).chunk(2)
+            loss, antithetic_loss = sample_loss(log_ratios(discriminator, pair.flatten(0, 1)), self.objective).chunk(2)
         return loss_of_gradient(g, arm_gradient(loss, antithetic_loss, uniform))
 
 
@@ -130,5 +131,7 @@ class DisArm(LossEstimator):
         g = binary(generator(z), self)
         x, antithetic = g.antithetic_sample((self.num_samples,))
         with torch.no_grad():
-            loss, antithetic_loss = sample_loss(discriminator(torch.cat([x, antithetic])), self.objective).chunk(2)
+            loss, antithetic_loss = sample_loss(
+                log_ratios(discriminator, torch.cat([x, antithetic])), self.objective
+            ).chunk(2)
         return loss_of_gradient(g, disarm_gradient(loss, antithetic_loss, x, antithetic, g.logits))

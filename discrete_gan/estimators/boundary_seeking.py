@@ -17,6 +17,7 @@ from discrete_gan._arguments import check_at_least, check_choice, check_same_sha
 from discrete_gan._precision import at_least_float32, weighted_sum
 from discrete_gan.distributed import gather, process_rank
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.estimators._common import log_ratios
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.weights import Over, normalized_weights, union_weights
 
@@ -176,7 +177,7 @@ class BoundarySeeking:
             )
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            log_w = discriminator(x)
+            log_w = log_ratios(discriminator, x)
         if self.over == "union":
             return softmax_boundary_seeking_loss(log_w, g.log_prob(x), real_log_w, zero_sum=self.zero_sum)
         return boundary_seeking_loss(log_w, g.log_prob(x), over=self.over, zero_sum=self.zero_sum)
@@ -196,7 +197,7 @@ class BoundarySeeking:
             done = 0
             while done < self.num_samples:
                 x = g.sample((min(self.chunk_size or self.num_samples, self.num_samples - done),))
-                log_w = discriminator(x).to(x.dtype)
+                log_w = log_ratios(discriminator, x).to(x.dtype)
                 bounds = torch.finfo(log_w.dtype)
                 log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
                 previous, highest = highest, torch.maximum(highest, log_w.amax(dim=0))
@@ -231,8 +232,8 @@ def _scores_of_real(discriminator: nn.Module, real: Tensor | None) -> Tensor:
         raise ValueError("real: expected real samples with over=union (recipes give them, the lab has none), got None")
     with torch.no_grad():
         scores = discriminator(real)
-    if scores.dim() != 1 or len(scores) == 0:
-        raise ValueError(f"real: expected shape (R, *event), got {tuple(real.shape)}")
+    if scores.shape != real.shape[:1] or len(real) == 0:
+        raise ValueError(f"real: expected shape (R, *event), got {tuple(real.shape)}, of scores {tuple(scores.shape)}")
     return scores
 
 

@@ -19,6 +19,7 @@ from discrete_gan.estimators._common import (
     FACTORIZED,
     StatefulEstimator,
     factorized,
+    log_ratios,
     loss_of_gradient,
     losses_and_slopes,
     per_sample,
@@ -92,7 +93,7 @@ class ControlledBoundarySeeking(StatefulEstimator):
         g = factorized(generator(z), self)
         x, mean = g.sample((self.num_samples,)), g.mean.detach()
         with torch.no_grad():
-            log_w = discriminator(x).to(x.dtype)
+            log_w = log_ratios(discriminator, x).to(x.dtype)
         _, slopes = losses_and_slopes(discriminator, mean[None], "log-ratio")
         slope = -slopes[0].to(x.dtype)  # of log w, (B, *event)
         centered = x - mean

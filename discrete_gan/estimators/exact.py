@@ -8,7 +8,13 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_choice
 from discrete_gan.distributions import FactorizedBernoulli
-from discrete_gan.estimators._common import FACTORIZED, Factorized, factorized, sample_loss
+from discrete_gan.estimators._common import (
+    FACTORIZED,
+    Factorized,
+    factorized,
+    log_ratios,
+    sample_loss,
+)
 from discrete_gan.estimators.claims import Claims
 
 ExactObjective = Literal["reweighted", "log-ratio", "non-saturating"]
@@ -52,7 +58,7 @@ class Exact:
         g = factorized(generator(z), self)
         states = enumerated(g)
         with torch.no_grad():
-            log_w = discriminator(states)
+            log_w = log_ratios(discriminator, states)
         log_prob = g.log_prob(states)  # (S, B)
         if self.objective == "reweighted":
             return -((log_prob.detach() + log_w).softmax(dim=0) * log_prob).sum(dim=0)

@@ -15,6 +15,7 @@ from discrete_gan.estimators._common import (
     TemperedEstimator,
     factorized,
     frozen,
+    log_ratios,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
@@ -74,4 +75,4 @@ class GumbelRao(TemperedEstimator):
         noise = (g.perturbed_logits_given(x.expand(self.num_gumbels, *x.shape)) - logits).detach()
         relaxed = g.relax(logits + noise, self.schedule()).mean(dim=0)
         with frozen(discriminator):
-            return sample_loss(discriminator(straight_through(x, relaxed)), self.objective).mean(dim=0)
+            return sample_loss(log_ratios(discriminator, straight_through(x, relaxed)), self.objective).mean(dim=0)

@@ -12,6 +12,7 @@ from discrete_gan.estimators._common import (
     Objective,
     TemperedEstimator,
     frozen,
+    log_ratios,
     relaxed,
     sample_loss,
 )
@@ -64,7 +65,7 @@ class GumbelSoftmax(TemperedEstimator):
         g = relaxed(generator(z), self)
         x = g.rsample((self.num_samples,), temperature=self.schedule(), hard=self.hard)
         with frozen(discriminator):
-            return sample_loss(discriminator(x), self.objective).mean(dim=0)
+            return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)
 
 
 def st_gumbel_softmax(

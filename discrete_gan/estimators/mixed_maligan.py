@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least
 from discrete_gan.distributions import Autoregressive
-from discrete_gan.estimators._common import StatefulEstimator, autoregressive
+from discrete_gan.estimators._common import (
+    StatefulEstimator,
+    autoregressive,
+    log_ratios,
+)
 from discrete_gan.estimators.boundary_seeking import _ONE_SAMPLE
 from discrete_gan.weights import normalized_weights
 
@@ -96,6 +100,6 @@ def mixed_loss(g: Autoregressive, discriminator: nn.Module, real: Tensor, length
         return -forced
     x = g.sample((num_samples,), prefix=real[:, :length])
     with torch.no_grad():
-        weights = normalized_weights(discriminator(x), zero_sum=True)
+        weights = normalized_weights(log_ratios(discriminator, x), zero_sum=True)
     free = g.step_log_prob(x)[..., length:].sum(dim=-1)
     return -(weights * free).sum(dim=0) - forced

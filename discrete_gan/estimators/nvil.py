@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, moved, sample_loss
+from discrete_gan.estimators._common import (
+    OBJECTIVES,
+    Objective,
+    StatefulEstimator,
+    log_ratios,
+    moved,
+    sample_loss,
+)
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.estimators.reinforce import reinforce_loss
 
@@ -70,7 +77,7 @@ class Nvil(StatefulEstimator):
         g = generator(z)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            reward = -sample_loss(discriminator(x), self.objective)
+            reward = -sample_loss(log_ratios(discriminator, x), self.objective)
         predicted = self.baseline(z.detach().flatten(1).to(self.average.dtype)).squeeze(-1)
         left = reward - predicted.detach()
         # Both averages are of the steps before: they must not know these samples.

@@ -21,6 +21,7 @@ from discrete_gan.estimators._common import (
     StatefulEstimator,
     factorized,
     frozen,
+    log_ratios,
     loss_of_gradient,
     per_sample,
     sample_loss,
@@ -78,7 +79,7 @@ class Rebar(StatefulEstimator):
 
     def control(self, discriminator: nn.Module, g: Factorized, perturbed: Tensor) -> Tensor:
         """Control variate of perturbed logits (M, B, *event), shape (M, B). Carries gradient to both."""
-        return self.eta * sample_loss(discriminator(g.relax(perturbed, self.log_tau.exp())), self.objective)
+        return self.eta * sample_loss(log_ratios(discriminator, g.relax(perturbed, self.log_tau.exp())), self.objective)
 
     def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator, and this module's parameters.
@@ -95,7 +96,7 @@ class Rebar(StatefulEstimator):
             x = copy.discretize(perturbed)
             perturbed_given = copy.perturbed_logits_given(x)
             with torch.no_grad():
-                losses = sample_loss(discriminator(x), self.objective)
+                losses = sample_loss(log_ratios(discriminator, x), self.objective)
             control, control_given = (self.control(discriminator, copy, each) for each in (perturbed, perturbed_given))
             (pathwise,) = torch.autograd.grad(
                 (control - control_given).mean(dim=0).sum(), logits, create_graph=self.learn, retain_graph=True

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
 from discrete_gan._precision import at_least_float32
-from discrete_gan.estimators._common import OBJECTIVES, Objective, StatefulEstimator, moved, sample_loss
+from discrete_gan.estimators._common import (
+    OBJECTIVES,
+    Objective,
+    StatefulEstimator,
+    log_ratios,
+    moved,
+    sample_loss,
+)
 from discrete_gan.estimators.claims import Claims
 
 Baseline = Literal["none", "moving-average", "leave-one-out"]
@@ -118,7 +125,7 @@ class Reinforce(StatefulEstimator):
         g = generator(z)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            reward = -sample_loss(discriminator(x), self.objective)
+            reward = -sample_loss(log_ratios(discriminator, x), self.objective)
         log_prob = g.log_prob(x)
         if self.baseline == "leave-one-out":
             return leave_one_out_loss(reward, log_prob)

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.estimators._common import autoregressive
+from discrete_gan.estimators._common import (
+    autoregressive,
+    log_ratios,
+)
 from discrete_gan.estimators.stepwise_reinforce import Reward, stepwise_reinforce_loss
 
 
@@ -59,7 +62,8 @@ class SeqGAN:
         g = autoregressive(generator(z), self)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            completed, whole = discriminator(g.rollouts(x, self.num_rollouts)), discriminator(x)
+            completed = log_ratios(discriminator, g.rollouts(x, self.num_rollouts), batch_dims=4)
+            whole = log_ratios(discriminator, x)
             if self.reward == "probability":
                 completed, whole = torch.sigmoid(completed), torch.sigmoid(whole)
             returns = torch.cat([completed.mean(dim=1), whole[None]]).movedim(0, -1)  # (D, M, B) to (M, B, D)

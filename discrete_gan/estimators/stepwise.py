@@ -80,5 +80,5 @@ class StepwiseBoundarySeeking:
         g = autoregressive(generator(z), self)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            log_w = step_log_ratios(discriminator, self)(x)
+            log_w = step_log_ratios(discriminator, x, self)
         return stepwise_boundary_seeking_loss(log_w, g.step_log_prob(x), zero_sum=self.zero_sum)

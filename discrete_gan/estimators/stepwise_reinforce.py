@@ -115,7 +115,7 @@ class StepwiseReinforce(StatefulEstimator):
         x = g.sample((self.num_samples,))
         inside = before_end(x, g.end)
         with torch.no_grad():
-            log_w = at_least_float32(step_log_ratios(discriminator, self)(x))
+            log_w = at_least_float32(step_log_ratios(discriminator, x, self))
             if self.reward == "probability":
                 rewards = 2 * torch.sigmoid(log_w) - 1
             else:

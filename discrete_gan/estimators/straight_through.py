@@ -20,6 +20,7 @@ from discrete_gan.estimators._common import (
     TemperedEstimator,
     factorized,
     frozen,
+    log_ratios,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
@@ -82,7 +83,7 @@ class StraightThrough(LossEstimator):
         logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf
         x = straight_through(g.sample((self.num_samples,)), g.mean if self.jacobian == "probabilities" else logits)
         with frozen(discriminator):
-            return sample_loss(discriminator(x), self.objective).mean(dim=0)
+            return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)
 
 
 class SlopeAnnealedStraightThrough(TemperedEstimator):
@@ -128,4 +129,4 @@ class SlopeAnnealedStraightThrough(TemperedEstimator):
         g = factorized(generator(z), self)
         x = straight_through(g.sample((self.num_samples,)), g.relax(g.logits, self.schedule()))
         with frozen(discriminator):
-            return sample_loss(discriminator(x), self.objective).mean(dim=0)
+            return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)

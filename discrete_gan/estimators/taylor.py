@@ -17,6 +17,7 @@ from discrete_gan.estimators._common import (
     FACTORIZED,
     LossEstimator,
     factorized,
+    log_ratios,
     loss_of_gradient,
     losses_and_slopes,
     per_sample,
@@ -60,7 +61,7 @@ class MuProp(LossEstimator):
         g = factorized(generator(z), self)
         x, mean = g.sample((self.num_samples,)), g.mean.detach()
         with torch.no_grad():
-            losses = sample_loss(discriminator(x), self.objective)
+            losses = sample_loss(log_ratios(discriminator, x), self.objective)
         at_mean, slope = losses_and_slopes(discriminator, mean[None], self.objective)
         residual = losses - at_mean - sum_over_event(slope * (x - mean))
         score_part = (per_sample(residual, x) * (x - mean)).mean(dim=0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_same_shape, check_samples
 from discrete_gan._precision import at_least_float32, widest_float
+from discrete_gan.estimators._common import log_ratios
 from discrete_gan.estimators.claims import Claims
 
 _ONE_SAMPLE = "the signal of a sample is what it adds to the others"
@@ -93,5 +94,5 @@ class Vimco:
         g = generator(z)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            log_w = discriminator(x)
+            log_w = log_ratios(discriminator, x)
         return vimco_loss(log_w, g.log_prob(x))

@@ -224,6 +224,33 @@ def test_a_category_ruled_out_gets_no_gradient_and_spoils_none(estimator: Estima
     assert generator.logits.grad[0, 0, 1] == 0
 
 
+RESHAPED: dict[str, Callable[[Tensor], Tensor]] = {
+    "one for all": lambda raw: raw.mean(),
+    "an axis too many": lambda raw: raw[..., None],
+    "one for each latent": lambda raw: raw[:1],
+    "one for each sample": lambda raw: raw[:, :1],
+}
+
+
+@pytest.mark.parametrize("reshape", RESHAPED.values(), ids=RESHAPED.keys())
+@PAIRS
+def test_raw_outputs_that_would_broadcast_are_refused(
+    estimator: Estimator, event: tuple, reshape: Callable[[Tensor], Tensor]
+) -> None:
+    class Reshaped(SmoothDiscriminator):
+        def forward(self, x: Tensor) -> Tensor:
+            return reshape(super().forward(x))
+
+    wanted = Reshaped(torch.Size(event))
+    generator = ColumnGenerator(seeded_normal(B, *event))
+    if reshape is RESHAPED["one for each latent"] and getattr(estimator, "num_samples", 0) == 1:
+        pytest.skip("with one sample it is what is wanted")
+    with pytest.raises(
+        ValueError, match=r"^discriminator: expected one raw output per sample, shape \(\d+, 3\), got \("
+    ):
+        fresh(estimator)(generator, wanted, Z)
+
+
 @BATTERY
 def test_discriminator_trains_again_after_an_error(estimator: Estimator) -> None:
     class Failing(SmoothDiscriminator):
