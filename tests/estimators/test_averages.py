@@ -28,6 +28,7 @@ class Bad(nn.Module):
         return self._spoilt(self.discriminator(x))
 
     def steps(self, x: Tensor) -> Tensor:
+        assert isinstance(self.discriminator, RecurrentDiscriminator)
         return self._spoilt(self.discriminator.steps(x))
 
 

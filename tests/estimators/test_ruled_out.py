@@ -138,8 +138,10 @@ def compare(
     first = prepared(estimator, whole, discriminator)
     second = copy.deepcopy(first)
     if isinstance(second, Relax):
-        weight = second.surrogate[0].weight  # inputs of the whole problem: take those that are left
-        second.surrogate[0].weight = nn.Parameter(recorded.take(weight.detach().view(-1, *whole.logits.shape[1:])))
+        first_layer = second.surrogate[0]
+        assert isinstance(first_layer, nn.Linear)
+        weight = first_layer.weight.detach()  # of inputs of the whole problem: take those that are left
+        first_layer.weight = nn.Parameter(recorded.take(weight.view(-1, *whole.logits.shape[1:])))
     with draws(monkeypatch, recorded.record):
         losses = two_steps(first, whole, discriminator)
     with draws(monkeypatch, recorded.replay):
