@@ -30,7 +30,8 @@ def draw(logits: Tensor) -> Tensor:
         blocks = F.pad(probs, (0, -num_categories % size)).view(len(probs), -1, size)
         block = _inverse(blocks.sum(dim=-1))
         within = blocks.take_along_dim(block[:, None, None], dim=1).squeeze(1)
-        return block * size + _inverse(within)
+        # Of logits that are not finite numbers it would lie outside: a loss of NaN says so, an index crashes.
+        return (block * size + _inverse(within)).clamp_(max=num_categories - 1)
 
 
 def _inverse(mass: Tensor) -> Tensor:
@@ -38,4 +39,5 @@ def _inverse(mass: Tensor) -> Tensor:
     dtype = widest_float(mass.device.type)
     cumulative = mass.cumsum(dim=-1, dtype=dtype)
     uniform = torch.rand(len(mass), 1, dtype=dtype, device=mass.device)
-    return torch.searchsorted(cumulative, uniform.mul_(cumulative[:, -1:]), right=True).squeeze(1)
+    index = torch.searchsorted(cumulative, uniform.mul_(cumulative[:, -1:]), right=True)
+    return index.clamp_(max=mass.shape[1] - 1).squeeze(1)

@@ -299,7 +299,10 @@ class Autoregressive(Distribution):
 
     def _logits(self, hidden: Tensor, temperature: float) -> Tensor:
         logits = at_least_float32(self.decoder.logits(hidden))
-        return logits if temperature == 1 else logits / temperature
+        if temperature == 1:
+            return logits
+        # Relative to the largest, so that none overflows and the lowest temperature takes the likeliest token.
+        return (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, torch.finfo(logits.dtype).tiny)
 
     def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
         return rows.split(max(1, _MOST_LOGITS // self.decoder.num_categories))

@@ -85,6 +85,8 @@ class FactorizedCategorical(Distribution):
             draws_last = (*self.logits.shape[:-1], sample_shape.numel())
             uniform = torch.rand(draws_last, dtype=dtype, device=self.logits.device)
             indices = torch.searchsorted(cumulative, uniform.mul_(cumulative[..., -1:]), right=True)
+            # Of logits that are not finite numbers it would be K: a loss of NaN says so, an index out of range crashes.
+            indices.clamp_(max=self.logits.shape[-1] - 1)
             return indices.movedim(-1, 0).reshape(*sample_shape, *self.logits.shape[:-1])
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:

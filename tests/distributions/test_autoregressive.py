@@ -381,3 +381,25 @@ def test_every_category_has_its_interval(monkeypatch: pytest.MonkeyPatch, num_ca
     category = torch.arange(num_categories)
     feed(monkeypatch, (mass.cumsum(dim=0) - mass / 2)[category // size], within.flatten()[category])
     assert torch.equal(draw(probs.log().expand(num_categories, -1)), category)
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e-30, 1e-3])
+def test_the_lowest_temperatures_take_the_likeliest_token(temperature: float) -> None:
+    torch.manual_seed(0)
+    generator = RecurrentGenerator(7, 5, end=6, latent_dim=2, hidden=8)
+    with torch.no_grad():
+        generator.output.weight.mul_(50)
+    g = generator(torch.randn(4, 2))
+    first, second = (g.sample((3,), temperature=temperature) for _ in range(2))
+    assert torch.equal(first, second) and torch.equal(first, first[:1].expand_as(first))
+    log_prob = g.log_prob(first, temperature=temperature)
+    assert torch.equal(log_prob, torch.zeros_like(log_prob))
+
+
+def test_sequences_of_weights_that_are_not_numbers_are_sequences() -> None:
+    generator = RecurrentGenerator(7, 5, end=6, latent_dim=2, hidden=8)
+    torch.nn.init.constant_(generator.output.weight, math.nan)
+    g = generator(torch.randn(4, 2))
+    x = g.sample((3,))
+    assert bool(((x >= 0) & (x < 7)).all())
+    assert bool(g.log_prob(x).isnan().all())

@@ -190,3 +190,16 @@ def test_frequencies_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_devices_without_float64_are_found() -> None:
     assert widest_float("cpu") == torch.float64
     assert widest_float("none of that name") == torch.float32
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_draws_of_logits_that_are_not_numbers_are_categories_and_their_log_prob_is_none(value: float) -> None:
+    for num_categories in (1, 2, 5, 1000):
+        logits = torch.zeros(3, 2, num_categories)
+        logits[1] = value
+        g = FactorizedCategorical(logits)
+        index = g.sample_indices((50,))
+        assert bool(((index >= 0) & (index < num_categories)).all())
+        assert bool(g.log_prob(g.sample((50,)))[:, 1].isnan().all())
+        tokens = draw(logits.flatten(0, 1))
+        assert bool(((tokens >= 0) & (tokens < num_categories)).all())
