@@ -15,7 +15,6 @@ from typing import Literal
 import torch
 import tyro
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import DIVERGENCES
@@ -33,7 +32,16 @@ from discrete_gan.models import (
     labeled,
 )
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import ImageOptions, Precision, Run, check_options, diagnostics, seeded, try_estimator
+from discrete_gan.training import (
+    ImageOptions,
+    MovingAverage,
+    Precision,
+    Run,
+    check_options,
+    diagnostics,
+    seeded,
+    try_estimator,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +174,7 @@ def main(args: Args) -> None:
         raise InputError(f"--data {args.data}: {error} (see --image-size)") from None
     generator.to(run.device)
     discriminator.to(run.device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    average = MovingAverage(generator, args.average)
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
         chosen = batches.indices(0, device=run.device)

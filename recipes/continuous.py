@@ -16,7 +16,6 @@ import torch
 import tyro
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, load_images, to_range
 from discrete_gan.divergences import DIVERGENCES
@@ -32,7 +31,7 @@ from discrete_gan.models import (
     MLPImageGenerator,
 )
 from discrete_gan.report import ImageReport
-from discrete_gan.training import ImageOptions, Run, check_options
+from discrete_gan.training import ImageOptions, MovingAverage, Run, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +115,7 @@ def main(args: Args) -> None:
     report.to(run.device)
     generator.to(run.device)
     discriminator.to(run.device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    average = MovingAverage(generator, args.average)
     g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
     decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731

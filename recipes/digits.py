@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 import tyro
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, binarize, load_images
 from discrete_gan.divergences import GAN
@@ -14,7 +13,7 @@ from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.report import Binarize, ImageReport
-from discrete_gan.training import Run, RunOptions, check_options, diagnostics, seeded, try_estimator
+from discrete_gan.training import MovingAverage, Run, RunOptions, check_options, diagnostics, seeded, try_estimator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,7 @@ def main(args: Args) -> None:
     num_positions = images.shape[1]
     generator = MLPGenerator(32, num_positions, hidden=(256, 256)).to(run.device)
     discriminator = MLPDiscriminator(num_positions, hidden=(256, 128)).to(run.device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
+    average = MovingAverage(generator, 0.999)
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
         probe_real = binarize(images[batches.indices(0, device=run.device)], args.binarize, data.maximum)

@@ -16,7 +16,6 @@ from typing import Literal
 
 import torch
 import tyro
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches
 from discrete_gan.data.oracle import load_oracle
@@ -28,6 +27,7 @@ from discrete_gan.models import RecurrentGenerator, token_discriminator
 from discrete_gan.models.oracle import oracle_generator, random_oracle
 from discrete_gan.report import OracleReport
 from discrete_gan.training import (
+    MovingAverage,
     Run,
     SequenceOptions,
     check_options,
@@ -122,7 +122,7 @@ def main(args: Args) -> None:
         torch.nn.init.normal_(weights, std=args.init_std)
     generator.to(run.device)
     discriminator.to(run.device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    average = MovingAverage(generator, args.average)
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
     probed = with_real(estimator, tokens[batches.indices(0, device=run.device)])

@@ -16,7 +16,6 @@ import tyro
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, ImageData, load_images
 from discrete_gan.data.palette import MOST_COLORS, learn_palette, quantized
@@ -27,7 +26,16 @@ from discrete_gan.lab.probe import probe
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, PaletteGenerator, labeled
 from discrete_gan.report import ImageReport
-from discrete_gan.training import ImageOptions, Precision, Run, check_options, diagnostics, seeded, try_estimator
+from discrete_gan.training import (
+    ImageOptions,
+    MovingAverage,
+    Precision,
+    Run,
+    check_options,
+    diagnostics,
+    seeded,
+    try_estimator,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +136,7 @@ def main(args: Args) -> None:
     report.to(run.device)
     generator.to(run.device)
     discriminator.to(run.device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    average = MovingAverage(generator, args.average)
 
     def real_batch(step: int) -> tuple[Tensor, Tensor | None]:
         chosen = batches.indices(step, device=run.device)

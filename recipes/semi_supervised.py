@@ -85,7 +85,7 @@ def accuracy(discriminator: nn.Module, images: Tensor, labels: Tensor, num_class
     """Fraction of images (N, D) in [0, 1] whose likeliest real class is their label, without noise and dropout."""
     with evaluating(discriminator):
         parts = [discriminator(part)[:, :num_classes].argmax(dim=1) for part in images.split(1000)]
-    return (torch.cat(parts) == labels).double().mean().item()
+    return int((torch.cat(parts) == labels).sum()) / len(labels)
 
 
 def main(args: Args) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 import tyro
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from discrete_gan.data import Batches, TextData, load_text
 from discrete_gan.data.text_report import report_text
@@ -26,6 +25,7 @@ from discrete_gan.lab.probe import probe
 from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
 from discrete_gan.report import TextReport
 from discrete_gan.training import (
+    MovingAverage,
     Run,
     SequenceOptions,
     TextOptions,
@@ -90,7 +90,7 @@ def main(args: Args) -> None:
         raise InputError(f"networks: {error}") from None
     generator.to(run.device)
     discriminator.to(run.device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(args.average), use_buffers=True)
+    average = MovingAverage(generator, args.average)
     with seeded(args.seed, "probe"):
         probe_z = generator.latents(args.batch_size)
     probed = with_real(estimator, tokens[batches.indices(0, device=run.device)])

@@ -43,7 +43,7 @@ class Batches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self._cached: tuple[int, Tensor] | None = None
+        self._cached: tuple[int, torch.device, Tensor] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -51,19 +51,22 @@ class Batches:
         return self.num_items // (self.batch_size * self.world_size)
 
     def indices(self, step: int, *, device: torch.device | str = "cpu") -> Tensor:
-        """Items of one step, int64, shape (batch_size,); steps count from 0 over all epochs."""
+        """Items of one step, int64, shape (batch_size,); steps count from 0 over all epochs.
+
+        Another device is waited for once an epoch, when it is given the permutation.
+        """
         if step < 0:
             raise ValueError(f"expected a step from 0, got {step}")
         epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
         start = (step_in_epoch * self.world_size + self.rank) * self.batch_size
         # clone: a caller who writes into the answer would otherwise change the epoch.
-        return self._permutation(epoch)[start : start + self.batch_size].clone().to(device)
+        return self._permutation(epoch, torch.device(device))[start : start + self.batch_size].clone()
 
-    def _permutation(self, epoch: int) -> Tensor:
-        if self._cached is None or self._cached[0] != epoch:
+    def _permutation(self, epoch: int, device: torch.device) -> Tensor:
+        if self._cached is None or self._cached[:2] != (epoch, device):
             generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
-            self._cached = epoch, torch.randperm(self.num_items, generator=generator)
-        return self._cached[1]
+            self._cached = epoch, device, torch.randperm(self.num_items, generator=generator).to(device)
+        return self._cached[2]
 
 
 def _mix(seed: int, epoch: int) -> int:

@@ -16,6 +16,7 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 from torchmetrics.utilities import dim_zero_cat
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan._precision import widest_float
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first: Wang et al., section 3.2
 _LARGEST_KERNEL, SMALLEST_SIDE = 11, 7
@@ -77,6 +78,8 @@ def intra_class_ms_ssim(
     _check_images(images, labels)
     check_at_least("number of images", len(images), 1)
     images, labels = images.detach(), labels.cpu()
+    if widest_float(images.device.type) != torch.float64:
+        images = images.cpu()
     least_classes = int(labels.max()) + 1
     num_classes = least_classes if num_classes is None else num_classes
     check_at_least("num_classes", num_classes, least_classes, "the largest label and one")

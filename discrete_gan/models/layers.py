@@ -131,6 +131,7 @@ class VirtualBatchNorm(nn.Module):
             self.mean.copy_(mean)
             self.variance.copy_(variance)
             self.count.fill_(len(reference))
+        self.fixed = True
         return mean, variance
 
     def _combined(self, x: Tensor, mean: Tensor, variance: Tensor, count: Tensor | int) -> tuple[Tensor, Tensor]:

@@ -66,9 +66,9 @@ class OracleReport:
 
     @torch.no_grad()
     def oracle_log_prob(self, tokens: Tensor) -> Tensor:
-        """Log-probability of sequences (N, D) under the oracle, nats, float64, shape (N,)."""
+        """Log-probability of sequences (N, D) under the oracle, nats, float64 on the CPU, shape (N,)."""
         g: Autoregressive = self.oracle(self.oracle.latents(1))  # type: ignore[operator]
-        return torch.cat([g.log_prob(part[:, None])[:, 0] for part in tokens.split(_ROWS)]).double()
+        return torch.cat([g.log_prob(part[:, None])[:, 0] for part in tokens.split(_ROWS)]).cpu().double()
 
     def point(self, generator: nn.Module, temperature: float, *, num_samples: int, seed: int = 0) -> dict[str, float]:
         """Both likelihoods at a temperature, that of at most 2,000 held-out sequences; nats a token."""

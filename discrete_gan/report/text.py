@@ -71,17 +71,18 @@ def held_out_likelihood(
         and ``nll_gap``, nats a sequence that the bound is too high by, as the jackknife has it.
     """
     latents = cast(Callable[[int], Tensor], generator.latents)
-    metric, gap, num_sequences = TokenNLL().to(tokens.device), 0.0, 0
+    metric, gap, num_sequences = TokenNLL(), 0.0, 0  # on the CPU: not every device has float64
     with torch.no_grad(), evaluating(generator), seeded("likelihood"):
         exact = generator.latent_dim == 0
         for part in tokens.split(_ROWS) if exact else tokens[:MOST_BOUNDED].split(max(1, _ROWS // num_latents)):
             g = cast(Autoregressive, generator(latents(1 if exact else num_latents)))
-            log_prob = g.log_prob(part[:, None].expand(-1, *g.batch_shape, -1), temperature=temperature)  # (N, S)
+            # (N, S)
+            log_prob = g.log_prob(part[:, None].expand(-1, *g.batch_shape, -1), temperature=temperature).cpu()
             bound = log_prob[:, 0] if exact else None
             if bound is None:
                 bounded = importance_weighted_bound(log_prob.T)
                 bound, gap = bounded.bound, gap + float(bounded.gap.sum())
-            metric.update(bound, before_end(part, g.end).sum(dim=-1))
+            metric.update(bound, before_end(part, g.end).sum(dim=-1).cpu())
             num_sequences += len(part)
     result = metric.compute()
     values = {

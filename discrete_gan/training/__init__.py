@@ -1,5 +1,6 @@
 """What a recipe needs around its method: run, random streams, sampling, diagnostics."""
 
+from discrete_gan.training.average import MovingAverage
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.options import (
@@ -18,6 +19,7 @@ from discrete_gan.training.trial import try_estimator
 
 __all__ = [
     "ImageOptions",
+    "MovingAverage",
     "Precision",
     "Run",
     "RunDirectory",

@@ -1,18 +1,13 @@
-"""Minibatch discrimination and virtual batch norm against their formulas, sample by sample, on one process and two."""
+"""Minibatch discrimination and virtual batch norm against their formulas, sample by sample."""
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from discrete_gan.distributed import average_gradients, num_processes, process_rank
-from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MinibatchDiscrimination, VirtualBatchNorm
 from tests.problems import assert_exact, seeded_normal
 
@@ -192,45 +187,3 @@ def test_channels_must_agree(shape: tuple[int, ...]) -> None:
             call(torch.zeros(shape).double())
     with pytest.raises(ValueError, match=r"^reference: expected shape"):
         norm().normalize_reference(torch.zeros(shape).double())
-
-
-def share(batch: Tensor) -> Tensor:
-    return batch.tensor_split(num_processes())[process_rank()]
-
-
-def results() -> dict[str, Tensor]:
-    """Gradients averaged over the processes, of a loss and a penalty, and the reference batch's statistics."""
-    found = {}
-    for name in ("loss", "penalty"):
-        layer, first = minibatch(), nn.Linear(A, A, bias=False).double()
-        nn.init.eye_(first.weight)
-        x = share(seeded_normal(2 * B, A, seed=1)).requires_grad_()
-        raw = layer(first(x).tanh()).square().sum(dim=1)
-        (raw if name == "loss" else gradient_penalty(raw, x)).mean().backward()
-        average_gradients([*layer.parameters(), *first.parameters()])
-        assert layer.kernels.grad is not None and first.weight.grad is not None
-        found |= {f"minibatch, {name}, kernels": layer.kernels.grad, f"minibatch, {name}, before": first.weight.grad}
-    first, layer = nn.Linear(A, A, bias=False).double(), norm()
-    nn.init.eye_(first.weight)
-    layer(first(share(seeded_normal(2 * B, A, seed=1)))).pow(3).sum(dim=1).mean().backward()
-    average_gradients(first.parameters())
-    assert first.weight.grad is not None
-    statistics = {name: buffer for name, buffer in layer.named_buffers()}
-    return found | statistics | {"norm, before": first.weight.grad}
-
-
-def one_of_two(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    torch.save(results(), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
-    expected = results()
-    assert all(bool((value.abs() > 1e-6).any()) for value in expected.values())
-    for rank in (0, 1):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert found.keys() == expected.keys()
-        for name, value in expected.items():
-            assert_exact(found[name], value, rtol=1e-11)

@@ -616,6 +616,23 @@ def test_every_curve_and_temperature_is_drawn(figures: list[Figure], tmp_path: P
     assert [text.get_text() for text in legend.get_texts()] == ["first run", "second run", "real text"]
 
 
+def test_points_without_a_finite_score_are_left_out(figures: list[Figure], tmp_path: Path) -> None:
+    odd = [
+        {"temperature": 0.5, "down": math.nan, "up": 1.0},
+        {"temperature": 1.0, "down": 2.0, "up": -math.inf},
+        {"temperature": 1.5, "down": 0.0, "up": -3.0},
+        {"temperature": 2.0, "down": 2.0},
+    ]
+    curves = {"odd": odd, "none": odd[:2], "empty": []}
+    for real in ({"down": 4.0}, {"down": 4.0, "up": math.nan}, {}):
+        save_temperature_curves(tmp_path / "curves.png", curves, AXES, real=real)
+        (plot,) = figures[-1].axes
+        assert drawn_points(plot) == {"odd": [(0.0, -3.0)], "none": [], "empty": []}
+        assert [note.get_text() for note in plot.texts] == ["1.5"]
+    save_temperature_curves(tmp_path / "curves.png", {}, AXES)
+    assert not figures[-1].axes[0].get_lines()
+
+
 def test_no_star_without_real_text(figures: list[Figure], tmp_path: Path) -> None:
     save_temperature_curves(tmp_path / "curves.png", CURVES, AXES)
     (plot,) = figures[0].axes
