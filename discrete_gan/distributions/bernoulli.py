@@ -219,15 +219,16 @@ def _bernoulli_from_bytes(probs: Tensor, shape: torch.Size) -> Tensor:
     which otherwise outweighs the discriminator.
     """
     count = shape.numel()
-    words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+    words = torch.empty((count + 7) // 8, dtype=torch.int64, device="cpu").random_(-(2**63), None)
     first_byte = words.view(torch.uint8)[:count].view(shape)
     scaled = probs.flatten() * 256
     # p = 1 would need byte 256: its threshold stays at 255, and its rest of 1 wins every tie.
     threshold = scaled.floor().clamp(max=255)
     rest = scaled - threshold
     threshold = threshold.to(torch.uint8).view(probs.shape)
-    draws = torch.lt(first_byte, threshold, out=torch.empty(shape))
+    draws = torch.lt(first_byte, threshold, out=torch.empty(shape, dtype=probs.dtype, device="cpu"))
     # NumPy finds the few ties twenty times faster than torch.nonzero.
     ties = torch.from_numpy(np.flatnonzero((first_byte == threshold).numpy()))
-    draws.view(-1)[ties] = (torch.rand(ties.shape) < rest[ties % probs.numel()]).float()
+    draw = torch.rand(ties.shape, dtype=probs.dtype, device="cpu")
+    draws.view(-1)[ties] = (draw < rest[ties % probs.numel()]).to(draws.dtype)
     return draws

@@ -192,8 +192,8 @@ class BoundarySeeking:
         """
         with torch.no_grad():
             # Weights are kept relative to exp(highest), the largest so far: no sum overflows or underflows.
-            highest = torch.full(g.batch_shape, -torch.inf, device=g.logits.device)
-            total = weighted = plain_sum = torch.zeros((), device=g.logits.device)  # broadcast at first
+            highest = torch.full_like(g.logits.flatten(len(g.batch_shape))[..., 0], -torch.inf)
+            total = weighted = plain_sum = torch.zeros_like(highest.flatten()[0])  # broadcast at first
             done = 0
             while done < self.num_samples:
                 x = g.sample((min(self.chunk_size or self.num_samples, self.num_samples - done),))
