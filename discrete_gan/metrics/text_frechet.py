@@ -9,7 +9,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from discrete_gan.metrics.frechet import FrechetDistance
+from discrete_gan._arguments import check_at_least
+from discrete_gan.metrics.frechet import frechet_distance, gaussian_statistics
 
 
 def text_frechet(encoder: nn.Module, samples: Tensor, reference: Tensor, *, batch_size: int = 256) -> Tensor:
@@ -31,6 +32,8 @@ def text_frechet(encoder: nn.Module, samples: Tensor, reference: Tensor, *, batc
     Raises:
         ValueError: If a side has fewer than 2 rows, or the features are not of shape (N, F).
     """
+    check_at_least("samples", len(samples), 2, "rows, for a covariance")
+    check_at_least("reference", len(reference), 2, "rows, for a covariance")
     tensor = next(chain(encoder.parameters(), encoder.buffers()), None)
     device = samples.device if tensor is None else tensor.device
 
@@ -45,7 +48,4 @@ def text_frechet(encoder: nn.Module, samples: Tensor, reference: Tensor, *, batc
     finally:
         for module in training:
             module.training = True
-    metric = FrechetDistance(real.shape[-1]).to(device)
-    metric.update(real, real=True)
-    metric.update(fake, real=False)
-    return metric.compute()
+    return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))

@@ -1,6 +1,5 @@
 """Intra-class MS-SSIM: torchmetrics' value of every pair, the rule of scales, empty classes, the draw."""
 
-import warnings
 from itertools import combinations
 
 import pytest
@@ -10,7 +9,6 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from discrete_gan.metrics import IntraClassMSSSIM, intra_class_ms_ssim
 from discrete_gan.metrics.intra_class_ms_ssim import _pairs, _scales_and_kernel
-from tests.two_processes import on_two_processes
 
 STANDARD = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 LABELS = torch.tensor([0, 2, 0, 2, 2, 0, 4, 2, 0, 0])
@@ -148,19 +146,6 @@ def test_metric_in_pieces_equals_function_on_whole() -> None:
     wide = IntraClassMSSSIM((1, 28, 28), 5, data_range=255.0)
     wide.update(images * 255, LABELS)
     assert wide.compute().maximum.item() == pytest.approx(first.compute().maximum.item(), abs=1e-6)
-
-
-def test_two_processes_equal_one_even_if_one_has_nothing() -> None:
-    images = smooth_images(0, 10)
-    expected = intra_class_ms_ssim(images, LABELS, num_classes=6, num_pairs=4).mean_by_class.tolist()
-    for cut in (0, 6, 10):
-        first, second = metric(num_pairs=4), metric(num_pairs=4)
-        for each, part in ((first, slice(None, cut)), (second, slice(cut, None))):
-            if len(LABELS[part]):
-                each.update(images[part], LABELS[part])
-        with warnings.catch_warnings(action="ignore"):  # of compute before update, where the process has nothing
-            found = on_two_processes(first, second).compute().mean_by_class
-        assert found.tolist() == pytest.approx(expected, nan_ok=True, abs=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from discrete_gan.metrics import PrecisionRecall, precision_recall
 from discrete_gan.metrics.precision_recall import memberships
-from tests.two_processes import on_two_processes
 
 
 def by_loops(real: Tensor, fake: Tensor, k: int) -> list[float]:
@@ -156,17 +155,6 @@ def test_metric_in_pieces_equals_function_on_whole() -> None:
     first, second = metric_of(real[:11], fake[:13]), metric_of(real[11:], fake[13:])
     first.merge_state(second)
     assert [value.item() for value in first.compute()] == pytest.approx(expected, abs=1e-12)
-
-
-def test_two_processes_equal_one_even_if_one_has_a_side_alone() -> None:
-    real, fake = normal(4, 25, 3), normal(5, 18, 3) + 0.5
-    expected = pytest.approx(values(real, fake, k=2), abs=1e-12)
-    for cuts in ((11, 13), (25, 0), (0, 18), (25, 18)):
-        first, second = (
-            metric_of(real[: cuts[0]], fake[: cuts[1]]),
-            metric_of(real[cuts[0] :], fake[cuts[1] :]),
-        )
-        assert [value.item() for value in on_two_processes(first, second).compute()] == expected
 
 
 def test_results_are_float64_without_gradient() -> None:

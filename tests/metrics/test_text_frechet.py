@@ -62,7 +62,7 @@ def test_mode_is_restored_after_an_error() -> None:
 
 
 def test_too_few_samples_and_wrong_features_are_errors() -> None:
-    with pytest.raises(ValueError, match="at least 2 fake samples, got 1"):
+    with pytest.raises(ValueError, match="samples: expected at least 2, got 1"):
         text_frechet(Encoder(), tokens(1, 1), tokens(2, 5))
     with pytest.raises(ValueError, match=r"features: expected shape \(N, F\)"):
         text_frechet(nn.Embedding(6, 3), tokens(1, 5), tokens(2, 5))
