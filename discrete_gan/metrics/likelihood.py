@@ -7,7 +7,7 @@ References:
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class TokenNLL(Metric):
 
     Whether ``end`` counts as a token is the caller's protocol: the model does predict it once in every sequence
     that is shorter than D.
+
+    Args:
+        options: Of :class:`torchmetrics.Metric`; ``sync_on_compute=False`` for one process by itself, which would wait
+            for the others.
     """
 
     is_differentiable = False
@@ -39,8 +43,8 @@ class TokenNLL(Metric):
     token_count: Tensor
     sequence_count: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.add_state("log_prob_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("token_count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("sequence_count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
