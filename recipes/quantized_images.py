@@ -197,8 +197,7 @@ def main(args: Args) -> None:
             run.log(**report.quick(average.module))
 
     if run.rank == 0:
-        results = report.final(run.directory.path, average.module, num_samples=args.num_scored)
-        run.finish({"seconds": run.seconds, **results})
+        report.final(run.directory.path, average.module, num_samples=args.num_scored, save=run.finish)
 
 
 if __name__ == "__main__":

@@ -186,11 +186,11 @@ def main(args: Args) -> None:
     if run.rank == 0:
         score = accuracy(average.module, test, data.test_labels, num_classes)
         print(f"test accuracy     {100 * score:.2f} % of {len(test):,} images, from {len(labels)} labels")
+        run.finish({"test_accuracy": score, "num_labels": len(labels), "num_test": len(test)})
         if not args.supervised_only:
             report.grid(run.directory.path / "samples.png", generator)
             print(f"picture           {run.directory.path / 'samples.png'}")
         print(f"run               {run.directory.path}")
-        run.finish({"seconds": run.seconds, "test_accuracy": score, "num_labels": len(labels), "num_test": len(test)})
 
 
 if __name__ == "__main__":

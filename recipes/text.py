@@ -158,7 +158,7 @@ def main(args: Args) -> None:
 
     if run.rank == 0:
         results = report.final(run.directory.path, average.module, num_samples=args.num_scored or report.num_samples)
-        run.finish({"seconds": run.seconds, **results})
+        run.finish(results)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ from discrete_gan.estimators import parse_estimator, with_real
 from discrete_gan.lab.probe import probe
 from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
+from discrete_gan.models import MLPGenerator
+from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.training import MovingAverage, diagnostics, generate
 from tests.problems import assert_mean, seeded_normal
 from tests.processes.estimator_cases import ESTIMATES, _problem
@@ -476,3 +478,24 @@ def test_samples_where_there_is_no_float64(name: str, no_float64: None) -> None:
     generator: Any = MODELS[name]().float().to(DEVICE)
     samples = generate(generator, 4)
     assert bool(peek(samples).isfinite().all())
+
+
+@pytest.mark.parametrize("method", ["ais", "bound", "auto"])
+def test_likelihood_where_there_is_no_float64(method: LikelihoodMethod) -> None:
+    torch.manual_seed(0)
+    generator = MLPGenerator(2, 4, hidden=(3,))
+    if method == "auto":
+        states = torch.tensor([[0.0, 1.0], [1.0, -1.0]])
+        vars(generator)["enumerate_latents"] = lambda: (states, torch.full((2,), 0.5).log())
+    x = (torch.rand(5, 4) < 0.5).float()
+    options = LikelihoodOptions(method, num_steps=10, num_simulated=2, num_latents=8)
+    expected = held_out_log_likelihood(generator, x, options=options)
+    there = copy.deepcopy(generator).to(DEVICE)
+    if method == "auto":
+        vars(there)["enumerate_latents"] = vars(generator)["enumerate_latents"]
+    widest_float.cache_clear()
+    with lacking(torch.float64):
+        found = held_out_log_likelihood(there, x.to(DEVICE), options=options)
+    widest_float.cache_clear()
+    assert expected is not None and found is not None
+    assert torch.equal(found.log_likelihood, expected.log_likelihood)

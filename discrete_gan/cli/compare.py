@@ -164,8 +164,6 @@ def _summary(cell: Cell) -> str:
 
 def _report(out: Path, groups: list[Group], title: str, command: str, settings: dict[str, str]) -> None:
     """Table and verdict onto the terminal, everything into files."""
-    from discrete_gan.report.comparison_page import write_comparison_page  # matplotlib takes a second to load
-
     rows = table(groups)
     names = shown_scores(rows)
     header = ["", "seeds", "steps", "evaluations", "seconds", *map(label, names)]
@@ -186,6 +184,8 @@ def _report(out: Path, groups: list[Group], title: str, command: str, settings: 
         ]
         _print_columns([["", *map(label, names)], *differences])
     print("\n" + "\n".join(verdict(groups)))
+    from discrete_gan.report.comparison_page import write_comparison_page  # matplotlib takes a second to load
+
     try:
         out.mkdir(parents=True, exist_ok=True)
         RunDirectory(out).write_json("comparison.json", {"command": command, "settings": settings, **as_json(groups)})

@@ -1,6 +1,7 @@
 """``discrete-gan evaluate``: how good trained generators are, in figures with intervals, and a page for each run."""
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from discrete_gan.report import ImageReport, OracleReport, TextReport
 from discrete_gan.report.evaluation import Evaluation, Figure
 from discrete_gan.report.grid import picture_of
 from discrete_gan.report.image_evaluation import evaluate_images
-from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions
+from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions, check_annealing
 from discrete_gan.report.page import Block, Code, Picture
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.report.text_evaluation import evaluate_text
@@ -42,8 +43,9 @@ class EvaluateArgs:
     num: int | None = None
     """Samples to score; 10,000 images or 2,000 texts if not given."""
     likelihood: LikelihoodMethod = "auto"
-    """Of held-out data: auto is exact where that is possible, else annealed importance sampling with its gap; bound is
-    the cheap importance-weighted bound; none skips it."""
+    """Of held-out data: auto is exact where that is possible, else annealed importance sampling with its gap, else, of
+    a generator that states no prior, the cheap importance-weighted bound; ais refuses that bound, bound asks for it;
+    none skips it."""
     likelihood_num: int = 200
     """Held-out data whose likelihood is computed, where that is not exact."""
     ais_steps: int = 5000
@@ -89,28 +91,40 @@ def evaluate(arguments: list[str]) -> None:
     if args.out is not None:
         raise InputError("--out: expected with --temperatures only; else each run directory gets its evaluation")
     loaded = [(path, *_load(path)) for path in args.runs]  # all of them first: a mistake in the last costs nothing
+    if args.likelihood == "ais":
+        for _, _, generator, _ in loaded:
+            check_annealing(generator)
     test = None if args.test is None else load_images(args.test)
     found: dict[str, Evaluation] = {}
-    for path, report, generator, discriminator in tqdm(loaded, desc="runs", unit="run", disable=len(loaded) == 1):
-        report.to(device)
-        generator.to(device)
-        if discriminator is not None:
-            discriminator.to(device)
-        found[str(path)], blocks = _evaluate(args, path, report, generator, discriminator, test)
-        directory = RunDirectory(path)
-        try:
-            directory.write_json("evaluation.json", found[str(path)].as_dict())
-            write_run_page(directory, found[str(path)], samples=blocks)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-    _print_table(found)
-    for name, evaluation in found.items():
-        print(f"\n{name}")
-        for verdict in evaluation.verdicts:
-            print(f"  {verdict}")
-        for protocol, names in evaluation.protocols().items():
-            print(f"  protocol of {', '.join(names)}: {protocol}")
-        print(f"  report: {Path(name) / 'report.html'}")
+    # Pages come when everything is computed, written and printed: one that cannot be drawn takes nothing with it.
+    with ExitStack() as pages:
+        for path, report, generator, discriminator in tqdm(loaded, desc="runs", unit="run", disable=len(loaded) == 1):
+            report.to(device)
+            generator.to(device)
+            if discriminator is not None:
+                discriminator.to(device)
+            found[str(path)], blocks = _evaluate(args, path, report, generator, discriminator, test)
+            directory = RunDirectory(path)
+            try:
+                directory.write_json("evaluation.json", found[str(path)].as_dict())
+            except OSError as error:
+                raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+            pages.callback(_write_page, directory, found[str(path)], blocks)
+        _print_table(found)
+        for name, evaluation in found.items():
+            print(f"\n{name}")
+            for verdict in evaluation.verdicts:
+                print(f"  {verdict}")
+            for protocol, names in evaluation.protocols().items():
+                print(f"  protocol of {', '.join(names)}: {protocol}")
+            print(f"  report: {Path(name) / 'report.html'}")
+
+
+def _write_page(directory: RunDirectory, evaluation: Evaluation, samples: list[Block]) -> None:
+    try:
+        write_run_page(directory, evaluation, samples=samples)
+    except OSError as error:
+        raise InputError(f"{directory.path}: cannot be written: {error.strerror}") from None
 
 
 def _check_least(name: str, value: int | None, least: int) -> None:

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +64,7 @@ class LabArgs:
     draws: int = 20_000
     """Gradients drawn where not all outcomes can be enumerated; a twentieth where latents share a baseline."""
     most_tuples: int = 500_000
-    """Enumerate up to this many tuples or multisets of samples a latent."""
+    """Enumerate up to this many tuples or multisets of samples per latent."""
     seed: int = 0
     """Of the problem's tables, the network and all draws."""
     out: Path = Path("runs/lab")
@@ -79,12 +79,14 @@ def lab(arguments: list[str]) -> None:
     """
     args = tyro.cli(LabArgs, args=arguments, prog="discrete-gan lab")
     _check(args)
-    for name in args.problem or ("missing-modes" if args.train else "table",):
-        problem = PROBLEMS[name](args.seed)
-        if args.train:
-            _train(args, problem)
-        else:
-            _analyze(args, problem)
+    # Pictures come when everything is computed, printed and written: one that cannot be drawn takes nothing with it.
+    with ExitStack() as pictures:
+        for name in args.problem or ("missing-modes" if args.train else "table",):
+            problem = PROBLEMS[name](args.seed)
+            if args.train:
+                _train(args, problem, pictures)
+            else:
+                _analyze(args, problem, pictures)
 
 
 def _check(args: LabArgs) -> None:
@@ -128,7 +130,7 @@ def _specs(spec: str, num_samples: tuple[int, ...]) -> list[str]:
     return texts[1:]
 
 
-def _analyze(args: LabArgs, problem: Problem) -> None:
+def _analyze(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
     discriminator = DISCRIMINATORS[args.discriminator](problem, problem.generator(), seed=args.seed)
     jobs = [(name, spec) for name in args.estimators or ESTIMATORS for spec in _specs(name, args.num_samples)]
     found: dict[str, list[Analysis]] = {}
@@ -154,12 +156,12 @@ def _analyze(args: LabArgs, problem: Problem) -> None:
         print(table(found))
         stem = args.out / f"{problem.name}-{args.discriminator}"
         write_analyses(stem.with_suffix(".csv"), found)
-        save_analyses(stem.with_suffix(".png"), found, title=title)
+        pictures.callback(save_analyses, stem.with_suffix(".png"), found, title=title)
         print(f"\n{stem}.csv, {stem}.png")
     _report(left_out, args)
 
 
-def _train(args: LabArgs, problem: Problem) -> None:
+def _train(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
     curves: dict[str, list[Curve]] = {}
     left_out: list[str] = []
     names = args.estimators or _TRAINED
@@ -190,7 +192,7 @@ def _train(args: LabArgs, problem: Problem) -> None:
         stem = args.out / f"{problem.name}-{args.discriminator}-training"
         write_curves(stem.with_suffix(".csv"), curves, problem, first_seed=args.seed)
         data_mass = problem.mode_mass(problem.log_p).tolist()
-        save_curves(stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
+        pictures.callback(save_curves, stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
         print(f"\n{stem}.csv, {stem}.png")
     _report(left_out, args)
 

@@ -13,26 +13,35 @@ References:
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.distributions import (
+    ComposeTransform,
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    TransformedDistribution,
+)
 
 from discrete_gan._arguments import check_at_least
 
 LogLikelihood = Callable[[Tensor], Tensor]
 """From latents, shape (C, N, latent_dim), to log p(x_n | z) in nats, shape (C, N). Differentiable in z."""
 
-_LEAST_STEP, _FIRST_STEP, _LARGEST_STEP = 1e-4, 0.3, 2.0  # of a leapfrog; the prior has unit scale
+_LEAST_STEP, _FIRST_STEP, _LARGEST_STEP = 1e-4, 0.3, 2.0  # of a leapfrog; the prior is standard normal
 _KEPT = 0.7  # of the momentum, from move to move
 _ACCEPTED = 0.9  # part of the moves, what the step size is steered to: a refused move turns the momentum round
 _ADAPTATION = 0.1  # of the step size's logarithm, times the difference from that
 _SHORT = 200  # moves: a shorter pilot adapts faster, to get to where it should be
 _CAUTION = 0.9  # of the step sizes found, since the path that uses them is another one
+_TAIL = 2.0**-53  # of a probability: the nearest to 1 that float64 has below it
 
 
 class AnnealingPath(NamedTuple):
-    r"""The way from the prior to the posterior, :math:`\pi_t(z) \propto p(z)\, p(x \mid z)^{\beta_t}`.
+    r"""The way from the prior N(0, I) to the posterior, :math:`\pi_t(z) \propto p(z)\, p(x \mid z)^{\beta_t}`.
 
     Attributes:
         betas: Inverse temperatures from 0 to 1, shape (T + 1,), float64.
@@ -54,6 +63,64 @@ class _State(NamedTuple):
     gradient: Tensor
 
 
+def from_standard_normal(prior: Distribution) -> Callable[[Tensor], Tensor]:
+    r"""The map T from standard normal u to draws z = T(u) of a prior: annealing goes on in u, whatever z is.
+
+    .. math:: u \sim N(0, I) \;\Rightarrow\; T(u) \sim p(z), \qquad p(x) = E_u\, p(x \mid T(u))
+
+    So a log-likelihood of z becomes one of u, ``lambda u: log_likelihood(T(u))``, with the same p(x). An affine map of
+    normal priors, else the quantile function at :math:`\Phi(u)`, in float64: a uniform prior on [a, b] is
+    :math:`a + (b - a)\, \Phi(u)`. What lies beyond eight standard deviations of u, a probability of 1e-16, is drawn in
+    to there.
+
+    Args:
+        prior: Over vectors, event shape (latent_dim,), or over their numbers side by side, batch shape (latent_dim,):
+            normal (diagonal or not), with a quantile function ``icdf`` for each number (uniform, Laplace and others),
+            or made of these by transforms that keep the shape.
+
+    Returns:
+        T, from shape (..., latent_dim) to the same shape and type. Gradients reach u.
+
+    Raises:
+        ValueError: If the prior is none of these, or not over vectors.
+    """
+    carry = _carrier(prior)
+    if len(shape := prior.batch_shape + prior.event_shape) != 1:
+        raise ValueError(f"prior: expected event shape (latent_dim,), got {type(prior).__name__} over {tuple(shape)}")
+    return lambda u: carry(u).to(u.dtype)
+
+
+def _carrier(prior: Distribution) -> Callable[[Tensor], Tensor]:
+    """T, of a prior or of what it is made of."""
+    match prior:
+        case Independent():
+            return _carrier(prior.base_dist)
+        case TransformedDistribution() if _shape(prior) == _shape(prior.base_dist):
+            base, transform = _carrier(prior.base_dist), ComposeTransform(prior.transforms)
+            return lambda u: cast(Tensor, transform(base(u)))
+        case TransformedDistribution():
+            pass  # u would have another shape than z
+        case Normal():
+            return lambda u: prior.loc + prior.scale * u
+        case MultivariateNormal():
+            return lambda u: prior.loc + (prior.scale_tril @ u[..., None].to(prior.loc.dtype))[..., 0]
+        case Distribution() if not prior.event_shape and type(prior).icdf is not Distribution.icdf:
+            return lambda u: prior.icdf(_probability(u))
+    raise ValueError(
+        "prior: expected a torch Distribution that is normal, has a quantile function icdf for each number of z (as "
+        f"Uniform), or is made of such by Independent or by transforms that keep its shape, got {type(prior).__name__}"
+    )
+
+
+def _shape(distribution: Distribution) -> torch.Size:
+    return distribution.batch_shape + distribution.event_shape
+
+
+def _probability(u: Tensor) -> Tensor:
+    """Phi(u), float64, never 0 or 1. By erfc, since torch.special.ndtr has no digits left where it is small."""
+    return (0.5 * torch.special.erfc(u.double() * -math.sqrt(0.5))).clamp(_TAIL, 1 - _TAIL)
+
+
 def tune_path(
     log_likelihood: LogLikelihood, z: Tensor, *, num_steps: int = 5000, num_leapfrog: int = 2, pilot_part: float = 0.25
 ) -> AnnealingPath:
@@ -68,7 +135,8 @@ def tune_path(
 
     Args:
         log_likelihood: Of N samples x, best drawn from the model itself.
-        z: Draws from the prior, shape (C, N, latent_dim): where the pilot's chains begin.
+        z: Standard normal draws, shape (C, N, latent_dim): where the pilot's chains begin. The prior of z is standard
+            normal here; of another one see :func:`from_standard_normal`.
         num_steps: T.
         num_leapfrog: Leapfrog steps of a move.
         pilot_part: Moves of the pilot, as a part of T.
@@ -119,8 +187,8 @@ def annealed_log_weights(
     Costs T * num_leapfrog evaluations of the likelihood with its gradient, of C * N latents each.
 
     Args:
-        log_likelihood: Of N samples x.
-        z: Draws from the prior, shape (C, N, latent_dim).
+        log_likelihood: Of N samples x, of standard normal z; of another prior see :func:`from_standard_normal`.
+        z: Draws from that prior, standard normal, shape (C, N, latent_dim).
         path: From :func:`tune_path`.
         tick: Called after every move.
 
@@ -144,8 +212,9 @@ def reverse_log_weights(
     Needs an exact draw from the posterior, which a sample of the model comes with: the z that it was drawn from.
 
     Args:
-        log_likelihood: Of N samples that the model drew.
-        z: The latents that they were drawn from, shape (C, N, latent_dim).
+        log_likelihood: Of N samples that the model drew, of standard normal z.
+        z: The latents that they were drawn from, shape (C, N, latent_dim). Where the prior is another one, the standard
+            normal u that :func:`from_standard_normal` carried to them.
         path: From :func:`tune_path`.
         tick: Called after every move.
 

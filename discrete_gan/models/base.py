@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
 
 if TYPE_CHECKING:
     from huggingface_hub import PyTorchModelHubMixin
@@ -34,13 +35,26 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="discrete-gan", lic
 
 
 class Generator(HubModel):
-    """A generator g(x | z) with standard normal latents; its forward maps z to a distribution of x."""
+    """A generator g(x | z) that states the prior of its latents; its forward maps z to a distribution of x.
+
+    A generator with another prior than the standard normal one overrides :attr:`prior` and nothing else.
+    """
 
     latent_dim: int
 
+    @property
+    def prior(self) -> Distribution:
+        """What z is drawn from, event shape (latent_dim,), on the generator's device: standard normal."""
+        zeros = torch.zeros(self.latent_dim, device=next(self.parameters()).device)
+        # A check of the arguments would wait for the device.
+        return Independent(Normal(zeros, zeros + 1, validate_args=False), 1, validate_args=False)
+
     def latents(self, num: int) -> Tensor:
-        """Standard normal z, shape (num, latent_dim), on the generator's device."""
-        return torch.randn(num, self.latent_dim, device=next(self.parameters()).device)
+        """Draws of z from the prior, shape (num, latent_dim). No gradient."""
+        prior = self.prior
+        with torch.no_grad():
+            # The same draws either way; but a normal distribution's sample() waits for the device, to check its scale.
+            return prior.rsample((num,)) if prior.has_rsample else prior.sample((num,))
 
 
 _SQUASHING: dict[str, tuple[tuple[float, float], type[nn.Module]]] = {

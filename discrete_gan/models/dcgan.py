@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Uniform
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from discrete_gan.distributions import PointMass
@@ -87,9 +88,11 @@ class DCGANGenerator(Generator):
         self.layers = nn.Sequential(*layers, squash, nn.Flatten())
         _initialize(self)
 
-    def latents(self, num: int) -> Tensor:
-        """Uniform z in [-1, 1], shape (num, latent_dim), on the generator's device."""
-        return torch.rand(num, self.latent_dim, device=next(self.parameters()).device) * 2 - 1
+    @property
+    def prior(self) -> Distribution:
+        """Uniform on [-1, 1], event shape (latent_dim,), on the generator's device."""
+        ones = torch.ones(self.latent_dim, device=next(self.parameters()).device)
+        return Independent(Uniform(-ones, ones, validate_args=False), 1, validate_args=False)
 
     def forward(self, z: Tensor) -> PointMass:
         """Latents of shape (B, latent_dim) to images as points, batch shape (B,), event (D,)."""

@@ -27,6 +27,7 @@ _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _FEW = 40  # points of a line that are all marked
 _SPARSE = 8  # marks on a longer line, to tell it from others
 _TARGETS = 200  # points of a series that say their values
+_LARGEST = 1e200  # matplotlib's margins around what is much larger overflow
 _SETTINGS = {
     "axes.edgecolor": INK,
     "axes.formatter.useoffset": False,
@@ -59,7 +60,7 @@ class Series(NamedTuple):
     Attributes:
         name: In the legend and beside each value.
         x: Where the points are, in order.
-        y: Their values; what is not finite leaves a gap.
+        y: Their values; what is not finite, or beyond 1e200, leaves a gap.
         low: Lower ends of the band around the line, with ``high`` or not at all.
         high: Upper ends.
     """
@@ -146,9 +147,9 @@ def _check_lengths(name: str, **lists: Sequence[object] | None) -> None:
 
 
 def _finite(values: Sequence[float], *, above_zero: bool = False) -> _Floats:
-    """NaN where a value is not finite or cannot stand on a logarithmic axis."""
+    """NaN where a value is not finite, as good as infinite, or cannot stand on a logarithmic axis."""
     array = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(array) & ((array > 0) | (not above_zero)), array, np.nan)
+    return np.where((np.abs(array) < _LARGEST) & ((array > 0) | (not above_zero)), array, np.nan)
 
 
 def _start(size: tuple[float, float], x_label: str, y_label: str) -> tuple[Figure, Axes]:

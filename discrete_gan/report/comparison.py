@@ -35,8 +35,8 @@ class Spread(NamedTuple):
 
     def __str__(self) -> str:
         """With two digits of the deviation."""
-        if not self.deviation > 0:
-            return f"{self.mean:.4g}" + ("" if math.isnan(self.deviation) else " ± 0")
+        if not 0 < self.deviation < math.inf:
+            return f"{self.mean:.4g}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.4g}")
         digits = min(6, max(0, 1 - math.floor(math.log10(self.deviation))))
         return f"{self.mean:.{digits}f} ± {self.deviation:.{digits}f}"
 
@@ -140,8 +140,8 @@ def curve(group: Group, figure: str, against: str) -> Curve | None:
     """
     lines = []
     for trial in group.finished:
-        points = [(row[against], row[figure]) for row in trial.rows if figure in row and against in row]
-        points = [point for point in points if math.isfinite(point[1])]
+        points = [(row.get(against), row.get(figure)) for row in trial.rows]
+        points = [point for point in points if all(map(_is_finite, point))]
         if points:
             lines.append(np.array(points, dtype=float).T)
     if not lines:
@@ -245,6 +245,10 @@ def _pairs(group: Group, other: Group, score: str) -> list[tuple[float, float]]:
 def _spread(values: Sequence[float]) -> Spread:
     deviation = statistics.stdev(values) if len(values) > 1 else math.nan
     return Spread(statistics.mean(values), deviation, len(values))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _finite(value: Any) -> Any:

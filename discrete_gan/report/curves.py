@@ -1,5 +1,6 @@
 """Curves of quality against diversity over temperatures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ def save_temperature_curves(
     real: Mapping[str, float] | None = None,
     title: str = "",
 ) -> None:
-    """One curve a generator, a point a temperature.
+    """One curve per generator, one point per temperature, without those that have no finite value of a score.
 
     Args:
         path: Picture to write.
@@ -40,9 +41,10 @@ def save_temperature_curves(
     plot = figure.add_subplot()
     across, upward = axes
     for name, points in curves.items():
-        xs, ys = ([point[axis.name] for point in points] for axis in axes)
+        drawn = [point for point in points if _has_place(point, axes)]
+        xs, ys = ([point[axis.name] for point in drawn] for axis in axes)
         (line,) = plot.plot(xs, ys, marker="o", label=name)
-        for x, y, point in zip(xs, ys, points, strict=True):
+        for x, y, point in zip(xs, ys, drawn, strict=True):
             plot.annotate(
                 f"{point['temperature']:g}",
                 (x, y),
@@ -51,11 +53,17 @@ def save_temperature_curves(
                 fontsize=8,
                 color=line.get_color(),
             )
-    if real is not None:
+    if real is not None and _has_place(real, axes):
         plot.plot(real[across.name], real[upward.name], "k*", markersize=12, label="real text")
     plot.set_xlabel(across.label)
     plot.set_ylabel(upward.label)
     plot.set_title(title, fontsize=8)
     plot.grid(alpha=0.3)
-    plot.legend(fontsize=8)
+    if plot.lines:
+        plot.legend(fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def _has_place(scores: Mapping[str, float], axes: Sequence[Axis]) -> bool:
+    values = [scores.get(axis.name) for axis in axes]
+    return all(value is not None and math.isfinite(value) for value in values)

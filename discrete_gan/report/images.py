@@ -1,5 +1,6 @@
 """What a run on images is judged by: grids of samples beside real images, and their scores."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -118,13 +119,21 @@ class ImageReport:
             return {}
         return {"frechet": self.scorer.frechet(generate_pixels(generator, _QUICK))}
 
-    def final(self, folder: Path, generator: nn.Module, *, num_samples: int = 10_000) -> dict[str, Any]:
-        """Score samples, write ``folder/samples.png`` beside real images, and print where and what.
+    def final(
+        self,
+        folder: Path,
+        generator: nn.Module,
+        *,
+        num_samples: int = 10_000,
+        save: Callable[[dict[str, Any]], object] = lambda scores: None,
+    ) -> dict[str, Any]:
+        """Score samples, print and save what came out, then draw ``folder/samples.png`` beside real images.
 
         Args:
             folder: Run directory.
             generator: As trained.
             num_samples: Samples to score.
+            save: Called with the scores before anything is drawn: a picture that fails takes nothing with it.
 
         Returns:
             The scores for results.json, empty without a labeled data set.
@@ -141,13 +150,15 @@ class ImageReport:
             "generated": samples[:shown],
             "real (test)": self._real(shown, num_classes),
         }
-        save_comparison(folder / "samples.png", panels, self.image_shape, title=title, columns=columns)
         without = "no labels, so no Frechet distance: labels train its classifier (see --classifier-data, if any)"
         for line in scores.lines() if scores else [without]:
             print(line)
+        results = scores.as_dict() if scores else {}
+        save(results)
+        save_comparison(folder / "samples.png", panels, self.image_shape, title=title, columns=columns)
         print(f"picture           {folder / 'samples.png'}")
         print(f"run               {folder}")
-        return scores.as_dict() if scores else {}
+        return results
 
     def _real(self, num: int, num_classes: int) -> Tensor:
         """Test images for a picture, in columns of one class where there are classes."""

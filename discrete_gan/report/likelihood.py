@@ -1,5 +1,6 @@
 """Log-likelihood of held-out data under a trained generator, p(x) = E_z g(x | z), by the best means there is."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, cast
@@ -8,10 +9,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from discrete_gan._precision import widest_float
 from discrete_gan.distributions import PointMass
+from discrete_gan.errors import InputError
 from discrete_gan.metrics.annealed import (
     LogLikelihood,
     annealed_log_weights,
+    from_standard_normal,
     log_mean_weight,
     reverse_log_weights,
     tune_path,
@@ -19,7 +23,7 @@ from discrete_gan.metrics.annealed import (
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
 from discrete_gan.metrics.likelihood import importance_weighted_bound
 from discrete_gan.training import seeded
-from discrete_gan.training.sampling import evaluating
+from discrete_gan.training.sampling import evaluating, num_classes_of
 
 LikelihoodMethod = Literal["auto", "ais", "bound", "none"]
 _PILOT = 50  # samples of the model that the annealing path is tuned on
@@ -47,8 +51,9 @@ class LikelihoodOptions(NamedTuple):
     """How much work to put into a log-likelihood.
 
     Attributes:
-        method: ``auto`` for what is exact where there is that, else annealed importance sampling; ``bound`` for the
-            importance-weighted bound.
+        method: ``auto`` for what is exact where there is that, else annealed importance sampling, for which the
+            generator has to state its prior, else the importance-weighted bound; ``ais`` to refuse that bound, and
+            ``bound`` to take it.
         num_steps: T, moves from the prior to the posterior.
         num_leapfrog: Leapfrog steps of a move.
         num_chains: C, chains for each x.
@@ -76,17 +81,26 @@ def held_out_log_likelihood(
 
     .. math:: \log p(x) = \log \sum_s p(z_s)\, g(x \mid z_s)
 
-    Else annealed importance sampling over normal latents, with the gap by bidirectional Monte Carlo: on x that the
-    model drew from known z, the lower bound of the same chains and an upper bound from chains that run backwards. The
-    gap on held-out data is about as large if the samples are about as hard; nothing guarantees it.
+    Else annealed importance sampling, with the gap by bidirectional Monte Carlo: on x that the model drew from known z,
+    the lower bound of the same chains and an upper bound from chains that run backwards. The gap on held-out data is
+    about as large if the samples are about as hard; nothing guarantees it. The chains are in standard normal u, from
+    which z follows by the generator's ``prior``, a torch Distribution: see
+    :func:`~discrete_gan.metrics.annealed.from_standard_normal`. Where a generator states none, or has ``latents`` of
+    its own below the class that states it, only the importance-weighted bound is left, which needs draws alone.
 
     Args:
         generator: In evaluation mode for the time.
         x: Data as the generator's samples are, shape (N, *event).
         labels: Classes of x for a conditional generator, shape (N,): then log p(x | label).
         options: How much work; the defaults if not given.
+
+    Raises:
+        InputError: If the method is ``ais`` and the generator states no prior that can be used.
     """
     options = options or LikelihoodOptions()
+    if widest_float(x.device.type) != torch.float64:  # which thousands of small steps, and their sums, need
+        generator, x = copy.deepcopy(generator).cpu(), x.cpu()
+        labels = None if labels is None else labels.cpu()
     frozen = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     with evaluating(generator), seeded(options.seed, "likelihood"):
         generator.requires_grad_(False)  # the gradient wanted is that of z
@@ -97,12 +111,28 @@ def held_out_log_likelihood(
                 parameter.requires_grad_()
 
 
+def check_annealing(generator: nn.Module) -> None:
+    """Find out before anything is computed that the method ``ais`` will be refused.
+
+    Raises:
+        InputError: If the generator needs it, and states no prior that can be used.
+    """
+    num_classes = num_classes_of(generator)
+    with torch.no_grad(), evaluating(generator), seeded("likelihood"):
+        z = cast(Callable[[int], Tensor], generator.latents)(1)
+        labels = torch.zeros(1, dtype=torch.int64, device=z.device) if num_classes else None
+        is_point = isinstance(_given(generator, z, labels), PointMass)
+    if not (is_point or generator.latent_dim == 0 or hasattr(generator, "enumerate_latents")):
+        _map_to_latents(generator, z.shape[1:], required=True)
+
+
 def _held_out_log_likelihood(
     generator: nn.Module, x: Tensor, labels: Tensor | None, options: LikelihoodOptions
 ) -> Likelihood | None:
     latents = cast(Callable[[int], Tensor], generator.latents)
     with torch.no_grad():
-        is_point = isinstance(_given(generator, latents(1), None if labels is None else labels[:1]), PointMass)
+        z = latents(1)
+        is_point = isinstance(_given(generator, z, None if labels is None else labels[:1]), PointMass)
     if is_point or options.method == "none":
         return None
     if generator.latent_dim == 0:
@@ -113,7 +143,48 @@ def _held_out_log_likelihood(
         return _enumerated(generator, x, labels, z, log_prior, f"exact|latents:{len(z)}")
     if options.method == "bound":
         return _bounded(generator, x, labels, options)
-    return _annealed(generator, x, labels, options)
+    to_latents = _map_to_latents(generator, z.shape[1:], required=options.method == "ais")
+    if isinstance(to_latents, str):
+        return _bounded(generator, x, labels, options, f"|no ais, {to_latents}")
+    return _annealed(generator, x, labels, options, to_latents, z)
+
+
+def _map_to_latents(generator: nn.Module, shape: torch.Size, *, required: bool) -> Callable[[Tensor], Tensor] | str:
+    """From standard normal u to draws of the generator's prior, or why there is no such map.
+
+    Raises:
+        InputError: If it is required and there is none.
+    """
+    try:
+        return _from_standard_normal(generator, shape)
+    except ValueError as error:
+        if required:
+            raise InputError(f"--likelihood ais: {error}; --likelihood bound needs no prior") from None
+        return str(error)
+
+
+def _from_standard_normal(generator: nn.Module, shape: torch.Size) -> Callable[[Tensor], Tensor]:
+    """The same map.
+
+    Raises:
+        ValueError: If the generator states no prior, or its latents need not be of that one, or there is no map to it.
+    """
+    name = type(generator).__name__
+    prior = getattr(generator, "prior", None)
+    if prior is None:
+        raise ValueError(f"expected a generator that states its prior, a torch Distribution, {name} has none")
+    if _depth(generator, "latents") < _depth(generator, "prior"):
+        raise ValueError(f"expected a generator whose prior is that of its latents, {name} overrides latents alone")
+    carry = from_standard_normal(prior)
+    if (found := prior.batch_shape + prior.event_shape) != shape:
+        raise ValueError(f"prior of {name}: expected event shape {tuple(shape)}, as latents have, got {tuple(found)}")
+    return carry
+
+
+def _depth(generator: nn.Module, name: str) -> int:
+    """Where a name is defined: 0 on the generator itself, 1 in its class, more further up."""
+    places = [vars(generator), *map(vars, type(generator).__mro__)]
+    return next((depth for depth, place in enumerate(places) if name in place), len(places))
 
 
 def _given(generator: nn.Module, z: Tensor, labels: Tensor | None) -> torch.distributions.Distribution:
@@ -146,7 +217,10 @@ def _enumerated(
     return Likelihood(values, mean_interval(values), None, f"{signature}|n:{len(x)}")
 
 
-def _bounded(generator: nn.Module, x: Tensor, labels: Tensor | None, options: LikelihoodOptions) -> Likelihood:
+def _bounded(
+    generator: nn.Module, x: Tensor, labels: Tensor | None, options: LikelihoodOptions, reason: str = ""
+) -> Likelihood:
+    """The importance-weighted bound; its signature ends in the reason why it is not another, if there is one."""
     latents = cast(Callable[[int], Tensor], generator.latents)
     bounds, gaps = [], []
     with torch.no_grad():
@@ -157,40 +231,53 @@ def _bounded(generator: nn.Module, x: Tensor, labels: Tensor | None, options: Li
             bounds.append(bound)
             gaps.append(gap)
     values = torch.cat(bounds).cpu()
-    signature = f"bound|n:{len(x)}|latents:{options.num_latents}|seed:{options.seed}"
+    signature = f"bound|n:{len(x)}|latents:{options.num_latents}|seed:{options.seed}{reason}"
     return Likelihood(values, mean_interval(values), mean_interval(torch.cat(gaps).cpu()), signature)
 
 
-def _annealed(generator: nn.Module, x: Tensor, labels: Tensor | None, options: LikelihoodOptions) -> Likelihood:
-    latents = cast(Callable[[int], Tensor], generator.latents)
+def _annealed(
+    generator: nn.Module,
+    x: Tensor,
+    labels: Tensor | None,
+    options: LikelihoodOptions,
+    to_latents: Callable[[Tensor], Tensor],
+    like: Tensor,
+) -> Likelihood:
+    """Annealed importance sampling in standard normal u, of the type and width that ``like`` has, (1, latent_dim)."""
     chains = options.num_chains
 
-    def drawn(num: int) -> tuple[Tensor, LogLikelihood]:
-        """Samples of the model, given labels as they come in the data, with the latents behind them."""
-        classes = None if labels is None else labels[torch.randint(len(labels), (num,), device=labels.device)]
-        z = latents(num)
-        with torch.no_grad():
-            samples = _given(generator, z, classes).sample()
-        return z, likelihood_of(generator, samples, classes)
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, like.shape[1], dtype=like.dtype, device=like.device)
 
-    def prior(num: int) -> Tensor:
-        return latents(chains * num).unflatten(0, (chains, num))
+    def target_of(x: Tensor, labels: Tensor | None) -> LogLikelihood:
+        """From u to log g(x | z)."""
+        log_likelihood = likelihood_of(generator, x, labels)
+        return lambda u: log_likelihood(to_latents(u))
+
+    def drawn(num: int) -> tuple[Tensor, LogLikelihood]:
+        """Samples of the model, given labels as they come in the data, with the u behind them."""
+        classes = None if labels is None else labels[torch.randint(len(labels), (num,), device=labels.device)]
+        u = normal(num)
+        with torch.no_grad():
+            samples = _given(generator, to_latents(u), classes).sample()
+        return u, target_of(samples, classes)
 
     size = max(1, _ROWS // chains)
     parts = torch.arange(len(x), device=x.device).split(size)
     simulated = [min(size, options.num_simulated - start) for start in range(0, options.num_simulated, size)]
     steps = options.num_steps * (len(parts) + 2 * len(simulated))
     _, of_pilot = drawn(_PILOT)
-    path = tune_path(of_pilot, latents(_PILOT)[None], num_steps=options.num_steps, num_leapfrog=options.num_leapfrog)
+    path = tune_path(of_pilot, normal(1, _PILOT), num_steps=options.num_steps, num_leapfrog=options.num_leapfrog)
     with tqdm(total=steps, desc="annealed importance sampling", unit="step", dynamic_ncols=True) as bar:
         lower, gaps = [], []
         for part in parts:
-            target = likelihood_of(generator, x[part], None if labels is None else labels[part])
-            lower.append(log_mean_weight(annealed_log_weights(target, prior(len(part)), path, tick=bar.update)))
+            target = target_of(x[part], None if labels is None else labels[part])
+            log_w = annealed_log_weights(target, normal(chains, len(part)), path, tick=bar.update)
+            lower.append(log_mean_weight(log_w))
         for num in simulated:
-            z, target = drawn(num)
-            below = log_mean_weight(annealed_log_weights(target, prior(num), path, tick=bar.update))
-            above = reverse_log_weights(target, z[None], path, tick=bar.update)[0]
+            u, target = drawn(num)
+            below = log_mean_weight(annealed_log_weights(target, normal(chains, num), path, tick=bar.update))
+            above = reverse_log_weights(target, u[None], path, tick=bar.update)[0]
             gaps.append(above - below)
     values = torch.cat(lower).cpu()
     signature = (

@@ -10,6 +10,7 @@ from discrete_gan.report.charts import Series, line_chart
 from discrete_gan.report.evaluation import Evaluation
 from discrete_gan.report.page import Block, Chart, Code, Picture, Section, Table, Text, write_page
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.weights import tail_index_threshold
 
 _MAIN = (
     "log_likelihood",
@@ -119,14 +120,16 @@ def _discriminator(evaluation: Evaluation) -> list[Block]:
             Series("effective sample size / M", counts, [row.effective_part for row in evaluation.weights]),
             Series("largest weight", counts, [row.largest_weight for row in evaluation.weights]),
         ]
-        chart = line_chart(series, x_label="M, samples a latent", y_label="", log_x=True, markers=True)
+        chart = line_chart(series, x_label="M, samples per latent", y_label="", log_x=True, markers=True)
         blocks.append(
             Chart(chart, "Effective part of the samples and largest weight over M", "Means over 256 latents.")
         )
-        header = ["M", "effective part", "largest weight", "log-partition, nats", "Pareto tail index"]
-        blocks.append(
-            Table("Importance weights of M samples a latent", header, [list(row) for row in evaluation.weights])
-        )
+        header = ["M", "effective part", "largest weight", "log-partition, nats", "Pareto tail index", "reliable up to"]
+        table = [
+            [*row, None if row.pareto_tail_index is None else tail_index_threshold(row.num_samples)]
+            for row in evaluation.weights
+        ]
+        blocks.append(Table("Importance weights of M samples per latent", header, table))
     return blocks
 
 

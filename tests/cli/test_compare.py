@@ -165,6 +165,20 @@ def test_finished_runs(compared: Path, capsys: pytest.CaptureFixture[str], tmp_p
     assert [of["num_finished"] for of in runs(tmp_path).values()] == [2, 2]
 
 
+def test_table_and_json_are_there_if_the_page_cannot_be_drawn(
+    compared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*args: object, **options: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("discrete_gan.report.comparison_page.write_comparison_page", breaks)
+    folders = [str(path) for path in sorted((compared / "out" / "runs").glob("*num_samples*/seed-*"))]
+    with pytest.raises(RuntimeError, match="no ink"):
+        main(["compare", *folders, "--out", str(tmp_path / "out")])
+    assert f"{FEW}    2/2     14" in capsys.readouterr().out
+    assert [of["num_finished"] for of in runs(tmp_path).values()] == [2, 2]
+
+
 def fails(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     with pytest.raises(SystemExit) as raised:
         main(["compare", *words])

@@ -12,6 +12,7 @@ import torch
 from discrete_gan.cli import main
 from discrete_gan.cli.models import load_model
 from discrete_gan.metrics import frechet_distance, gaussian_statistics, predict
+from discrete_gan.models import MLPGenerator, MLPImageGenerator
 from discrete_gan.models.oracle import random_oracle
 from discrete_gan.report import ImageReport, generate_pixels
 from discrete_gan.training.directory import RunDirectory
@@ -139,6 +140,48 @@ def test_several_runs_of_images(here: Path, capsys: pytest.CaptureFixture[str]) 
     # 64 positions of 3 colors, at nearly uniform logits after 4 steps.
     assert colors["log_likelihood"]["value"] == pytest.approx(-64 * np.log(3), rel=0.3)
     assert all(Path(run, "report.html").is_file() for run in ("conditional", "grey", "colors"))
+
+
+def test_results_are_there_if_no_page_can_be_drawn(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the runs behind it too."""
+
+    def breaks(*args: object, **options: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("discrete_gan.cli.evaluate.write_run_page", breaks)
+    for run in ("digits", "grey"):
+        Path(run, "evaluation.json").unlink(missing_ok=True)
+    with pytest.raises(RuntimeError, match="no ink"):
+        main(["evaluate", "digits", "grey", "--num", "50", "--likelihood", "none"])
+    printed = capsys.readouterr().out
+    assert {"frechet", "coverage", "distinct"} <= figures("digits").keys() & figures("grey").keys()
+    assert (
+        "frechet" in printed and "memorization: " in printed and figures("grey")["frechet"]["signature"][8:] in printed
+    )
+
+
+def test_prior_that_is_not_stated_is_found_before_anything_is_measured(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MLPGenerator, "latents", lambda self, num: 2 * torch.rand(num, self.latent_dim) - 1)
+    Path("digits/evaluation.json").unlink(missing_ok=True)
+    options = ["--num", "50", *QUICK]
+    with monkeypatch.context() as patch:
+        patch.setattr("discrete_gan.cli.evaluate.evaluate_images", lambda *args, **options: 1 / 0)
+        error = fails(["digits", "--likelihood", "ais", *options], capsys)
+    assert "--likelihood ais: expected a generator whose prior is that of its latents, MLPGenerator overrides" in error
+    assert not Path("digits/evaluation.json").exists()
+    main(["evaluate", "digits", *options, "--bound-latents", "20"])
+    signature = figures("digits")["log_likelihood"]["signature"]
+    assert signature.startswith("log_likelihood|bound|n:6|latents:20|seed:0|no ais, expected a generator whose prior")
+    assert signature in capsys.readouterr().out.replace(
+        "protocol of log_likelihood, likelihood_gap: ", "log_likelihood|"
+    )
+    # Of points, whose likelihood is not asked for, and exact ones no prior is wanted.
+    monkeypatch.setattr(MLPImageGenerator, "latents", lambda self, num: torch.rand(num, self.latent_dim))
+    main(["evaluate", "grey", "runs/oracle_text", "--likelihood", "ais", *options])
 
 
 def test_text_and_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,55 @@ def test_ten_lines_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert float(mine[column]) == pytest.approx(float(theirs[column]), rel=1e-9)
 
 
+LEAVE_ONE_OUT = """\
+import torch
+
+
+def leave_one_out(generator, discriminator, z):
+    g = generator(z)
+    x = g.sample((3,))
+    with torch.no_grad():
+        reward = discriminator(x)
+    others = (reward.sum(0) - reward) / 2
+    return -((reward - others) * g.log_prob(x)).mean(0)
+"""
+
+
+def test_picture_of_an_estimator_without_any_bias(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three samples, of which each one's baseline is the mean reward of the others: nothing to draw on a log axis."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(LEAVE_ONE_OUT)
+    main(["lab", "--estimators", "mine.py:leave_one_out", "--out", "out"])
+    (row,) = rows(Path("out/table-network.csv"))
+    assert float(row["bias"]) < 1e-10 and row["method"] == "enumerated" and float(row["variance"]) > 0.1
+    assert f"{row['evaluations'].removesuffix('.0')}     0" in capsys.readouterr().out  # the bias in the table
+    assert matplotlib.image.imread("out/table-network.png").std() > 0
+
+
+@pytest.mark.parametrize("train", [[], ["--train", "--steps", "1", "--seeds", "1"]])
+def test_results_are_there_if_no_picture_can_be_drawn(
+    train: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the problems behind it too, and what was left out."""
+
+    def fails(*args: object, **options: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("discrete_gan.cli.lab.save_analyses", fails)
+    monkeypatch.setattr("discrete_gan.cli.lab.save_curves", fails)
+    problems = ["--problem", "table", "categories", "--discriminator", "oracle"]
+    options = [*problems, "--estimators", "reinforce:num_samples=2", *train, "--out", str(tmp_path)]
+    with pytest.raises(RuntimeError, match="no ink"):
+        main(["lab", *options])
+    printed, suffix = capsys.readouterr().out, "-training" if train else ""
+    for problem in ("table", "categories"):
+        assert rows(tmp_path / f"{problem}-oracle{suffix}.csv")[0]["estimator"] == "reinforce:num_samples=2"
+        assert f"\n{problem}: " in printed
+    assert printed.count("\nreinforce:num_samples=2 ") == 2
+
+
 def test_training_writes_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--steps", "3", "--seeds", "2", "--discriminator", "oracle", "--num-samples", "2"]
     main(["lab", "--train", "--estimators", "exact", "nvil", *options, "--out", str(tmp_path)])

@@ -244,7 +244,9 @@ def test_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not Path("no").exists()
 
 
-def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluation_over_temperatures(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = ["train", "text", "--data", "my.txt", *QUICK]
     main([*base, "--out", "run"])
     main([*base, "--out", "mle", "--estimator", "mle"])
@@ -262,6 +264,15 @@ def test_evaluation_over_temperatures(here: Path, capsys: pytest.CaptureFixture[
     main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
     (point,) = json.loads(Path("run/temperatures.json").read_text())["curves"][f"run: {STEPS[-1]}"]
     assert point["nll_token"] == pytest.approx(json.loads(Path("run/results.json").read_text())["nll_token"], rel=1e-6)
+
+    # A picture that cannot be drawn takes nothing with it.
+    Path("run/temperatures.json").unlink()
+    capsys.readouterr()
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("discrete_gan.cli.temperatures.save_temperature_curves", lambda *args, **options: 1 / 0)
+        main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
+    assert json.loads(Path("run/temperatures.json").read_text())["curves"][f"run: {STEPS[-1]}"] == [point]
+    assert "real text" in capsys.readouterr().out
 
     # Runs are told apart by their whole paths.
     main([*base, "--out", "more/run", "--steps", "1"])

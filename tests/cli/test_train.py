@@ -180,6 +180,24 @@ def test_parameters_of_an_estimator_are_trained_from_the_seed(tmp_path: Path, es
             assert (one[name] - other[name]).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("recipe", ["digits", "semi_supervised"])
+def test_scores_are_written_before_the_last_picture_is_drawn(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(path: Path, *args: object, **options: object) -> None:
+        if path.name == "samples.png":
+            raise RuntimeError("cannot be drawn")
+
+    monkeypatch.setattr("discrete_gan.report.images.save_comparison", fails)
+    monkeypatch.setattr("discrete_gan.report.images.save_grid", fails)
+    options = ["--data", "digits", "--steps", "2", *(["--num-scored", "20"] if recipe == "digits" else [])]
+    with pytest.raises(RuntimeError, match="cannot be drawn"):
+        main(["train", recipe, *options, "--out", str(tmp_path / "run")])
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert ("frechet" if recipe == "digits" else "test_accuracy") in results
+    assert ("Frechet distance" if recipe == "digits" else "test accuracy") in capsys.readouterr().out
+
+
 def test_another_seed_gives_another_run(digits_run: Path, tmp_path: Path) -> None:
     main(["train", "digits", *QUICK, "--seed", "1", "--out", str(tmp_path / "run")])
     name = "layers.0.weight"

@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch import distributions as td
 
 from discrete_gan.metrics import annealed
 from discrete_gan.metrics.annealed import (
     AnnealingPath,
     LogLikelihood,
     annealed_log_weights,
+    from_standard_normal,
     log_mean_weight,
     reverse_log_weights,
     tune_path,
@@ -180,3 +182,113 @@ def test_a_step_into_the_infinite_is_refused(x: Tensor) -> None:
     moved, accepted = annealed._move(walled, state, 0.1, torch.tensor(0.5), 3)
     assert (moved.z[..., 0] > 0).all() and moved.log_likelihood.isfinite().all()
     assert 0.05 < float((accepted == 0).float().mean()) < 0.95
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def over_vectors(prior: td.Distribution) -> td.Distribution:
+    return td.Independent(prior, 1)
+
+
+NORMAL = td.Normal(double(0.7, -2), double(0.5, 3))
+PRIORS = {
+    "standard normal": over_vectors(td.Normal(double(0, 0), double(1, 1))),
+    "normal": over_vectors(NORMAL),
+    "side by side": NORMAL,
+    "correlated": td.MultivariateNormal(double(1, -1), torch.tensor([[2.0, -0.9], [-0.9, 0.5]], dtype=torch.float64)),
+    "uniform": over_vectors(td.Uniform(double(-1, 0.5), double(1, 4))),
+    "Laplace": over_vectors(td.Laplace(double(0, 3), double(1, 0.2))),
+    "exponential": over_vectors(td.Exponential(double(1, 0.3))),
+    "log-normal": over_vectors(td.LogNormal(double(0, 1), double(0.5, 0.2))),
+    "logistic": td.TransformedDistribution(
+        over_vectors(td.Uniform(double(0, 0), double(1, 1))),
+        [td.SigmoidTransform().inv, td.AffineTransform(double(1, 2), double(0.5, -3))],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_map_carries_the_normal_density_to_the_prior(name: str) -> None:
+    """Change of variables: log p(T(u)) + log |det dT/du| = log N(u), which only a map onto the prior has everywhere."""
+    prior, axis = PRIORS[name], torch.linspace(-5, 5, 12, dtype=torch.float64)  # not 0, where Laplace has its corner
+    u = torch.cartesian_prod(axis, axis)
+    carry = from_standard_normal(prior)
+    log_prob = prior.log_prob(carry(u)).view(len(u), -1).sum(dim=1)
+    slopes = torch.stack([torch.autograd.functional.jacobian(carry, each) for each in u])  # type: ignore[arg-type]
+    expected = td.Normal(0.0, 1.0).log_prob(u).sum(dim=1)
+    # Of a probability near 1 float64 leaves 1e-16 / Phi(-5) = 4e-10, which a density at the far end feels.
+    torch.testing.assert_close(log_prob + torch.linalg.slogdet(slopes).logabsdet, expected, rtol=0, atol=1e-8)
+
+
+def test_map_of_far_tails_and_single_precision() -> None:
+    uniform = over_vectors(td.Uniform(torch.zeros(4), torch.ones(4)))
+    u = torch.tensor([[-9.0, -8.0, 7.0, 40.0]])
+    z = from_standard_normal(uniform)(u)
+    assert z.dtype == torch.float32 and z.shape == u.shape
+    assert float(z[0, 1]) == pytest.approx(
+        6.220960574271785e-16, rel=1e-6, abs=0
+    )  # Phi(-8), where 1 + erf has no digit left
+    assert 0 < z[0, 0] < z[0, 1]
+    exponential = from_standard_normal(over_vectors(td.Exponential(torch.ones(4))))
+    assert float(exponential(u)[0, 2]) == pytest.approx(
+        27.38426, abs=1e-3
+    )  # -log Phi(-7), and 1 - Phi(-7) is no float32
+    laplace = from_standard_normal(over_vectors(td.Laplace(double(0), double(1))))
+    assert laplace(double(-40, -9, 9, 40)[:, None]).isfinite().all()
+    standard = from_standard_normal(over_vectors(td.Normal(torch.zeros(4), torch.ones(4))))
+    assert torch.equal(standard(u), u)
+
+
+@pytest.mark.parametrize(
+    ("prior", "expected"),
+    [
+        (over_vectors(td.Gamma(double(1, 2), double(1, 1))), "got Gamma$"),
+        (td.MixtureSameFamily(td.Categorical(double(0.5, 0.5)), NORMAL), "got MixtureSameFamily$"),
+        (td.LogisticNormal(double(0, 0), double(1, 1)), "got LogisticNormal$"),  # of two numbers, over three
+        (td.Dirichlet(double(1, 2)), "got Dirichlet$"),
+        (td.Normal(0.0, 1.0), r"^prior: expected event shape \(latent_dim,\), got Normal over \(\)$"),
+        (td.Normal(torch.zeros(3, 2), 1.0), r"^prior: .*, got Normal over \(3, 2\)$"),
+        (torch.zeros(2), "^prior: expected a torch Distribution that is normal, .*, got Tensor$"),
+    ],
+)
+def test_prior_that_no_map_leads_to_is_refused(prior: td.Distribution, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        from_standard_normal(prior)
+
+
+def logits_of_bits(z: Tensor) -> Tensor:
+    """Of two bits, bent by two latents."""
+    return torch.stack([2 * z[..., 0] - z[..., 1] ** 2, 3 * z[..., 1] * z[..., 0].sin() + 1], dim=-1)
+
+
+BOXES = {"uniform": ((-1, 1), (0.5, 4)), "normal": ((-3.3, 4.7), (-26, 22)), "correlated": ((-10.5, 12.5), (-7, 5))}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_both_weights_are_of_the_prior_that_u_is_carried_to(name: str) -> None:
+    """Forwards and backwards against the midpoint rule over a grid of z, which knows nothing of u."""
+    torch.manual_seed(0)
+    prior, num, x = PRIORS[name], 20_000, double(0, 0)
+    edges = [torch.linspace(low, high, 1201, dtype=torch.float64) for low, high in BOXES[name]]
+    z = torch.cartesian_prod(*((each[1:] + each[:-1]) / 2 for each in edges))
+    cell = math.prod(float(each[1] - each[0]) for each in edges)
+    log_prior = prior.log_prob(z) + math.log(cell)
+    assert float(log_prior.exp().sum()) == pytest.approx(1, abs=1e-9)
+    exact = (log_prior + td.Bernoulli(logits=logits_of_bits(z)).log_prob(x).sum(-1)).logsumexp(0)
+
+    carry = from_standard_normal(prior)
+
+    def log_likelihood(u: Tensor) -> Tensor:
+        return td.Bernoulli(logits=logits_of_bits(carry(u))).log_prob(x).sum(-1)
+
+    log_w = annealed_log_weights(log_likelihood, torch.randn(num, 1, 2).double(), SHORT)[:, 0]
+    assert log_w.std() > 0.1
+    assert standard_errors((log_w - exact).exp(), 1) < 5
+    # Exact draws from the posterior of u: those that happened to give this x.
+    u = torch.randn(num, 1, 2).double()
+    u = u[(td.Bernoulli(logits=logits_of_bits(carry(u))).sample() == x).all(-1)[:, 0]]
+    log_w = reverse_log_weights(log_likelihood, u, SHORT)[:, 0]
+    assert len(u) > 500 and log_w.std() > 0.1
+    assert standard_errors((exact - log_w).exp(), 1) < 5

@@ -27,6 +27,12 @@ def test_generator(image_shape: tuple, pixel_range: tuple) -> None:
     z = generator.latents(1000)
     assert z.shape == (1000, 5)
     assert -1 <= float(z.min()) < -0.99 < 0.99 < float(z.max()) <= 1
+    assert generator.prior.event_shape == (5,)
+    draws = []
+    for draw in (generator.latents, lambda num: torch.rand(num, 5) * 2 - 1, lambda num: generator.prior.sample((num,))):
+        torch.manual_seed(0)
+        draws.append(draw(7))
+    assert torch.equal(draws[0], draws[1]) and torch.equal(draws[0], draws[2])
     with torch.no_grad():
         for layer in generator.layers:
             if isinstance(layer, nn.ConvTranspose2d):

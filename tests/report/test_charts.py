@@ -103,6 +103,34 @@ def test_logarithmic_axes_have_gaps_at_zero_and_plain_labels() -> None:
     assert not any("$" in (text or "") for text in drawn.texts)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize(
+    ("values", "finite", "above"),
+    [
+        ([0.0, 0.0, 0.0], 3, 0),
+        ([-1.0, -2.0, -1e-300], 3, 0),
+        ([NAN, NAN, NAN], 0, 0),
+        ([INF, -INF, INF], 0, 0),
+        ([1.7e308, 1.7e308, -1.7e308], 0, 0),  # beyond what matplotlib can put margins around
+        ([0.0, -1.0, 5.0], 3, 1),
+        ([NAN, 1e-9, INF], 1, 1),
+        ([1e-300, 1.0, 1e199], 3, 3),
+        ([5e-324, 5e-324, 5e-324], 3, 3),
+        ([2.0], 1, 1),
+        ([0.0], 1, 0),
+        ([], 0, 0),
+    ],
+)
+def test_any_values_on_any_axes(values: list[float], finite: int, above: int, both: bool) -> None:
+    places = [float(at + 1) for at in range(len(values))]
+    for low, high in ((None, None), ([-1.0] * len(values), [INF] * len(values))):
+        upwards = chart([Series("a", places, values, low, high)], log_y=True, log_x=both)
+        assert len(upwards.targets) == above and ("no data" in upwards.texts) == (not above)
+    across = chart([Series("a", values, places)], log_x=both, log_y=True, diagonal=True)
+    assert len(across.targets) == (above if both else finite)
+
+
 def test_less_than_two_decades_are_labeled_between() -> None:
     drawn = chart([Series("bias", [1, 2, 16], [0.3, 0.2, 0.1])], log_x=True)
     assert {"1", "2", "10"} <= set(drawn.texts)

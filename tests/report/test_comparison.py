@@ -8,7 +8,16 @@ import pytest
 
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import Interval
-from discrete_gan.report.comparison import as_json, curve, interval_text, logged_figures, shown_scores, table, verdict
+from discrete_gan.report.comparison import (
+    Spread,
+    as_json,
+    curve,
+    interval_text,
+    logged_figures,
+    shown_scores,
+    table,
+    verdict,
+)
 from discrete_gan.report.comparison_page import write_comparison_page
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
 from tests.report.elements import Elements
@@ -163,6 +172,35 @@ def test_curves_of_one_seed_of_gaps_and_of_nothing() -> None:
     assert curve(logged("a", *apart), "loss", "step") is None
     many = curve(logged("a", [{"step": s, "loss": float(s)} for s in range(1001)]), "loss", "step")
     assert many is not None and len(many.x) == 200 and many.x[0] == 0 and many.x[-1] == 1000 and many.x == many.mean
+
+
+def test_rows_that_hold_no_number_are_no_points() -> None:
+    rows: list[Any] = [{"step": 1, "loss": None}, {"step": None, "loss": 1.0}, {"step": 2, "loss": 2.0}]
+    of = curve(logged("a", [*rows, {"step": math.nan, "loss": 1.0}, {"loss": 1.0}]), "loss", "step")
+    assert of is not None and (of.x, of.mean) == ([2], [2])
+
+
+def test_page_of_figures_that_no_axis_can_take(tmp_path: Path) -> None:
+    """Distances on a logarithmic axis that are zero, negative, not finite or missing; probes without variance."""
+    values = {"zero": [0.0, 0.0], "negative": [-1.0, 2.0], "gone": [math.nan, math.inf], "one": [5.0]}
+    groups = [
+        logged(name, [{"step": s, "frechet": v, "probe/all/variance": 0.0} for s, v in enumerate(of)])
+        for name, of in values.items()
+    ]
+    config = {"versions": {}, "commit": None, "data": {}}
+    groups = [Group(of.name, [Trial(t.path, t.seed, config, t.rows) for t in of.trials]) for of in groups]
+    write_comparison_page(tmp_path / "page.html", groups, title="t", command="c", settings={})
+    page = (tmp_path / "page.html").read_text()
+    assert "At the end: zero 0, negative 2, one 5." in page
+    assert ">no data<" in page  # of the variances
+    write_comparison_page(tmp_path / "page.html", groups[2:3], title="t", command="c", settings={})
+
+
+@pytest.mark.parametrize(
+    ("deviation", "text"), [(math.nan, "1"), (0.0, "1 ± 0"), (math.inf, "1 ± inf"), (0.25, "1.00 ± 0.25")]
+)
+def test_spread_of_any_deviation(deviation: float, text: str) -> None:
+    assert str(Spread(1.0, deviation, 2)) == text
 
 
 def test_figures_that_every_group_logged() -> None:

@@ -1,12 +1,16 @@
 """Held-out likelihood: enumeration, a grid over two latents, generators that have none; nothing is left changed."""
 
 import math
+import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, Gamma, Independent, Normal, Uniform
 
 from discrete_gan.distributions import FactorizedBernoulli
+from discrete_gan.errors import InputError
 from discrete_gan.metrics.likelihood import importance_weighted_bound
 from discrete_gan.models import MLPGenerator, MLPImageGenerator, RecurrentGenerator
 from discrete_gan.report.likelihood import LikelihoodOptions, held_out_log_likelihood, likelihood_of
@@ -174,3 +178,154 @@ def test_nothing_is_left_changed(small: MLPGenerator) -> None:
     assert first is not None and again is not None and other is not None
     assert torch.equal(first.log_likelihood, again.log_likelihood)
     assert not torch.equal(first.log_likelihood, other.log_likelihood)
+
+
+class Drawn(nn.Module):
+    """Three bits whose logits bend with one latent, of any prior; float64. It draws latents and states nothing."""
+
+    latent_dim = 1
+
+    def __init__(self, prior: Distribution) -> None:
+        super().__init__()
+        self.drawn_from = prior
+        self.slopes = nn.Parameter(torch.tensor([4.0, -6.0, 3.0], dtype=torch.float64))
+
+    def latents(self, num: int) -> Tensor:
+        return self.drawn_from.sample((num,))
+
+    def forward(self, z: Tensor) -> FactorizedBernoulli:
+        return FactorizedBernoulli(self.slopes * z + torch.stack([z**2, z, -(z**2)], dim=-1)[..., 0, :])
+
+
+class Stated(Drawn):
+    """The same with its prior."""
+
+    @property
+    def prior(self) -> Distribution:
+        return self.drawn_from
+
+
+def factorized(prior: Distribution) -> Independent:
+    return Independent(prior, 1)
+
+
+PRIORS = {
+    "uniform": factorized(Uniform(-torch.ones(1).double(), torch.ones(1).double())),
+    "uniform, off center": factorized(Uniform(torch.zeros(1).double(), 3 * torch.ones(1).double())),
+    "normal": factorized(Normal(torch.full((1,), -0.7).double(), torch.full((1,), 0.3).double())),
+}
+THREE_BITS = (torch.arange(8)[:, None] >> torch.arange(3) & 1).double()
+
+
+def integrated(generator: Drawn) -> Tensor:
+    """Log p(x) of the eight x, by the midpoint rule on 20,000 cells from -4 to 4."""
+    edges = torch.linspace(-4, 4, 20_001, dtype=torch.float64)
+    z = ((edges[1:] + edges[:-1]) / 2)[:, None]
+    prior = generator.drawn_from
+    inside = prior.support.check(z)  # type: ignore[attr-defined]
+    log_prior = torch.where(inside, prior.log_prob(torch.where(inside[:, None], z, generator.latents(1))), -math.inf)
+    with torch.no_grad():
+        log_prob = torch.stack([generator(z).log_prob(x.expand(1, len(z), 3))[0] for x in THREE_BITS])
+    return (log_prob + log_prior + math.log(8 / 20_000)).logsumexp(dim=1)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_annealing_is_of_the_prior_that_the_generator_states(name: str) -> None:
+    generator, repeats = Stated(PRIORS[name]), 400
+    exact = integrated(generator)
+    assert float(exact.exp().sum()) == pytest.approx(1, abs=1e-6)
+    assert exact.std() > 0.4
+    options = LikelihoodOptions("ais", num_steps=20, num_simulated=4000)
+    found = held_out_log_likelihood(generator, THREE_BITS.repeat_interleave(repeats, 0), options=options)
+    assert found is not None and found.gap is not None and found.signature.startswith("ais|n:3200|steps:20|")
+    # A chain for each repetition, the mean weight of which is p(x) however short the path.
+    relative = (found.log_likelihood.view(8, repeats) - exact[:, None]).exp()
+    error = relative.std(dim=1) / math.sqrt(repeats)
+    assert ((relative.mean(dim=1) - 1).abs() < 5 * error).all(), (relative.mean(dim=1).log(), error)
+    assert float(error.max()) < 0.05  # nats, or five of them would hide another prior
+    # The gap holds what the lower bound lacks on such samples, and to first order the upper one is as far off.
+    lacking = float((exact.exp() * (exact - found.log_likelihood.view(8, repeats).mean(dim=1))).sum())
+    five_errors = 5 * (found.gap.high - found.gap.low) / 4
+    assert lacking - five_errors < found.gap.value < 2 * lacking + five_errors
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_bound_takes_the_latents_as_they_are_drawn(name: str) -> None:
+    generator, repeats = Drawn(PRIORS[name]), 40
+    options = LikelihoodOptions("bound", num_latents=2000)  # as many as make a part of its own of each x
+    found = held_out_log_likelihood(generator, THREE_BITS.repeat_interleave(repeats, 0), options=options)
+    assert found is not None
+    relative = (found.log_likelihood.view(8, repeats) - integrated(generator)[:, None]).exp()
+    error = relative.std(dim=1) / math.sqrt(repeats)
+    assert ((relative.mean(dim=1) - 1).abs() < 5 * error).all() and float(error.max()) < 0.05
+
+
+class Shifted(MLPGenerator):
+    """Latents that are not those of the prior that its base class states."""
+
+    def latents(self, num: int) -> Tensor:
+        return super().latents(num) + 1
+
+
+class Uniformly(MLPGenerator):
+    """Another prior, from which the base class draws."""
+
+    @property
+    def prior(self) -> Distribution:
+        return factorized(Uniform(-torch.ones(2), torch.ones(2)))
+
+
+UNIFORM = PRIORS["uniform"]
+
+
+def with_attribute(kind: type[Drawn], name: str, value: object) -> nn.Module:
+    """A generator with an attribute of its own."""
+    generator = kind(UNIFORM)
+    setattr(generator, name, value)
+    return generator
+
+
+WITHOUT = {
+    "none stated": (lambda: Drawn(UNIFORM), "expected a generator that states its prior, a torch Distribution, Drawn"),
+    "latents overridden": (
+        lambda: Shifted(2, 3, hidden=(4,)),
+        "expected a generator whose prior is that of its latents, Shifted overrides latents alone",
+    ),
+    "latents replaced": (
+        lambda: with_attribute(Stated, "latents", lambda num: torch.ones(num, 1).double()),
+        "expected a generator whose prior is that of its latents, Stated overrides latents alone",
+    ),
+    "no map": (lambda: Stated(factorized(Gamma(torch.ones(1).double(), 2.0))), "prior: expected .*, got Gamma"),
+    "no distribution": (lambda: with_attribute(Drawn, "prior", torch.ones(1)), "prior: expected .*, got Tensor"),
+    "another width": (
+        lambda: with_attribute(Drawn, "prior", factorized(Normal(torch.zeros(2).double(), 1.0))),
+        r"prior of Drawn: expected event shape \(1,\), as latents have, got \(2,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_without_a_prior_of_its_latents_there_is_the_bound_alone(name: str) -> None:
+    build, reason = WITHOUT[name]
+    generator, x = build(), THREE_BITS[:4]
+    x = x.to(next(generator.parameters()).dtype)
+    options = LikelihoodOptions("ais", num_steps=10, num_simulated=2, num_latents=50)
+    with pytest.raises(InputError, match=f"^--likelihood ais: {reason}.*; --likelihood bound needs no prior$"):
+        held_out_log_likelihood(generator, x, options=options)
+    found = held_out_log_likelihood(generator, x, options=options._replace(method="auto"))
+    bound = held_out_log_likelihood(generator, x, options=options._replace(method="bound"))
+    assert found is not None and bound is not None
+    assert torch.equal(found.log_likelihood, bound.log_likelihood)
+    signature, _, told = found.signature.partition("|no ais, ")
+    assert signature == bound.signature == "bound|n:4|latents:50|seed:0"
+    assert re.match(reason, told) and "|" not in told and "\n" not in told
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: Uniformly(2, 3, hidden=(4,)), lambda: with_attribute(Drawn, "prior", UNIFORM)]
+)
+def test_prior_below_the_latents_or_on_the_generator_is_a_statement(build: Callable[[], nn.Module]) -> None:
+    generator = build()
+    x = THREE_BITS[:2].to(next(generator.parameters()).dtype)
+    found = held_out_log_likelihood(generator, x, options=LikelihoodOptions(num_steps=10, num_simulated=2))
+    assert found is not None and found.signature.startswith("ais|")
