@@ -10,7 +10,15 @@ import torch
 # The tensors of the tests are small: a second thread costs more than it gives.
 torch.set_num_threads(1)
 
+# Begun first, so that no process is left with one of them at the end.
+_LONG = ("test_second_device.py", "test_train.py", "test_class_recipes.py", "test_evaluate.py", "test_processes.py")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; within each, and among the others, the order is as it was."""
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -60,8 +60,17 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("labeling", ["dynamic", "predefined"])
-@pytest.mark.parametrize("loss", LOSSES)
+BOTH = [(loss, labeling) for loss in LOSSES for labeling in ("dynamic", "predefined")]
+
+
+@pytest.mark.parametrize(
+    ("loss", "labeling"),
+    [
+        # By default each loss with one labeling, in turn; the rest takes long.
+        pair if index % 4 in (0, 3) else pytest.param(*pair, marks=pytest.mark.slow)
+        for index, pair in enumerate(BOTH)
+    ],
+)
 def test_every_loss_with_both_labelings(loss: str, labeling: str, tmp_path: Path, data: Path) -> None:
     row = train("am_gan", tmp_path, data, *SMALL, "--loss", loss, "--labeling", labeling)
     assert np.isfinite([row["d_loss"], row["g_loss"]]).all()

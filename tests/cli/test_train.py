@@ -87,7 +87,14 @@ def test_run_directory_holds_what_the_design_says(digits_run: Path) -> None:
 WITH_STATE = ["reinforce:baseline=moving-average", "nvil", "relax", "gumbel-softmax:annealing_rate=0.1"]
 
 
-@pytest.mark.parametrize("estimator", ["boundary-seeking", *WITH_STATE])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        "boundary-seeking",
+        "relax",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in WITH_STATE if each != "relax"),
+    ],
+)
 def test_resumed_run_equals_unbroken_run_bit_for_bit(tmp_path: Path, estimator: str) -> None:
     common = ["train", "binary_mnist", "--data", "digits", "--estimator", estimator, "--num-scored", "50"]
     main([*common, *QUICK, "--out", str(tmp_path / "whole")])
@@ -132,11 +139,15 @@ def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: P
     ("recipe", "options"),
     [
         ("digits", ["--estimator", "boundary-seeking"]),
-        ("digits", ["--estimator", "reinforce:baseline=moving-average"]),
+        pytest.param("digits", ["--estimator", "reinforce:baseline=moving-average"], marks=pytest.mark.slow),
         ("digits", ["--estimator", "relax"]),
         ("digits", ["--estimator", "boundary-seeking:over=union"]),
         ("binary_mnist", ["--data", "digits", "--estimator", "boundary-seeking:over=union,chunk_size=8"]),
-        ("binary_mnist", ["--data", "digits", "--estimator", "nvil", "--spectral-norm", "--precision", "bf16-mixed"]),
+        pytest.param(  # where bfloat16 is emulated it takes long
+            "binary_mnist",
+            ["--data", "digits", "--estimator", "nvil", "--spectral-norm", "--precision", "bf16-mixed"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_probes_are_logged_and_do_not_disturb_a_run(
