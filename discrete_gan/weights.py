@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
-from discrete_gan._precision import at_least_float32, log_sum_exp
+from discrete_gan._precision import at_least_float32, log_sum_exp, widest_float
 
 Over = Literal["samples", "batch"]
 
@@ -190,11 +190,13 @@ def pareto_tail_index(log_w: Tensor) -> Tensor:
         return torch.full_like(log_w[0], math.inf)
     bounds = torch.finfo(log_w.dtype)
     largest = log_w.clamp(bounds.min, bounds.max).topk(size + 1, dim=0).values  # descending; the last is the threshold
-    relative = (largest - largest[:1].detach()).exp()
+    # A tail of 50 nats or more needs float64: squares of its smallest weights stand in the gradient.
+    relative = (largest - largest[:1].detach()).to(widest_float(log_w.device.type)).exp()
     # Weights that underflow are no tail: they would all look alike.
-    excess = (relative[:-1] - relative[-1:].clamp(min=bounds.tiny)).flip(0)  # ascending, (n, B)
-    count = (excess > 0).sum(dim=0)
-    k = _fit_generalized_pareto(excess, count)
+    tiny = torch.finfo(relative.dtype).tiny
+    excess = (relative[:-1] - relative[-1:].clamp(min=tiny)).flip(0)  # ascending, (n, B)
+    count = (excess > tiny).sum(dim=0)
+    k = _fit_generalized_pareto(excess, count).to(log_w.dtype)
     k = torch.where(count < _LEAST_TAIL, math.inf, k)
     k = torch.where(largest[0] == largest[-1], -math.inf, k)
     return torch.where(largest[0].isnan(), math.nan, k)
@@ -212,8 +214,11 @@ def _fit_generalized_pareto(excess: Tensor, count: Tensor) -> Tensor:
     inside = position >= num_tail - count
     # Numbers to count with where nothing is known, so that neither values nor gradients are NaN.
     excess = torch.where(unknown, (position + 1) / num_tail, torch.where(inside, excess, 0.0))
-    largest = excess[-1]
     quartile = excess.take_along_dim((num_tail - count + (count / 4 + 0.5).long() - 1)[None], dim=0)[0]
+    # The fit is the same at any scale. At this one no power of a small quartile overflows.
+    scale = quartile.detach()
+    excess, quartile = excess / scale, quartile / scale
+    largest = excess[-1]
     num_grid = _GRID_POINTS + count.sqrt().long()
     steps = torch.arange(1, _GRID_POINTS + math.isqrt(num_tail) + 1, device=excess.device)[:, None]  # (G, 1)
     # A shorter tail has fewer points: those behind its last repeat it and count for nothing.
@@ -239,8 +244,9 @@ def importance_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
     .. math:: \ell_b = -\sum_{m=1}^{M} \tilde w_{m,b} \log p_\theta(x_{m,b})
 
     Descends :math:`KL(\tilde p \| p_\theta)` for :math:`\tilde p \propto q\, w` held fixed, as in reweighted wake-sleep
-    and off-policy learning. Biased at rate 1/M. For samples of the model itself, q = p, ``boundary_seeking_loss`` does
-    the same with less variance; its zero-sum weights would be wrong here.
+    and off-policy learning. Biased at rate 1/M; with M = 1 it is the plain likelihood of what q draws. For samples of
+    the model itself, q = p, ``boundary_seeking_loss`` does the same with less variance; its zero-sum weights would be
+    wrong here.
 
     Args:
         log_w: Log-weights of the samples in nats, log of target over proposal up to a constant, shape (M, B). Not
@@ -258,7 +264,9 @@ def importance_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
     """
     weights = normalized_weights(log_w.detach())
     check_same_shape("log_prob", log_prob, "log_w", log_w)
-    return -(weights * at_least_float32(log_prob)).sum(dim=0)
+    # A sample that the target rules out may be impossible under the model too: 0 * -inf.
+    counted = torch.where(weights == 0, 0.0, at_least_float32(log_prob))
+    return -(weights * counted).sum(dim=0)
 
 
 def tail_index_threshold(num_samples: int) -> float:

@@ -21,7 +21,7 @@ import discrete_gan.losses
 from discrete_gan import estimators, metrics, weights
 from discrete_gan._precision import dot, log_sum_exp, matmul, weighted_sum
 from discrete_gan.data.palette import to_pixels
-from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical, PointMass, bernoulli
+from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical, PointMass, bernoulli
 from discrete_gan.divergences import DIVERGENCES, FDivergence
 from discrete_gan.losses import (
     ac_gan,
@@ -42,6 +42,7 @@ from discrete_gan.losses import (
     wasserstein,
 )
 from discrete_gan.metrics import calibration, likelihood, nearest
+from discrete_gan.models import MinibatchDiscrimination, VirtualBatchNorm
 from tests.estimators.test_estimators import BINARY_ONLY, EVERY, Z, awake, fresh
 from tests.problems import ColumnGenerator, Estimator, SmoothDiscriminator, seeded_normal
 
@@ -251,7 +252,53 @@ for name, divergence in DIVERGENCES.items():
             torch.tensor([12.0, -12.0, 0.5]).double(),
         )
 
+
 # Counts, indices, files and networks; compositions of what is above; what states itself that it takes whole numbers.
+class Given:
+    """A decoder whose hidden vectors, and logits, are those of a table, whatever came before."""
+
+    num_positions, num_categories, end = D, K, K - 1
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+
+    def initial_state(self, z: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+    def step(self, x: Tensor, z: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        raise NotImplementedError
+
+    def hidden(self, tokens: Tensor, z: Tensor) -> Tensor:
+        return self.table.expand(len(tokens), -1, -1)[:, : tokens.shape[1]]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+TOKENS = seeded_normal(M, B, D, K, seed=4).argmax(dim=-1)
+for temperature in (1.0, 0.7):
+    CASES[f"autoregressive.step_log_prob, {temperature}"] = Case(
+        lambda table, tau=temperature: Autoregressive(Given(table), torch.zeros(B, 0)).step_log_prob(
+            TOKENS, temperature=tau
+        ),
+        seeded_normal(D, K, scale=5),
+    )
+CASES["layers.MinibatchDiscrimination"] = Case(
+    lambda x: _same(MinibatchDiscrimination(D, 4, 3), x)(x)[:, D:], seeded_normal(B, D)
+)
+CASES["layers.VirtualBatchNorm"] = Case(
+    lambda x, reference: _same(VirtualBatchNorm(D), x)(x, reference=reference),
+    *(10 + 0.1 * each for each in (FEATURES, OTHER_FEATURES)),
+)
+
+
+def _same(layer: torch.nn.Module, x: Tensor) -> torch.nn.Module:
+    """With the same parameters in float32 or float64, as a layer has whose input autocast made half precision."""
+    for parameter in layer.parameters():
+        parameter.data = seeded_normal(*parameter.shape, seed=8).float()
+    return layer.double() if x.dtype == torch.float64 else layer
+
+
 NOT_NUMERIC = {
     "weights.tail_index_threshold",
     "estimators.maligan",
@@ -323,7 +370,7 @@ def assert_as_precise(case: Case, expected: tuple[list[Tensor], list[Tensor]], g
 
 
 # A value of the data's own type, handed on; not a result.
-PASSED_ON = {"point_mass", "losses.penalties.interpolates", "estimators.straight_through"}
+PASSED_ON = {"point_mass", "layers.VirtualBatchNorm", "losses.penalties.interpolates", "estimators.straight_through"}
 
 
 @pytest.mark.parametrize("dtype", HALF, ids=["bfloat16", "float16"])

@@ -233,6 +233,9 @@ def test_tail_index_equals_arviz(num_samples: int, sd: int, dtype: torch.dtype) 
     found = [*k[:4].tolist(), k.mean().item()]
     # float32 rounds the largest of 10,000 log-ratios, 120 nats, by 4e-6.
     assert found == pytest.approx(ARVIZ[num_samples, sd], rel=1e-7 if dtype == torch.float64 else 1e-4)
+    log_w = log_w.requires_grad_()
+    (gradient,) = torch.autograd.grad(pareto_tail_index(log_w).sum(), log_w)
+    assert gradient.isfinite().all()
     assert bool((k > tail_index_threshold(num_samples)).all())
 
 
@@ -340,6 +343,27 @@ def test_importance_loss_is_right_for_any_proposal(num_samples: int) -> None:
     # What 1/M subtracts is the mean score of p under q, which is not zero.
     assert errors["zero-sum"] == pytest.approx(torch.sigmoid(logit).item() - proposal, abs=1.5 / num_samples)
     assert importance_loss(log_w, log_prob).shape == (num_samples + 1,)
+
+
+def test_samples_that_are_ruled_out_do_not_count() -> None:
+    log_prob = torch.tensor([[-math.inf], [-1.0], [-3.0]], requires_grad=True)
+    loss = importance_loss(torch.tensor([[-math.inf], [0.0], [0.0]]), log_prob)
+    (gradient,) = torch.autograd.grad(loss.sum(), log_prob)
+    assert loss.tolist() == [2]
+    assert gradient.flatten().tolist() == [0, -0.5, -0.5]
+
+
+def test_tail_index_is_a_number_where_weights_nearly_underflow() -> None:
+    near = torch.cat(
+        [torch.zeros(1), -87.3 + 1e-4 * torch.randn(14), torch.full((5,), -87.33), torch.full((80,), -200.0)]
+    )
+    torch.manual_seed(0)
+    random = torch.randn(100, 2000) * torch.linspace(5, 120, 2000)
+    log_w = torch.cat([near[:, None], random], dim=1).requires_grad_()
+    k = pareto_tail_index(log_w)
+    assert not k.isnan().any()
+    (gradient,) = torch.autograd.grad(k[k.isfinite()].sum(), log_w)
+    assert gradient.isfinite().all()
 
 
 def test_importance_loss_names_what_does_not_fit() -> None:

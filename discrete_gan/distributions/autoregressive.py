@@ -247,7 +247,9 @@ class Autoregressive(Distribution):
         z = self._rows(sample_shape.numel())
         state, previous = self.decoder.initial_state(z), self._start(len(z))
         ended = torch.zeros(len(z), 1, dtype=torch.bool, device=z.device)
-        only_end = torch.arange(self.decoder.num_categories, device=z.device) == self.end
+        only_end = torch.eq(
+            torch.arange(self.decoder.num_categories, device=z.device), -1 if self.end is None else self.end
+        )
         drawn = []
         for _ in range(self.decoder.num_positions):
             hidden, state = self.decoder.step(previous, z, state)
@@ -302,7 +304,7 @@ class Autoregressive(Distribution):
         if temperature == 1:
             return logits
         # Relative to the largest, so that none overflows and the lowest temperature takes the likeliest token.
-        return (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, torch.finfo(logits.dtype).tiny)
+        return (logits - logits.detach().amax(dim=-1, keepdim=True)) / max(temperature, torch.finfo(logits.dtype).tiny)
 
     def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
         return rows.split(max(1, _MOST_LOGITS // self.decoder.num_categories))

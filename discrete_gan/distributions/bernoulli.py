@@ -122,6 +122,7 @@ class FactorizedBernoulli(Distribution):
             REBAR (Tucker et al., 2017), appendix C, https://arxiv.org/abs/1703.07370
         """
         uniform = torch.rand(x.shape, dtype=self.logits.dtype, device=self.logits.device)
+        uniform.clamp_(min=torch.finfo(uniform.dtype).tiny)  # log 0 beside an infinite logit: inf - inf
         sign = 2 * x - 1
         return sign * (F.softplus(sign * self.logits + uniform.log()) - torch.log1p(-uniform))
 
@@ -201,8 +202,9 @@ class FactorizedBernoulli(Distribution):
 
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""
-        odds = self._finite_logits().abs()
-        return (odds * torch.sigmoid(-odds) - F.logsigmoid(odds)).sum(dim=-1)
+        logits = self._finite_logits()
+        ones, zeros = (torch.sigmoid(each) * F.logsigmoid(each) for each in (logits, -logits))
+        return -(ones + zeros).sum(dim=-1)
 
     def _finite_logits(self) -> Tensor:
         """Infinite ones so large that nothing is left of the other bit, beside any possible value of the others."""

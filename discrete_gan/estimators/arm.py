@@ -64,7 +64,8 @@ def disarm_gradient(loss: Tensor, antithetic_loss: Tensor, x: Tensor, antithetic
 class Arm(LossEstimator):
     """ARM estimator, for binary generators: see :func:`arm_gradient`.
 
-    Unbiased. Costs 2 ``num_samples`` discriminator evaluations a latent, without a backward pass.
+    Unbiased (see ``Claims.unbiased``). Costs 2 ``num_samples`` discriminator evaluations a latent, without a backward
+    pass.
 
     Attributes:
         num_samples: M, antithetic pairs a latent.
@@ -102,8 +103,8 @@ class Arm(LossEstimator):
 class DisArm(LossEstimator):
     """DisARM estimator (also U2G), for binary generators: see :func:`disarm_gradient`.
 
-    Unbiased, and never of more variance than ARM. Costs 2 ``num_samples`` discriminator evaluations a latent,
-    without a backward pass.
+    Unbiased (see ``Claims.unbiased``), and never of more variance than ARM. Costs 2 ``num_samples`` discriminator
+    evaluations a latent, without a backward pass.
 
     Attributes:
         num_samples: M, antithetic pairs a latent.

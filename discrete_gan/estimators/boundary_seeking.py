@@ -53,7 +53,6 @@ def boundary_seeking_loss(log_w: Tensor, log_prob: Tensor, *, over: Over = "samp
     log_prob = at_least_float32(log_prob)
     if over == "samples":
         check_at_least("log_w: number of samples M", log_w.shape[0], 2, _ONE_SAMPLE)
-    if over == "samples":
         weights = normalized_weights(log_w.detach(), over=over, zero_sum=zero_sum)
     else:
         everyone = gather(log_w)

@@ -21,7 +21,7 @@ class Claims:
 
     Attributes:
         target: Name in :data:`TARGETS`; log w is held fixed in each.
-        bias: ``"none"``, or how the bias behaves, with a discriminator whose samples do not see each other.
+        bias: ``"none"``, or how the bias behaves, with a discriminator that scores each sample by itself.
         evaluations: Discriminator evaluations a latent in one call, those of real samples aside; None where the
             generator decides.
         paper: Who proposed it, and where to read it.

@@ -8,13 +8,7 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_choice
 from discrete_gan.distributions import FactorizedBernoulli
-from discrete_gan.estimators._common import (
-    FACTORIZED,
-    Factorized,
-    factorized,
-    log_ratios,
-    sample_loss,
-)
+from discrete_gan.estimators._common import FACTORIZED, Factorized, factorized, log_ratios, sample_loss
 from discrete_gan.estimators.claims import Claims
 
 ExactObjective = Literal["reweighted", "log-ratio", "non-saturating"]

@@ -10,11 +10,7 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least
 from discrete_gan.distributions import Autoregressive
-from discrete_gan.estimators._common import (
-    StatefulEstimator,
-    autoregressive,
-    log_ratios,
-)
+from discrete_gan.estimators._common import StatefulEstimator, autoregressive, log_ratios
 from discrete_gan.estimators.boundary_seeking import _ONE_SAMPLE
 from discrete_gan.weights import normalized_weights
 

@@ -24,9 +24,9 @@ from discrete_gan.estimators.reinforce import reinforce_loss
 class Nvil(StatefulEstimator):
     """NVIL estimator: the reward minus a moving average and minus a network's prediction from z.
 
-    Unbiased, as neither baseline knows the samples; with ``normalize`` up to a positive factor, that of the steps
-    before. The network descends the squared error of its prediction. Costs ``num_samples`` discriminator
-    evaluations a latent, without a backward pass.
+    Unbiased (see ``Claims.unbiased``), as neither baseline knows the samples; with ``normalize`` up to a positive
+    factor, that of the steps before. The network descends the squared error of its prediction. Costs ``num_samples``
+    discriminator evaluations a latent, without a backward pass.
 
     Args:
         num_samples: M, samples drawn for each latent.
@@ -86,5 +86,7 @@ class Nvil(StatefulEstimator):
         loss = reinforce_loss(centered / factor, g.log_prob(x))
         self.variance = moved(self.variance, centered.square().mean(), self.decay)
         self.average = moved(self.average, left.mean(), self.decay)
-        error = (reward.mean(dim=0) - self.average - predicted).square()
+        target = reward.mean(dim=0) - self.average
+        target = torch.where(target.isfinite(), target, predicted.detach())  # or the network would be lost for good
+        error = (target - predicted).square()
         return loss + (error - error.detach())

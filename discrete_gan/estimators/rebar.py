@@ -38,8 +38,8 @@ class Rebar(StatefulEstimator):
 
     .. math:: (f(x) - c(\tilde\zeta)) \nabla \log g(x \mid z) + \nabla c(\zeta) - \nabla c(\tilde\zeta)
 
-    Unbiased for any :math:`\eta` and :math:`\tau`. Costs 3 ``num_samples`` discriminator evaluations a latent, two
-    of the three with a backward pass, and a second backward pass while it learns.
+    Unbiased (see ``Claims.unbiased``) for any :math:`\eta` and :math:`\tau`. Costs 3 ``num_samples`` discriminator
+    evaluations a latent, two of the three with a backward pass, and a second backward pass while it learns.
 
     Args:
         num_samples: M, samples a latent.

@@ -77,8 +77,8 @@ def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
 class Reinforce(StatefulEstimator):
     """REINFORCE estimator of the reverse-KL gradient: the reward is log w, the discriminator's raw output.
 
-    Unbiased for that reward. Costs ``num_samples`` discriminator evaluations a latent, without a backward
-    pass. A module because the moving average is state, saved and resumed with a run.
+    Unbiased (see ``Claims.unbiased``) for that reward. Costs ``num_samples`` discriminator evaluations a latent,
+    without a backward pass. A module because the moving average is state, saved and resumed with a run.
 
     Args:
         num_samples: M, samples drawn for each latent.

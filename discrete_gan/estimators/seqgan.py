@@ -12,10 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan.estimators._common import (
-    autoregressive,
-    log_ratios,
-)
+from discrete_gan.estimators._common import autoregressive, log_ratios
 from discrete_gan.estimators.stepwise_reinforce import Reward, stepwise_reinforce_loss
 
 

@@ -35,7 +35,8 @@ class MuProp(LossEstimator):
     .. math:: \frac1M \sum_m \big(f(x_m) - f(\mu) - f'(\mu)^\top (x_m - \mu)\big) \nabla \log g(x_m \mid z)
         + f'(\mu)^\top \nabla \mu
 
-    Unbiased. Costs ``num_samples`` discriminator evaluations a latent, and one at the mean with a backward pass.
+    Unbiased (see ``Claims.unbiased``). Costs ``num_samples`` discriminator evaluations a latent, and one at the mean
+    with a backward pass.
 
     Attributes:
         num_samples: M, samples a latent.

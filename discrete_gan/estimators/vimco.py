@@ -32,7 +32,8 @@ def vimco_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
         log_prob: log g(x_m | z) in nats of the same samples, shape (M, B).
 
     Returns:
-        One loss per latent, shape (B,). Gradients reach ``log_prob`` only.
+        One loss per latent, shape (B,). Gradients reach ``log_prob`` only; where all weights of a latent are zero,
+        there is none.
 
     Raises:
         ValueError: If the shapes differ or M is 1.
@@ -48,13 +49,13 @@ def vimco_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
     lost = log_w.isneginf()
     finite = log_w.masked_fill(lost, 0)
     others = (finite.sum(dim=0) - finite) / (num_samples - 1)
-    replacement = others.masked_fill(lost.sum(dim=0) > lost.long(), -math.inf).exp()
-    weights = log_w.exp()
-    total, change = weights.sum(dim=0), replacement - weights
-    # Near -1 the logarithm of 1 + change / total cancels, as it may for the largest weight: leave that out instead.
-    without = weights.scatter(0, itself, 0).sum(dim=0) + replacement
-    ratio = change / total
-    signal = torch.where(ratio < -0.5, total.log() - without.log(), -ratio.clamp(min=-0.5).log1p())
+    log_replacement = others.masked_fill(lost.sum(dim=0) > lost.long(), -math.inf)
+    total = log_w.exp().sum(dim=0)
+    ratio = (log_replacement.exp() - log_w.exp()) / total
+    # Near -1 the logarithm of 1 + ratio cancels, as it may for the largest weight: leave that one out instead.
+    without = torch.logaddexp(log_w.scatter(0, itself, -math.inf).logsumexp(dim=0), log_replacement)
+    signal = torch.where(ratio < -0.5, total.log() - without, -ratio.clamp(min=-0.5).log1p())
+    signal = torch.where(total == 0, 0.0, signal)  # no weight at all: none is preferred
     return -(signal.to(log_prob.dtype) * log_prob).sum(dim=0)
 
 
@@ -70,7 +71,8 @@ def _relative(log_w: Tensor) -> Tensor:
 class Vimco:
     """VIMCO estimator: see :func:`vimco_loss`.
 
-    Unbiased for its bound. Costs ``num_samples`` discriminator evaluations a latent, without a backward pass.
+    Unbiased (see ``Claims.unbiased``) for its bound. Costs ``num_samples`` discriminator evaluations a latent, without
+    a backward pass.
 
     Attributes:
         num_samples: M, samples drawn for each latent.

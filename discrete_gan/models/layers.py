@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from discrete_gan._precision import at_least_float32, matmul
 from discrete_gan.distributed import gather, num_processes, process_rank
 
 
@@ -40,7 +41,8 @@ class MinibatchDiscrimination(nn.Module):
 
         Gradients reach ``x``, also that of other processes, and the kernels; the result can be differentiated twice.
         """
-        own = torch.einsum("...a,akc->...kc", x, self.kernels)  # (..., B, num_kernels, kernel_dim)
+        # Differences of these are exponentiated: not in half precision. (..., B, num_kernels, kernel_dim)
+        own = matmul(x, self.kernels.flatten(1)).unflatten(-1, self.kernels.shape[1:])
         # Samples last, as gathered.
         own = own.movedim(-3, -1)
         everyone = own if num_processes() == 1 else _gather(own)
@@ -136,6 +138,7 @@ class VirtualBatchNorm(nn.Module):
 
     def _combined(self, x: Tensor, mean: Tensor, variance: Tensor, count: Tensor | int) -> tuple[Tensor, Tensor]:
         """Mean and variance for each sample, (B, C); the variance as a sum of terms that cannot be negative."""
+        x = at_least_float32(x)
         positions = x.flatten(2) if x.dim() > 2 else x[:, :, None]
         own_mean = positions.mean(dim=2)
         own_variance = (positions - own_mean[:, :, None]).square().mean(dim=2)
@@ -148,7 +151,7 @@ class VirtualBatchNorm(nn.Module):
         if self.weight is not None:
             scale = scale * self.weight
         y = (x - _like(mean, x)) * _like(scale, x)
-        return y if self.bias is None else y + _like(self.bias, x)
+        return (y if self.bias is None else y + _like(self.bias, x)).to(x.dtype)
 
     def _check(self, name: str, value: Tensor) -> None:
         if value.dim() not in (2, 4) or value.shape[1] != self.num_features:
@@ -166,7 +169,7 @@ def _itself(num_samples: int, distance: Tensor) -> Tensor:
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance over samples and positions, (C,)."""
-    channels = x.transpose(0, 1).flatten(1)
+    channels = at_least_float32(x).transpose(0, 1).flatten(1)
     mean = channels.mean(dim=1)
     return mean, (channels - mean[:, None]).square().mean(dim=1)
 

@@ -17,7 +17,8 @@ class MovingAverage(AveragedModel):
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        super().__init__(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self._update = get_ema_multi_avg_fn(decay)
+        super().__init__(model, multi_avg_fn=self._update, use_buffers=True)
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
@@ -29,7 +30,7 @@ class MovingAverage(AveragedModel):
         else:
             for is_float in (True, False):  # apart, as torch's function takes them
                 chosen = [pair for pair in zip(own, new, strict=True) if pair[0].is_floating_point() == is_float]
-                if chosen and self.multi_avg_fn is not None:
+                if chosen:
                     olds, values = zip(*chosen, strict=True)
-                    self.multi_avg_fn(olds, values, self.n_averaged)
+                    self._update(olds, values, self.n_averaged)
         self.n_averaged += 1

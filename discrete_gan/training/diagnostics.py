@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.distributed import gather
 from discrete_gan.training.sampling import evaluating
 from discrete_gan.weights import diagnose, log_partition
 
@@ -25,7 +26,8 @@ def diagnostics(
     Returns:
         Scalars on the device, none of them read back: ``accuracy`` (mean of both classes, 0.5 when the
         discriminator cannot tell), ``ess`` (effective sample size of M, mean over latents), ``largest_weight``
-        (mean over latents) and ``log_partition`` (nats, of all samples together: near 0 when calibrated).
+        (mean over latents) and ``log_partition`` (nats, of all samples of all processes together: near 0 when
+        calibrated). Every process of a run has to call this.
     """
     with evaluating(generator, discriminator):
         log_w = discriminator(generator(z).sample((num_samples,)))
@@ -36,5 +38,5 @@ def diagnostics(
         "accuracy": accuracy,
         "ess": weights.effective_sample_size.mean(),
         "largest_weight": weights.largest_weight.mean(),
-        "log_partition": log_partition(log_w, over="batch"),
+        "log_partition": log_partition(gather(log_w), over="batch"),
     }

@@ -59,7 +59,8 @@ class SequenceOptions(RunOptions):
     """Options of a recipe on sequences: estimator, phases of the training, networks."""
 
     precision: Literal["32-true"] = "32-true"
-    """Number format of the networks' matrix products: recurrent layers have no bfloat16 on many devices."""
+    """Number format of the networks' matrix products: recipes on sequences run in float32 alone, as many devices have
+    no recurrent layers in bfloat16."""
     estimator: str = "maligan:num_samples=2"
     """mle alone, or maligan, boundary-seeking, reinforce, gumbel-softmax, boundary-seeking-steps, reinforce-steps,
     scratchgan, seqgan, maligan-mixed or another one of docs/text.md, with options as NAME:KEY=VALUE,KEY=VALUE, or your

@@ -125,6 +125,23 @@ def test_gradient_where_logits_are_zero() -> None:
     )
 
 
+def test_second_derivative_of_the_entropy_where_logits_are_zero() -> None:
+    assert torch.autograd.gradgradcheck(
+        lambda each: FactorizedBernoulli(each).entropy(), torch.tensor([[0.0, 1.5, -4.0]]).double().requires_grad_()
+    )
+
+
+@pytest.mark.parametrize("number", [0.0, 0.5])
+def test_decided_bits_have_conditional_draws_whatever_the_random_number(
+    number: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "rand", lambda shape, dtype, device: torch.full(shape, number, dtype=dtype))
+    g = FactorizedBernoulli(torch.tensor([[math.inf, -math.inf, 0.0]]))
+    given = g.perturbed_logits_given(torch.tensor([[1.0, 0.0, 1.0]]))
+    assert given[0, 0] == math.inf and given[0, 1] == -math.inf
+    assert not given.isnan().any()
+
+
 def test_decided_bits_are_drawn_as_decided() -> None:
     g = FactorizedBernoulli(torch.tensor([[math.inf, -math.inf]]))
     assert g.sample((1000,)).unique(dim=0).tolist() == [[[1, 0]]]

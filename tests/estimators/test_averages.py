@@ -63,7 +63,11 @@ def test_a_step_that_is_not_finite_does_not_count(
     before = {name: each.clone() for name, each in estimator.named_buffers()}
     assert any(bool(each.abs() > 0) for each in before.values())
     discriminator.value = value
-    estimator(generator, discriminator, z)
+    optimizer = torch.optim.SGD([*estimator.parameters(), nn.Parameter(torch.zeros(()))], lr=0.1)
+    loss = estimator(generator, discriminator, z)
+    loss.sum().backward()
+    optimizer.step()  # what the estimator learns is not lost either
+    assert all(bool(each.isfinite().all()) for each in estimator.parameters())
     finite = isinstance(estimator, StepwiseReinforce) and estimator.reward == "probability" and not math.isnan(value)
     for name, each in estimator.named_buffers():
         assert each.isfinite().all()

@@ -65,6 +65,27 @@ def test_signal_where_one_weight_has_nearly_all_or_some_have_none() -> None:
         assert_exact(-gradient[m], log_w.logsumexp(dim=0) - replaced.logsumexp(dim=0), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("column", [[0.0, -800.0], [0.0, -800.0, -900.0], [-1e4, 0.0], [1e4, -1e4, 0.0, 1e4]])
+def test_signal_of_a_sample_that_leads_by_far_is_finite(column: list[float], dtype: torch.dtype) -> None:
+    log_w = torch.tensor(column, dtype=dtype)[:, None]
+    log_prob = torch.zeros_like(log_w).requires_grad_()
+    (gradient,) = torch.autograd.grad(vimco_loss(log_w, log_prob).sum(), log_prob)
+    for m in range(len(column)):
+        others = torch.cat([log_w[:m], log_w[m + 1 :]]).double()
+        replaced = torch.cat([others, others.mean(dim=0, keepdim=True)])
+        exact = log_w.double().logsumexp(dim=0) - replaced.logsumexp(dim=0)
+        torch.testing.assert_close(-gradient[m].double(), exact, rtol=1e-6, atol=1e-12)
+
+
+def test_no_weight_at_all_gives_no_signal() -> None:
+    log_prob = torch.ones(3, 2).requires_grad_()
+    loss = vimco_loss(torch.tensor([[-math.inf, 0.0]] * 3), log_prob)
+    (gradient,) = torch.autograd.grad(loss.sum(), log_prob)
+    assert loss.tolist() == [0, 0]
+    assert not gradient.any()
+
+
 def test_gradients_reach_the_log_probability_only() -> None:
     log_w, log_prob = seeded_normal(4, 3).requires_grad_(), seeded_normal(4, 3, seed=1).requires_grad_()
     vimco_loss(log_w, log_prob).sum().backward()
