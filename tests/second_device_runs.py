@@ -54,6 +54,7 @@ RECIPES: dict[str, str] = {
     "oracle_text, rewards": f"--oracle oracle.npz --length 5 --num-train 20 {SEQUENCE_OPTIONS} "
     "--estimator scratchgan:num_samples=2",
 }
+BY_DEFAULT = {"digits", "quantized_images", "continuous", "semi_supervised", "text"}  # one of each kind
 NOT_SCORED = {"semi_supervised"}  # by --num-scored
 
 
@@ -137,7 +138,7 @@ def states(run: str | Path, model: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if "," in name else name for name in RECIPES]
+    "name", [name if name in BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
 )
 def test_recipes(name: str, here: list[Traffic]) -> None:
     recipe = name.partition(",")[0]

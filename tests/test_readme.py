@@ -191,6 +191,7 @@ def test_page_of_text_names_the_estimators_and_their_options() -> None:
         assert re.findall(r"`(\w+)`", options) == list(inspect.signature(SEQUENCE_ESTIMATORS[name]).parameters)
 
 
+@pytest.mark.slow
 def test_code_and_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", TEXT_PAGE, flags=re.DOTALL)
     exec(compile(code, "text.md", "exec"), {})

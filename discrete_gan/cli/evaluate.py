@@ -117,12 +117,11 @@ def evaluate(arguments: list[str]) -> None:
                 print(f"  {verdict}")
             for protocol, names in evaluation.protocols().items():
                 print(f"  protocol of {', '.join(names)}: {protocol}")
-            print(f"  report: {Path(name) / 'report.html'}")
 
 
 def _write_page(directory: RunDirectory, evaluation: Evaluation, samples: list[Block]) -> None:
     try:
-        write_run_page(directory, evaluation, samples=samples)
+        print(f"report  {write_run_page(directory, evaluation, samples=samples)}")
     except OSError as error:
         raise InputError(f"{directory.path}: cannot be written: {error.strerror}") from None
 

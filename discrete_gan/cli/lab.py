@@ -156,8 +156,8 @@ def _analyze(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
         print(table(found))
         stem = args.out / f"{problem.name}-{args.discriminator}"
         write_analyses(stem.with_suffix(".csv"), found)
-        pictures.callback(save_analyses, stem.with_suffix(".png"), found, title=title)
-        print(f"\n{stem}.csv, {stem}.png")
+        print(f"\n{stem}.csv")
+        pictures.callback(_draw, save_analyses, stem.with_suffix(".png"), found, title=title)
     _report(left_out, args)
 
 
@@ -192,9 +192,14 @@ def _train(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
         stem = args.out / f"{problem.name}-{args.discriminator}-training"
         write_curves(stem.with_suffix(".csv"), curves, problem, first_seed=args.seed)
         data_mass = problem.mode_mass(problem.log_p).tolist()
-        pictures.callback(save_curves, stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
-        print(f"\n{stem}.csv, {stem}.png")
+        print(f"\n{stem}.csv")
+        pictures.callback(_draw, save_curves, stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
     _report(left_out, args)
+
+
+def _draw(save: Callable[..., None], path: Path, *arguments: Any, **options: Any) -> None:
+    save(path, *arguments, **options)
+    print(path)
 
 
 def _blame(spec: str, error: Exception) -> str:

@@ -43,7 +43,8 @@ class Batches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self._cached: tuple[int, torch.device, Tensor] | None = None
+        self._epoch = -1
+        self._permutations: dict[torch.device, Tensor] = {}  # of that epoch, on every device it was asked for
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,10 +64,12 @@ class Batches:
         return self._permutation(epoch, torch.device(device))[start : start + self.batch_size].clone()
 
     def _permutation(self, epoch: int, device: torch.device) -> Tensor:
-        if self._cached is None or self._cached[:2] != (epoch, device):
+        if epoch != self._epoch:
+            self._epoch, self._permutations = epoch, {}
+        if device not in self._permutations:
             generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
-            self._cached = epoch, device, torch.randperm(self.num_items, generator=generator).to(device)
-        return self._cached[2]
+            self._permutations[device] = torch.randperm(self.num_items, generator=generator).to(device)
+        return self._permutations[device]
 
 
 def _mix(seed: int, epoch: int) -> int:

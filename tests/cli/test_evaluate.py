@@ -193,7 +193,7 @@ def test_text_and_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None
     results = json.loads(Path("runs/oracle_text/results.json").read_text())
     assert oracle["log_likelihood"]["value"] == pytest.approx(-5 * results["nll_test"], rel=1e-5)
     assert 2 < oracle["nll_oracle"]["value"] < 6  # of each of 5 tokens; log 30 = 3.4 if all are as likely
-    assert "report: runs/oracle_text/report.html" in printed
+    assert "report  runs/oracle_text/report.html" in printed
 
 
 def test_other_test_data(here: Path) -> None:

@@ -52,7 +52,7 @@ def expected() -> Results:
     return run_cases(CASES)
 
 
-@pytest.fixture(scope="module", params=[2, 4], ids=["two", "four"])
+@pytest.fixture(scope="module", params=[pytest.param(2, id="two"), pytest.param(4, id="four", marks=pytest.mark.slow)])
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     return on_processes(cases, request.param, tmp_path_factory.mktemp("processes"))
 
