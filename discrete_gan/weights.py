@@ -300,6 +300,7 @@ def diagnose(log_w: Tensor) -> WeightDiagnostics:
     Raises:
         ValueError: If ``log_w`` is not (M, B).
     """
+    log_w = _checked(log_w)
     weights = normalized_weights(log_w)
     return WeightDiagnostics(
         normalized_weights=weights,

@@ -356,16 +356,17 @@ def test_every_public_function_is_in_the_battery() -> None:
     assert public_functions() >= NOT_NUMERIC
 
 
-def assert_as_precise(case: Case, expected: tuple[list[Tensor], list[Tensor]], got: tuple[list[Tensor], ...]) -> None:
+def assert_as_precise(name: str, expected: tuple[list[Tensor], list[Tensor]], got: tuple[list[Tensor], ...]) -> None:
+    case = CASES[name]
     for wanted, values in zip(expected, got, strict=True):
         assert len(wanted) == len(values)
         for exact, value in zip(wanted, values, strict=True):
             assert value.isfinite().all() or not exact.isfinite().all()
             size = exact.abs().max().item()
-            # A gradient in half-precision input, or data themselves, are of its type: each of the terms that meet in
-            # the input is rounded to it.
+            # A gradient in half-precision input is rounded to its type once; what is handed on in that type, as often
+            # as it is used.
             rounding = torch.finfo(value.dtype).eps if value.dtype in HALF else 0.0
-            atol = max(case.tolerance, rounding) * size
+            atol = max(case.tolerance, rounding if name in PASSED_ON else 0.0) * size
             torch.testing.assert_close(value.double(), exact.double(), rtol=2 * rounding, atol=atol)
 
 
@@ -379,7 +380,7 @@ def test_half_precision_input(name: str, dtype: torch.dtype) -> None:
     case = CASES[name]
     got = case(lambda value: value.to(dtype))
     assert all(value.dtype not in HALF for value in got[0]) or name in PASSED_ON or name.endswith("log_weight")
-    assert_as_precise(case, case(lambda value: value.to(dtype).double()), got)
+    assert_as_precise(name, case(lambda value: value.to(dtype).double()), got)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -388,7 +389,7 @@ def test_autocast(name: str) -> None:
     expected = case(lambda value: value.float().double())
     got = case(lambda value: value.float(), autocast=True)
     assert all(value.dtype not in HALF for value in got[0])
-    assert_as_precise(case, expected, got)
+    assert_as_precise(name, expected, got)
 
 
 PAIRS = [
@@ -474,4 +475,4 @@ def test_products_of_fewer_bits_are_not_used(name: str) -> None:
     expected = case(lambda value: value.float().double())
     with fewer_bits():
         got = case(lambda value: value.float())
-    assert_as_precise(case, expected, got)
+    assert_as_precise(name, expected, got)

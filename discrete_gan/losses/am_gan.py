@@ -6,6 +6,7 @@ References:
 
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32
 from discrete_gan.losses import label_gan
 from discrete_gan.losses.class_labels import check_labels, check_logits, class_cross_entropy
 from discrete_gan.losses.label_gan import discriminator_loss  # equation 15 is equation 5
@@ -37,5 +38,6 @@ def generator_loss(fake_logits: Tensor, targets: Tensor, *, smoothing_real: floa
     """
     check_logits("fake_logits", fake_logits, generated_class=True)
     check_labels("targets", targets, len(fake_logits), fake_logits.shape[1] - 1)
+    fake_logits = at_least_float32(fake_logits)
     any_class = label_gan.generator_loss(fake_logits, smoothing_real=smoothing_real)
     return any_class + (1 - smoothing_real) * class_cross_entropy(fake_logits[:, :-1], targets)

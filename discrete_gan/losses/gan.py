@@ -112,6 +112,7 @@ def _cross_entropy(target: float, raw: Tensor) -> Tensor:
     """H(target, D), a term left out where its factor is zero: that times an infinite loss would be NaN."""
     if target in (0, 1):
         return -GAN.activation(raw) if target else GAN.conjugate(raw)
+    raw = at_least_float32(raw)  # once: two slopes that nearly cancel are rounded together
     return (1 - target) * GAN.conjugate(raw) - target * GAN.activation(raw)
 
 

@@ -11,6 +11,7 @@ References:
 
 from torch import Tensor
 
+from discrete_gan._precision import at_least_float32
 from discrete_gan.losses import gan
 from discrete_gan.losses.class_labels import (
     check_labels,
@@ -56,6 +57,7 @@ def discriminator_loss(
     check_logits("real_logits", real_logits, generated_class=True)
     check_labels("labels", labels, len(real_logits), real_logits.shape[1] - 1)
     check_logits("fake_logits", fake_logits, num_logits=real_logits.shape[1])
+    real_logits, fake_logits = at_least_float32(real_logits), at_least_float32(fake_logits)
     real_or_generated = gan.discriminator_loss(
         real_logit(real_logits),
         real_logit(fake_logits),
