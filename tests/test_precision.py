@@ -257,7 +257,8 @@ for name, divergence in DIVERGENCES.items():
 class Given:
     """A decoder whose hidden vectors, and logits, are those of a table, whatever came before."""
 
-    num_positions, num_categories, end = D, K, K - 1
+    num_positions, num_categories = D, K
+    end: int | None = K - 1
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
