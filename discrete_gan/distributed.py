@@ -59,7 +59,7 @@ def whole_batch(value: Tensor) -> Tensor:
     scaled by the number of processes: the mean over processes is then the gradient of one process with the whole batch.
 
     Args:
-        value: One value a sample, shape (B,), equally many on every process.
+        value: One value per sample, shape (B,), equally many on every process.
 
     Returns:
         Shape (B * number of processes,); ``value`` itself in a single process. Gradients reach ``value``.

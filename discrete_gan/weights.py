@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
-from discrete_gan._precision import at_least_float32, log_sum_exp, widest_float
+from discrete_gan._precision import at_least_float32, log_sum_exp, weighted_sum, widest_float
 
 Over = Literal["samples", "batch"]
 
@@ -146,6 +146,117 @@ def log_partition(log_w: Tensor, *, over: Over = "samples") -> Tensor:
     return log_sum_exp(log_w.flatten()) - math.log(log_w.numel())
 
 
+class StreamingMean:
+    r"""Self-normalized importance-weighted mean of samples that come chunk by chunk.
+
+    .. math:: \bar x_b = \sum_{m=1}^{M} \tilde w_{m,b}\, x_{m,b}, \qquad
+        \tilde w_{m,b} = \frac{\exp(\log w_{m,b})}{\sum_{m'} \exp(\log w_{m',b})}
+
+    Weights are those that :func:`normalized_weights` gives all M samples at once, in whatever chunks they come, and
+    infinities count as there. No chunk is kept: memory does not grow with M. Every weight is kept relative to the
+    largest so far, so that no sum overflows or underflows. Half precision is computed in float32, and nothing carries
+    gradient.
+
+    Attributes:
+        count: M, samples so far of each latent.
+
+    References:
+        Online normalizer calculation for softmax (Milakov and Gimelshein, 2018), https://arxiv.org/abs/1805.02867
+    """
+
+    _highest: Tensor  # largest log-ratio so far, (B,)
+    _total: Tensor  # sum of the weights over exp(highest), (B,)
+    _weighted: Tensor  # sum of the weighted samples over exp(highest), (B, *event)
+    _plain: Tensor  # sum of the samples, (B, *event)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def update(self, log_w: Tensor, x: Tensor) -> None:
+        """Take one more chunk in.
+
+        Args:
+            log_w: Log-ratios in nats, shape (m, B).
+            x: Their samples, shape (m, B, *event).
+
+        Raises:
+            ValueError: If ``log_w`` is not (m, B), ``x`` does not begin with that shape, or its rest (B, *event) is
+                not that of the chunks before.
+        """
+        log_w, x = _checked(log_w.detach()), x.detach()
+        if x.shape[:2] != log_w.shape:
+            raise ValueError(f"x: expected shape (m, B, *event), of log_w {tuple(log_w.shape)}, got {tuple(x.shape)}")
+        if self.count and x.shape[1:] != self._plain.shape:
+            before, got = tuple(self._plain.shape), tuple(x.shape[1:])
+            raise ValueError(f"x: expected shape (m, B, *event) with (B, *event) of {before} as before, got {got}")
+        bounds = torch.finfo(log_w.dtype)
+        log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
+        highest = log_w.amax(dim=0)
+        if self.count:
+            highest = torch.maximum(self._highest, highest)
+        weights = (log_w - highest).exp()
+        total, weighted, plain = weights.sum(dim=0), weighted_sum(weights, x), at_least_float32(x).sum(dim=0)
+        if self.count:
+            shrink = (self._highest - highest).exp()
+            total = shrink * self._total + total
+            weighted = _over_event(shrink, weighted) * self._weighted + weighted
+            plain = self._plain + plain
+        self._highest, self._total, self._weighted, self._plain = highest, total, weighted, plain
+        self.count += len(log_w)
+
+    @property
+    def weighted(self) -> Tensor:
+        """Mean by the normalized weights, shape (B, *event)."""
+        self._check_begun()
+        return self._weighted / _over_event(self._total, self._weighted)
+
+    @property
+    def plain(self) -> Tensor:
+        """Mean with equal weights, shape (B, *event)."""
+        self._check_begun()
+        return self._plain / self.count
+
+    @property
+    def log_total(self) -> Tensor:
+        """Log of the sum of the weights in nats, shape (B,): M times what :func:`log_partition` takes the log of.
+
+        Finite: where every log-ratio is minus infinity, it is the lowest number of its type.
+        """
+        self._check_begun()
+        return self._highest + self._total.log()
+
+    def share_beside(self, log_w: Tensor) -> Tensor:
+        r"""What the samples weigh beside others, the sum over them of :func:`union_weights`.
+
+        .. math:: \frac{\sum_m e^{s_{m,b}}}{\sum_m e^{s_{m,b}} + \sum_{r} e^{s_r}}
+
+        Args:
+            log_w: Log-ratios of the others in nats, the same ones beside each latent's, shape (R,).
+
+        Returns:
+            From 0 to 1, shape (B,).
+
+        Raises:
+            ValueError: If ``log_w`` is not (R,).
+        """
+        self._check_begun()
+        if log_w.dim() != 1:
+            raise ValueError(f"log_w: expected shape (R,), got {tuple(log_w.shape)}")
+        bounds = torch.finfo(self._total.dtype)
+        others = log_w.detach().to(self._total.dtype).clamp(bounds.min, bounds.max)
+        # Others far above all samples overflow to infinity, and the share is zero, as it should be.
+        return self._total / (self._total + (others[:, None] - self._highest).exp().sum(dim=0))
+
+    def _check_begun(self) -> None:
+        if not self.count:
+            raise ValueError("StreamingMean: expected at least one chunk of samples before it is read, got none")
+
+
+def _over_event(value: Tensor, mean: Tensor) -> Tensor:
+    """One value per latent, shape (B,), with axes of size one for the event, to multiply ``mean`` (B, *event)."""
+    return value.view(-1, *[1] * (mean.dim() - 1))
+
+
 def effective_sample_size(log_w: Tensor) -> Tensor:
     r"""Kish's effective sample size, :math:`(\sum_m w_m)^2 / \sum_m w_m^2`, of each latent.
 
@@ -221,7 +332,7 @@ def _fit_generalized_pareto(excess: Tensor, count: Tensor) -> Tensor:
     largest = excess[-1]
     num_grid = _GRID_POINTS + count.sqrt().long()
     steps = torch.arange(1, _GRID_POINTS + math.isqrt(num_tail) + 1, device=excess.device)[:, None]  # (G, 1)
-    # A shorter tail has fewer points: those behind its last repeat it and count for nothing.
+    # A shorter tail has fewer points: those after its last repeat it and count for nothing.
     ratio = (num_grid / (torch.minimum(steps, num_grid) - 0.5).to(excess.dtype)).sqrt()
     theta = 1 / largest + (1 - ratio) / (_GRID_QUARTILES * quartile)  # (G, B)
     # At zero the fit is an exponential, the limit of 0 / 0.

@@ -7,31 +7,26 @@ Reference:
     Improved Techniques for Training GANs (Salimans et al., 2016), section 5, https://arxiv.org/abs/1606.03498
 """
 
-import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-import tyro
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor
 
-from discrete_gan.data import Batches, ImageData, labeled_subset, load_images, to_range
+from discrete_gan.cli import run_recipe
 from discrete_gan.losses import feature_matching, semi_supervised
 from discrete_gan.losses.class_labels import class_cross_entropy, relative_logits
-from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, Generator, MLPImageGenerator, NoisyMLPClassifier
-from discrete_gan.report import ImageReport
-from discrete_gan.training import ImageOptions, MovingAverage, Run, check_options, evaluating
+from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, MLPImageGenerator, NoisyMLPClassifier
+from discrete_gan.ranges import Count, Fraction
+from discrete_gan.tasks import FewLabels, ImageOptions, make_task
+from discrete_gan.training import DecayOptions, LossOptions, NetworkOptions, Run, RunOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(ImageOptions):
-    """Arguments of the recipe."""
+class Args(ImageOptions, NetworkOptions, DecayOptions, LossOptions, RunOptions):
+    """Options of the recipe."""
 
-    data: str = "mnist"
-    """Labeled images: a folder with one of pictures a class (any sizes with --image-size), one of MNIST-style idx
-    files, a .npz file, hub:NAME, or digits."""
-    labels_per_class: int = 10
+    labels_per_class: Count = 10
     """Training images of each class whose labels are used, chosen by the seed and written to RUN/labeled.json; all
     others are used without."""
     generator_loss: Literal["feature-matching", "plain"] = "feature-matching"
@@ -40,158 +35,76 @@ class Args(ImageOptions):
     """K + 1 logits, one of them for generated images, in place of K with that one fixed at 0."""
     supervised_only: bool = False
     """The labeled images alone: no generator, no unlabeled data."""
+    smoothing_real: Fraction = 0.1
+    """What the target of unlabeled images, real against generated, falls short of 1."""
     model: Literal["mlp", "conv"] = "mlp"
     """Kind of both networks: the authors' for MNIST, or those of AM-GAN, with --width."""
-    width: int = 16
+    width: Count = 16
     """Channels at full resolution, doubled at every halving (conv)."""
-    steps: int = 6000
-    """Updates of discriminator and generator."""
+    data: str = "mnist"
     batch_size: int = 100
-    """Labeled images, unlabeled ones, and generated ones, an update."""
     latent_dim: int = 100
-    """Size of z, standard normal."""
-    smoothing_real: float = 0.1
-    """What the target of unlabeled images, real against generated, falls short of 1."""
+    steps: int = 6000
     lr: float = 3e-3
-    """Adam's learning rate of both networks."""
     decay_from: float = 0.5
-    """Part of the run after which the learning rates fall linearly to zero."""
-    average: float = 0.999
-    """Decay of the moving average of the discriminator's weights."""
 
 
-def load_report(args: Args) -> ImageReport:
-    """The data; samples are looked at here, not scored."""
-    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
-    return ImageReport(data, "grey", labeled=None)
+def task(args: Args) -> FewLabels:
+    """Images with pixels in [0, 1], a few of them with their class."""
+    return make_task(args, lambda: FewLabels(args, args.labels_per_class, pictures=not args.supervised_only))
 
 
-def build(args: Args, data: ImageData, num_outputs: int) -> tuple[Generator, AMGANDiscriminator | NoisyMLPClassifier]:
+def networks(args: Args, data: FewLabels) -> tuple[Any, Any]:
     """Generator and discriminator, with pixels in [0, 1]."""
+    num_outputs, shape = data.num_classes + args.generated_class, data.image_shape
     if args.model == "conv":
         return (
-            AMGANGenerator(args.latent_dim, data.image_shape, args.width, pixel_range=(0, 1)),
-            AMGANDiscriminator(data.image_shape, num_outputs, args.width),
+            AMGANGenerator(args.latent_dim, shape, args.width, pixel_range=(0, 1)),
+            AMGANDiscriminator(shape, num_outputs, args.width),
         )
-    num_positions = math.prod(data.image_shape)
     return (
-        MLPImageGenerator(args.latent_dim, num_positions, hidden=(500, 500), pixel_range=(0, 1)),
-        NoisyMLPClassifier(num_positions, num_outputs),
+        MLPImageGenerator(args.latent_dim, data.num_positions, hidden=(500, 500), pixel_range=(0, 1)),
+        NoisyMLPClassifier(data.num_positions, num_outputs),
     )
-
-
-@torch.no_grad()
-def accuracy(discriminator: nn.Module, images: Tensor, labels: Tensor, num_classes: int) -> float:
-    """Fraction of images (N, D) in [0, 1] whose likeliest real class is their label, without noise and dropout."""
-    with evaluating(discriminator):
-        parts = [discriminator(part)[:, :num_classes].argmax(dim=1) for part in images.split(1000)]
-    return int((torch.cat(parts) == labels).sum()) / len(labels)
 
 
 def main(args: Args) -> None:
-    """Train, score."""
-    check_options(
-        args,
-        labels_per_class=(1, math.inf),
-        width=(1, math.inf),
-        batch_size=(2, math.inf),
-        latent_dim=(1, math.inf),
-        smoothing_real=(0, 1),
-        lr=(0, math.inf),
-        decay_from=(0, 1),
-        average=(0, 1),
-    )
-    report = load_report(args)
-    data = report.data
-    num_classes = data.classes_for("semi_supervised")
-    run = Run(args, steps=args.steps, data=data.summary())
-    data = data.to(run.device)
-    assert data.train_labels is not None and data.test_labels is not None  # classes_for has seen to it
-    chosen = labeled_subset(data.train_labels, args.labels_per_class, num_classes, seed=args.seed)
-    ranks = {"rank": run.rank, "world_size": run.world_size}
-    batches = Batches(len(data.train_images), args.batch_size, seed=args.seed, **ranks)
-
-    def pixels(images: Tensor) -> Tensor:
-        return to_range(images, (0, 1), data.maximum)
-
-    labeled, labels = pixels(data.train_images[chosen.flatten()]), data.train_labels[chosen.flatten()]
-    test = pixels(data.test_images)
-    generator, discriminator = build(args, data, num_classes + args.generated_class)
-    generator.to(run.device)
-    discriminator.to(run.device)
-    average = MovingAverage(discriminator, args.average)
-    report.to(run.device)
-    g_adam = torch.optim.Adam(generator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
-    d_adam = torch.optim.Adam(discriminator.parameters(), args.lr, betas=(0.5, 0.999), fused=True)
-    decay = lambda step: min(1.0, (1 - step / args.steps) / (1 - args.decay_from))  # noqa: E731
-    schedules = [LambdaLR(g_adam, decay), LambdaLR(d_adam, decay)]
-    run.track(
-        export={"generator": generator, "discriminator": average.module},
-        generator=generator,
-        discriminator=discriminator,
-        average=average,
-        generator_adam=g_adam,
-        discriminator_adam=d_adam,
-        generator_schedule=schedules[0],
-        discriminator_schedule=schedules[1],
-    )
-    if run.rank == 0:
-        run.directory.write_json("labeled.json", {"seed": args.seed, "indices_by_class": chosen.tolist()})
+    """Train."""
+    data = task(args)
+    run = Run(args, data)
+    generator, discriminator = run.networks(lambda: networks(args, data))
+    g = run.player("generator", generator, lr=args.lr)
+    d = run.player("discriminator", discriminator, lr=args.lr, average=args.average)
+    labeled, labels = data.labeled()
 
     def logits(x: Tensor) -> Tensor:
         return relative_logits(discriminator(x)) if args.generated_class else discriminator(x)
 
     for step in run.steps():
         drawn = torch.randint(len(labeled), (args.batch_size,), device=run.device)
-        unlabeled = pixels(data.train_images[batches.indices(step, device=run.device)])
         if args.supervised_only:
             with run.autocast():
                 d_loss = class_cross_entropy(logits(labeled[drawn]), labels[drawn]).mean()
-        else:
-            with torch.no_grad(), run.autocast():
-                fake = generator(generator.latents(args.batch_size)).sample()
-            with run.autocast():
-                d_loss = semi_supervised.discriminator_loss(
-                    logits(labeled[drawn]),
-                    labels[drawn],
-                    logits(unlabeled),
-                    logits(fake),
-                    smoothing_real=args.smoothing_real,
-                )
-        run.minimize("discriminator", d_loss, d_adam)
-        average.update_parameters(discriminator)
-        run.log(d_loss=d_loss)
+            d.descend(d_loss)
+            run.log(d_loss=d_loss)
+            continue
+        unlabeled, fake = data.batch(step).x, run.draw(generator)
+        with run.autocast():
+            real = logits(labeled[drawn]), labels[drawn], logits(unlabeled)
+            d_loss = semi_supervised.discriminator_loss(*real, logits(fake), smoothing_real=args.smoothing_real)
+        d.descend(d_loss)
 
-        if not args.supervised_only:
-            discriminator.requires_grad_(False)  # no gradients for its weights while the generator learns
-            with run.autocast():
-                fake = generator(generator.latents(args.batch_size)).rsample()
-                if args.generator_loss == "plain":
-                    g_loss = semi_supervised.generator_loss(logits(fake)).mean()
-                else:
-                    with torch.no_grad():
-                        features = discriminator.features(unlabeled)
-                    g_loss = feature_matching.generator_loss(features, discriminator.features(fake))
-            run.minimize("generator", g_loss, g_adam)
-            discriminator.requires_grad_(True)
-            schedules[0].step()
-            run.log(g_loss=g_loss)
-        schedules[1].step()
-
-        if run.due(args.sample_every) and run.rank == 0:
-            run.log(test_accuracy=accuracy(average.module, test, data.test_labels, num_classes))
-            if not args.supervised_only:
-                report.grid(run.directory.sample_path(run.step), generator)
-
-    if run.rank == 0:
-        score = accuracy(average.module, test, data.test_labels, num_classes)
-        print(f"test accuracy     {100 * score:.2f} % of {len(test):,} images, from {len(labels)} labels")
-        run.finish({"test_accuracy": score, "num_labels": len(labels), "num_test": len(test)})
-        if not args.supervised_only:
-            report.grid(run.directory.path / "samples.png", generator)
-            print(f"picture           {run.directory.path / 'samples.png'}")
-        print(f"run               {run.directory.path}")
+        with d.frozen(), run.autocast():
+            fake = generator(generator.latents(args.batch_size)).rsample()
+            if args.generator_loss == "plain":
+                g_loss = semi_supervised.generator_loss(logits(fake)).mean()
+            else:
+                with torch.no_grad():
+                    features = discriminator.features(unlabeled)
+                g_loss = feature_matching.generator_loss(features, discriminator.features(fake))
+        g.descend(g_loss)
+        run.log(d_loss=d_loss, g_loss=g_loss)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    run_recipe(__file__)

@@ -31,10 +31,9 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _short_reports() -> Iterator[None]:
     """Many tests train for a few steps, and their pages would take longer: a chart a tenth of a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("discrete_gan.report.run_page._CURVES", 2)
-        patch.setattr("discrete_gan.report.evaluation._RESAMPLES", 5)
-        patch.setattr("discrete_gan.report.image_evaluation._RESAMPLES", 5)
-        patch.setattr("discrete_gan.report.images._QUICK", 50)
+        patch.setattr("discrete_gan.report.run_page._CURVES", 1)
+        patch.setattr("discrete_gan.tasks.evaluation._RESAMPLES", 5)
+        patch.setattr("discrete_gan.tasks.images._QUICK", 50)
         yield
 
 

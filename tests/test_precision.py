@@ -23,6 +23,7 @@ from discrete_gan._precision import dot, log_sum_exp, matmul, weighted_sum
 from discrete_gan.data.palette import to_pixels
 from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical, PointMass, bernoulli
 from discrete_gan.divergences import DIVERGENCES, FDivergence
+from discrete_gan.estimators import Estimator
 from discrete_gan.losses import (
     ac_gan,
     am_gan,
@@ -44,7 +45,7 @@ from discrete_gan.losses import (
 from discrete_gan.metrics import calibration, likelihood, nearest
 from discrete_gan.models import MinibatchDiscrimination, VirtualBatchNorm
 from tests.estimators.test_estimators import BINARY_ONLY, EVERY, Z, awake, fresh
-from tests.problems import ColumnGenerator, Estimator, SmoothDiscriminator, seeded_normal
+from tests.problems import ColumnGenerator, SmoothDiscriminator, seeded_normal
 
 # Rounding of float32, 6e-8, through sums of tens of terms and differences of numbers ten times as large.
 TOLERANCE = 2e-5
@@ -113,6 +114,14 @@ def r1(x: Tensor) -> Tensor:
     return penalties.gradient_penalty((x * x).sum(dim=1), x)
 
 
+def streamed(log_w: Tensor, x: Tensor, real_log_w: Tensor) -> tuple[Tensor, ...]:
+    """All that a mean of samples in three chunks says."""
+    mean = weights.StreamingMean()
+    for chunk in zip(log_w.split(8), x.split(8), strict=True):
+        mean.update(*chunk)
+    return mean.weighted, mean.plain, mean.log_total, mean.share_beside(real_log_w)
+
+
 def averaged(parameter: Tensor) -> Tensor:
     """Distance after 400 steps, of which the last hundred would no longer move a mean in bfloat16."""
     value = torch.nn.Parameter(parameter.detach().clone())
@@ -133,6 +142,7 @@ CASES: dict[str, Case] = {
     "weights.pareto_tail_index": Case(weights.pareto_tail_index, seeded_normal(100, B, scale=3), tolerance=1e-3),
     "weights.importance_loss": Case(weights.importance_loss, LOG_W, LOG_PROB),
     "weights.diagnose": Case(weights.diagnose, LOG_W),
+    "weights.StreamingMean": Case(streamed, LOG_W, STEPS, RAW_REAL),
     "estimators.boundary_seeking_loss": Case(estimators.boundary_seeking_loss, LOG_W, LOG_PROB),
     "estimators.softmax_boundary_seeking_loss": Case(
         estimators.softmax_boundary_seeking_loss, LOG_W, LOG_PROB, RAW_REAL
@@ -306,7 +316,7 @@ NOT_NUMERIC = {
     "estimators.scratchgan",
     "estimators.st_gumbel_softmax",
     "estimators.parse_estimator",
-    "estimators.with_real",
+    "estimators.adapted",
     "estimators.mixed_loss",
     "losses.class_labels.dynamic_labels",
     "losses.class_labels.check_labels",

@@ -8,7 +8,8 @@ import tyro
 from discrete_gan.data import Batches, load_text
 from discrete_gan.data.text_report import report_text
 from discrete_gan.errors import InputError
-from discrete_gan.training import TextOptions
+from discrete_gan.ranges import Count, check_ranges
+from discrete_gan.tasks.options import TextOptions, reading
 from discrete_gan.training.launch import find_device
 from discrete_gan.training.memory import available_memory, gigabytes, sequence_memory
 
@@ -20,14 +21,14 @@ class CheckArgs(TextOptions):
     data: Annotated[str, tyro.conf.Positional] = "equations"
     """equations, a text file (plain, .gz or .xz), hub:NAME[:CONFIG] or hub:FOLDER."""
     seed: int = 0
-    """Of the lines held out."""
-    batch_size: int = 64
-    """Sequences a step."""
-    num_samples: int = 2
+    """Seed that chooses the lines held out."""
+    batch_size: Count = 64
+    """Sequences per step."""
+    num_samples: Count = 2
     """Samples per latent."""
-    hidden: int = 128
+    hidden: Count = 128
     """Width of the recurrent layers."""
-    embedding: int = 32
+    embedding: Count = 32
     """Width of a token's vector."""
     device: str = "auto"
     """Whose memory counts: cpu, cuda, mps, or auto for the best there is."""
@@ -40,13 +41,11 @@ def check(arguments: list[str]) -> None:
         InputError: If a training would not start.
     """
     args = tyro.cli(CheckArgs, args=arguments, prog="discrete-gan check")
+    check_ranges(args)
     sizes = {name: getattr(args, name) for name in ("batch_size", "num_samples", "hidden", "embedding")}
-    for name, value in sizes.items():
-        if value < 1:
-            raise InputError(f"--{name.replace('_', '-')}: expected at least 1, got {value}")
     device = find_device(args.device)
     # Damaged lines are skipped here, to see what else there is.
-    data = load_text(args.data, seed=args.seed, **{**args.reading(), "corrupt": "skip"})
+    data = load_text(args.data, seed=args.seed, **{**reading(args), "corrupt": "skip"})
     print(report_text(data))
     available = available_memory(device)
     needed = sequence_memory(max_length=data.max_length, num_categories=data.num_categories, **sizes)

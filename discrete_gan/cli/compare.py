@@ -10,10 +10,20 @@ import tyro
 
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.grid import Grid, Option, Plan, cells_of, make_plan, parse_budget
+from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
-from discrete_gan.report.comparison import as_json, few_seeds, interval_text, label, shown_scores, table, verdict
+from discrete_gan.report.comparison import (
+    as_json,
+    described,
+    few_seeds,
+    interval_text,
+    shown_scores,
+    table,
+    titled,
+    verdict,
+)
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
 from discrete_gan.training.directory import RunDirectory
 
@@ -66,16 +76,16 @@ def split_options(arguments: Sequence[str]) -> tuple[list[str], list[Option]]:
     own: list[str] = []
     passed: list[Option] = []
     words = own
-    behind = False
+    after = False
     for word in arguments:
         if word == "--":
-            behind = True
+            after = True
             continue
         if word.startswith("--"):
             name = word[2:].partition("=")[0].replace("-", "_")
-            if behind or name not in names:
+            if after or name not in names:
                 passed.append(Option(name, []))
-            words = passed[-1].words if behind or name not in names else own
+            words = passed[-1].words if after or name not in names else own
         words.append(word)
     return own, passed
 
@@ -105,7 +115,7 @@ def _compare_runs(args: CompareArgs, passed: list[Option], command: str) -> None
         raise InputError(f"{passed[0].words[0]}: expected --estimators beside it, or run directories alone")
     if len(args.targets) == 1 and not Path(args.targets[0]).is_dir():
         find_recipe(args.targets[0])
-        raise InputError(f"compare {args.targets[0]}: expected --estimators behind a recipe")
+        raise InputError(f"compare {args.targets[0]}: expected --estimators after a recipe")
     if len(args.targets) < 2:
         raise InputError("compare: expected a recipe with --estimators, or two run directories at least")
     groups = grouped(read_trials([Path(target) for target in args.targets]))
@@ -118,7 +128,7 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
     if len(args.targets) != 1:
         raise InputError(f"compare --estimators: expected one recipe, got {' '.join(args.targets)}")
     (name,) = args.targets
-    recipe = load_recipe(find_recipe(name))
+    recipe = load_recipe(name)
     known = {field.name for field in fields(recipe.Args)}
     if not known >= {"estimator", "steps"}:
         raise InputError(f"recipe {name}: expected one with --estimator and --steps, it has no estimators to compare")
@@ -134,7 +144,7 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
         if spec in args.estimators[:index]:
             raise InputError(f"--estimators: expected each once, got {spec} twice")
     words = [word for option in passed for word in option.words]
-    parsed = tyro.cli(recipe.Args, args=words, prog=f"discrete-gan compare {name}")
+    parsed = parse(recipe.Args, words, prog=f"discrete-gan compare {name}", description=recipe.description)
     out = args.out or Path("runs") / f"compare-{Path(name).stem}"
     return Grid(name, parsed, passed, args.estimators, args.seeds, args.budget, out, args.jobs)
 
@@ -158,7 +168,8 @@ def _summary(cell: Cell) -> str:
     """The scores that tell most, in one line."""
     (trial,) = read_trials([cell.folder])
     (row,) = table([Group("", [trial])])
-    scores = [f"{label(name)} {trial.scores[name]:.4g}" for name in shown_scores([row])]
+    shown = [trial.scores[name] for name in shown_scores([row])]
+    scores = [f"{score.title} {score.value:.4g}" for score in shown]
     return ", ".join([*scores, f"{trial.cost.get('steps', 0):,.0f} steps, {trial.cost.get('seconds', 0):.0f} s"])
 
 
@@ -166,7 +177,8 @@ def _report(out: Path, groups: list[Group], title: str, command: str, settings: 
     """Table and verdict onto the terminal, everything into files."""
     rows = table(groups)
     names = shown_scores(rows)
-    header = ["", "seeds", "steps", "evaluations", "seconds", *map(label, names)]
+    titles = [titled(name, described(rows)) for name in names]
+    header = ["", "seeds", "steps", "evaluations", "seconds", *titles]
     lines = [header]
     for group, row in zip(groups, rows, strict=True):
         cost = [f"{row.cost[name]:,.0f}" if name in row.cost else "" for name in ("steps", "evaluations", "seconds")]
@@ -182,7 +194,7 @@ def _report(out: Path, groups: list[Group], title: str, command: str, settings: 
         differences = [
             [row.name, *(interval_text(row.differences.get(name)) for name in names)] for row in rows if row.differences
         ]
-        _print_columns([["", *map(label, names)], *differences])
+        _print_columns([["", *titles], *differences])
     print("\n" + "\n".join(verdict(groups)))
     from discrete_gan.report.comparison_page import write_comparison_page  # matplotlib takes a second to load
 

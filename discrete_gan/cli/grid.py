@@ -94,7 +94,7 @@ def parse_budget(text: str) -> tuple[str, float | None]:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise InputError(f"--budget {text}: expected a number above 0 behind =, got {amount!r}")
+        raise InputError(f"--budget {text}: expected a number above 0 after =, got {amount!r}")
     return kind, value
 
 
@@ -106,7 +106,7 @@ def steps_within(amount: float, cost: float, phase_steps: int) -> int:
 def make_plan(grid: Grid) -> Plan:
     """Measure what a step of each estimator costs, or read it where it was measured before, and divide the budget.
 
-    Evaluations a step are exact where they do not change with the steps; seconds are a median.
+    Evaluations per step are exact where they do not change with the steps; seconds are a median.
 
     Raises:
         InputError: If the folder holds something else or a comparison of other settings, the first estimator, whose

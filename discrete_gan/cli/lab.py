@@ -56,9 +56,9 @@ class LabArgs:
     train: bool = False
     """Train on the problem with each estimator side by side, recording exact divergences and mode masses."""
     steps: int = 300
-    """Of training."""
+    """Steps of a training."""
     seeds: int = 3
-    """Of training: the curves show mean and range."""
+    """Trainings with each estimator: the curves show mean and range."""
     lr: float = 0.05
     """Adam's learning rate of the generator, in training."""
     draws: int = 20_000
@@ -66,7 +66,7 @@ class LabArgs:
     most_tuples: int = 500_000
     """Enumerate up to this many tuples or multisets of samples per latent."""
     seed: int = 0
-    """Of the problem's tables, the network and all draws."""
+    """Seed of the problem's tables, the network and all draws."""
     out: Path = Path("runs/lab")
     """Folder for the CSV files and the pictures."""
 

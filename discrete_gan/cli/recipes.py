@@ -2,17 +2,37 @@
 
 import ast
 import dataclasses
-import importlib.util
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
 
 from discrete_gan.errors import InputError, unknown_name
+from discrete_gan.own import find_file, load_file
+from discrete_gan.tasks import Task
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel carries the recipes inside the package; a checkout has them beside it.
 _FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+
+
+class Recipe(NamedTuple):
+    """A recipe file, loaded.
+
+    Attributes:
+        path: The file.
+        Args: Dataclass of its options.
+        task: From options to what is learnt.
+        main: Trains.
+        description: What it says of itself, without its references.
+    """
+
+    path: Path
+    Args: Any
+    task: Callable[[Any], Task]
+    main: Callable[[Any], None]
+    description: str
 
 
 def recipe_files() -> dict[str, Path]:
@@ -22,35 +42,46 @@ def recipe_files() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe's file, from its name or its own path.
+    """A recipe's file, from its name or its path; a file that has moved is looked for in the working directory too.
 
     Raises:
         InputError: If there is none.
     """
     if name.endswith(".py"):
-        if not Path(name).is_file():
-            raise InputError(f"recipe {name}: no such file")
-        return Path(name)
+        shipped = recipe_files().get(Path(name).stem)
+        # A run of a recipe that came with the package names the place where the package was then.
+        return shipped if shipped and not Path(name).is_file() else find_file("recipe", name)
     files = recipe_files()
     if name not in files:
         raise unknown_name("recipe", name, files)
     return files[name]
 
 
-def load_recipe(path: Path) -> ModuleType:
-    """Import a recipe file.
+def recipe_module(name: str) -> ModuleType:
+    """A recipe's file as a module, for another recipe that trains as it does.
 
     Raises:
-        InputError: If it has no dataclass ``Args`` or no ``main(args)``.
+        InputError: If there is none, or it does not run.
     """
-    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and tyro look their module up
-    spec.loader.exec_module(module)
-    if not dataclasses.is_dataclass(getattr(module, "Args", None)) or not callable(getattr(module, "main", None)):
-        raise InputError(f"recipe {path}: expected a dataclass Args and a function main(args)")
-    return module
+    return load_file("recipe", find_recipe(name))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Find and import a recipe.
+
+    Args:
+        name: Its name, or the path of a file.
+
+    Raises:
+        InputError: If there is none, or it lacks a dataclass ``Args``, ``task(args)`` or ``main(args)``.
+    """
+    path = find_recipe(name)
+    module = load_file("recipe", path)
+    parts: dict[str, Any] = {part: getattr(module, part, None) for part in ("Args", "task", "main")}
+    if not dataclasses.is_dataclass(parts["Args"]) or not callable(parts["task"]) or not callable(parts["main"]):
+        raise InputError(f"recipe {path}: expected a dataclass Args and functions task(args) and main(args)")
+    about = (module.__doc__ or "").partition("\n\nReference")[0].strip()
+    return Recipe(path, **parts, description=about)
 
 
 def recipes(arguments: list[str]) -> None:

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
-from discrete_gan.cli.models import load_model
-from discrete_gan.cli.recipes import find_recipe, load_recipe
-from discrete_gan.cli.train import saved_args
+from discrete_gan.cli.runs import SavedRun, load_model, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.report.curves import save_temperature_curves
+from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.directory import RunDirectory
 
 
@@ -22,7 +20,7 @@ def score_temperatures(
     """Print scores of every generator at every temperature; write temperatures.json and a picture.
 
     Args:
-        runs: Run directories of the recipe text or oracle_text, on the same text.
+        runs: Run directories of recipes on sequences, on the same text.
         temperatures: What divides the logits.
         num: Samples at each temperature.
         seed: Of latents and samples.
@@ -36,77 +34,74 @@ def score_temperatures(
     for temperature in temperatures:
         if not 0 < temperature < math.inf:
             raise InputError(f"--temperatures: expected numbers above 0, got {temperature}")
-    generators: dict[str, nn.Module] = {}
-    for path in runs:
-        generators |= _generators(path)
-    report = _report(runs)
-    report.to(device)
+    opened = [open_run(path) for path in runs]
+    generators: dict[str, Any] = {}
+    for run in opened:
+        generators |= _generators(run)
+    task = _shared_task(opened)
+    task.to(device)
     temperatures = sorted(set(temperatures))
-    curves: dict[str, list[dict[str, float]]] = {name: [] for name in generators}
+    curves: dict[str, list[tuple[float, list[Score]]]] = {name: [] for name in generators}
     bar = tqdm(total=len(generators) * len(temperatures), desc="evaluate", unit="point", dynamic_ncols=True)
     for name, generator in generators.items():
         generator.to(device)
         for temperature in temperatures:
-            scores = report.point(generator, temperature, num_samples=num, seed=seed)
-            curves[name].append({"temperature": temperature, **scores})
+            scores = task.scores(generator, None, num=num, depth="run", seed=seed, temperature=temperature)
+            curves[name].append((temperature, scores))
             bar.update()
     bar.close()
-    real = report.real(num)
-    _print_table(curves, real, report.shown)
-    print(f"protocol {report.protocol(num)}")
+    _print_tables(curves)
     folder = out or runs[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = {"curves": curves, "real": real, "protocol": report.protocol(num), "num_samples": num}
-        RunDirectory(folder).write_json("temperatures.json", written)
-        title = f"numbers at the points are temperatures\n{report.protocol(num)}"
-        save_temperature_curves(folder / "temperatures.png", curves, report.axes, real=real, title=title)
+        written = {
+            name: [{"temperature": temperature, "scores": as_json(scores)} for temperature, scores in points]
+            for name, points in curves.items()
+        }
+        RunDirectory(folder).write_json("temperatures.json", {"curves": written, "num_samples": num})
+        save_temperature_curves(folder / "temperatures.png", curves, task.axes)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written: {error.strerror}") from None
     print(f"picture  {folder / 'temperatures.png'}")
 
 
-def _generators(path: Path) -> dict[str, nn.Module]:
+def _generators(run: SavedRun) -> dict[str, Any]:
     """The run's generator, and the one that maximum likelihood left, by name."""
-    directory = RunDirectory(path)
-    estimator = directory.read_config()["args"].get("estimator", "generator")
-    found = {f"{path}: {estimator}": load_model(directory)}
+    path = run.directory.path
+    found = {f"{path}: {run.config['args'].get('estimator', 'generator')}": load_model(run.directory)}
     if (path / "pretrained").is_dir():
-        found[f"{path}: mle start"] = load_model(directory, "pretrained")
+        found[f"{path}: mle start"] = load_model(run.directory, "pretrained")
     return found
 
 
-def _report(runs: list[Path]) -> Any:
-    """What scores them all, from the recipe and the settings of the first.
+def _shared_task(runs: list[SavedRun]) -> Any:
+    """What scores them all: the task of the first.
 
     Raises:
-        InputError: If the recipe is none of text, or the data are not those of every run.
+        InputError: If a task has no temperatures, or the data are not those of every run.
     """
-    report, first = None, None
-    for path in runs:
-        config = RunDirectory(path).read_config()
-        if "tokenizer" not in config["data"]:
-            raise InputError(f"{path}: expected a run of text, got one of {config['recipe']}")
-        if report is None:
-            recipe = load_recipe(find_recipe(config["recipe_file"]))
-            report, first = recipe.load_report(saved_args(recipe.Args, config)), path
-        fingerprint = report.summary()["fingerprint"]
-        if config["data"]["fingerprint"] != fingerprint:
-            raise InputError(
-                f"{path}: expected data of fingerprint {config['data']['fingerprint']}, that of {first} now have "
-                f"{fingerprint}"
+    task: Any = runs[0].task
+    for run in runs:
+        path = run.directory.path
+        if not hasattr(run.task, "axes"):
+            raise InputError(f"{path}: expected a run of text, got one of {run.config['recipe']}")
+        run._replace(task=task).check_data()
+    return task
+
+
+def _print_tables(curves: dict[str, list[tuple[float, list[Score]]]]) -> None:
+    """For each generator, a line for each score and a column for each temperature."""
+    for name, points in curves.items():
+        rows = [["temperature", *(f"{temperature:g}" for temperature, _ in points), "real data"]]
+        for index, score in enumerate(points[0][1]):
+            values = [f"{scores[index].value:.4g}" for _, scores in points]
+            rows.append([score.title, *values, "" if score.real is None else f"{score.real:.4g}"])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        print(f"\n{name}")
+        for row in rows:
+            print(
+                "  ".join([f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
             )
-    return report
-
-
-def _print_table(curves: dict[str, list[dict[str, float]]], real: dict[str, float], shown: tuple[str, ...]) -> None:
-    widths = [max(len("real text"), *map(len, curves)), 4, *(max(len(name), 7) for name in shown)]
-    rows = [["generator", "temp", *shown]]
-    for generator, points in curves.items():
-        rows += [
-            [generator, f"{point['temperature']:g}", *(f"{point[name]:.3f}" for name in shown)] for point in points
-        ]
-    rows.append(["real text", "", *(f"{real[name]:.3f}" if name in real else "" for name in shown)])
-    for row in rows:
-        cells = [f"{cell:<{widths[0]}}" if i == 0 else f"{cell:>{widths[i]}}" for i, cell in enumerate(row)]
-        print("  ".join(cells).rstrip())
+    first = next(iter(curves.values()))[0][1]
+    for protocol in dict.fromkeys(score.protocol for score in first):
+        print(f"protocol  {protocol}")

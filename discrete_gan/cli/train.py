@@ -1,15 +1,15 @@
 """``discrete-gan train``: run a recipe."""
 
 import dataclasses
-import inspect
 import itertools
 import os
+import sys
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import tyro
-
-from discrete_gan.cli.recipes import find_recipe, load_recipe, recipe_files
+from discrete_gan.cli.parsing import parse
+from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
+from discrete_gan.cli.runs import saved_args
 from discrete_gan.errors import InputError
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
@@ -28,49 +28,42 @@ def train(arguments: list[str]) -> None:
             raise InputError("train: expected a recipe")
         return
     name, *options = arguments
-    recipe = load_recipe(find_recipe(name))
-    default = _saved(recipe.Args, options, Path(name).stem)
-    args = tyro.cli(recipe.Args, args=options, default=default, prog=f"discrete-gan train {name}")
+    recipe = load_recipe(name)
+    args = parse(
+        recipe.Args,
+        options,
+        default=_saved(recipe, options),
+        prog=f"discrete-gan train {name}",
+        description=recipe.description,
+    )
     recipe.main(args)
-    _write_page(args)
+    _write_page(args, recipe)
 
 
-def _write_page(args: Any) -> None:
+def _write_page(args: Any, recipe: Recipe) -> None:
     """RUN/report.html of a run that has just finished; its first process writes."""
     if int(os.environ.get("RANK", "0")):
         return
-    name = Path(inspect.getfile(type(args))).stem
-    directory = RunDirectory(args.resume or args.out or Path("runs") / name)
+    directory = RunDirectory(args.resume or args.out or Path("runs") / recipe.path.stem)
     if (directory.path / "results.json").is_file():
-        print(f"report            {write_run_page(directory)}")
+        print(f"{'report':<24} {write_run_page(directory)}")
 
 
-def _saved(kind: type, options: list[str], recipe: str) -> Any:
+def _saved(recipe: Recipe, options: list[str]) -> Any:
     """The arguments of the run that ``--resume`` names, as defaults for this one; None without it."""
     folder = next((after for option, after in itertools.pairwise(options) if option == "--resume"), None)
     folder = folder or next((option[9:] for option in options if option.startswith("--resume=")), None)
     if folder is None:
         return None
     config = RunDirectory(Path(folder)).read_config()
-    if config["recipe"] != recipe:
-        raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe}")
+    if config["recipe"] != recipe.path.stem:
+        raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe.path.stem}")
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
-    return dataclasses.replace(saved_args(kind, config), overwrite=False)
+    return dataclasses.replace(saved_args(recipe.Args, config), overwrite=False)
 
 
-def saved_args(kind: type, config: dict[str, Any]) -> Any:
-    """The arguments that a run's config.json holds, of the recipe's class."""
-    hints = get_type_hints(kind)
-    saved = {
-        field.name: config["args"][field.name] for field in dataclasses.fields(kind) if field.name in config["args"]
-    }
-    saved = {
-        key: Path(value) if value is not None and Path in _members(hints[key]) else value
-        for key, value in saved.items()
-    }
-    saved = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}  # JSON has none
-    return kind(**saved)
+def run_recipe(file: str) -> None:
+    """What ``python FILE.py [options]`` does: the same as ``discrete-gan train FILE.py [options]``."""
+    from discrete_gan.cli.main import main
 
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return getattr(hint, "__args__", (hint,))
+    main(["train", file, *sys.argv[1:]])

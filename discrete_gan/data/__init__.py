@@ -6,12 +6,15 @@ the loader that reads with them.
 
 from .batches import Batches
 from .image_data import ImageData
-from .images import binarize, load_images, to_range
+from .images import IMAGE_FORMATS, binarize, load_images, to_range
 from .labeled import labeled_subset
 from .text import TextData, load_text
+from .text_sources import TEXT_FORMATS
 from .vocabulary import Vocabulary
 
 __all__ = [
+    "IMAGE_FORMATS",
+    "TEXT_FORMATS",
     "Batches",
     "ImageData",
     "TextData",

@@ -7,7 +7,9 @@ import numpy as np
 
 from ..errors import InputError
 from .extras import one_line
+from .formats import ImageReading
 from .image_data import ImageData, assemble
+from .pictures import fit_data
 from .pixels import Array, channels_first
 
 SUFFIXES = (".npy", ".npz")
@@ -17,12 +19,19 @@ TEST_IMAGES = ("x_test", "test_images")
 TEST_LABELS = ("y_test", "test_labels")
 
 
-def load_array_file(path: Path, *, seed: int) -> ImageData:
-    """Reads the file; without a test part, a tenth of the images drawn with ``seed`` is held out.
+def is_array_file(spec: str) -> bool:
+    """Whether there is such a file."""
+    path = Path(spec)
+    return path.suffix in SUFFIXES and path.exists() and not path.is_dir()
+
+
+def load_array_file(spec: str, reading: ImageReading) -> ImageData:
+    """Reads the file; without a test part, a tenth of the images drawn with the seed is held out.
 
     Raises:
         InputError: If it is damaged, holds no images or Python objects, or shapes or types do not fit.
     """
+    path = Path(spec)
     try:
         train, train_labels, test, test_labels = _read(path)
     except InputError:
@@ -36,7 +45,8 @@ def load_array_file(path: Path, *, seed: int) -> ImageData:
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
     train = channels_first(train, str(path))
     test = None if test is None else channels_first(test, str(path))
-    return assemble(path.stem, train, train_labels, test, test_labels, seed=seed)
+    data = assemble(path.stem, train, train_labels, test, test_labels, seed=reading.seed)
+    return fit_data(data, reading.image_size, reading.crop)
 
 
 def _read(path: Path) -> tuple[Array, Array | None, Array | None, Array | None]:

@@ -5,6 +5,7 @@ import hashlib
 import torch
 from torch import Tensor
 
+from ..distributed import num_processes, process_rank
 from ..errors import InputError
 
 
@@ -19,15 +20,19 @@ class Batches:
         num_items: Size of the data set.
         batch_size: Items per process and step.
         seed: Any whole number. Global random states are neither read nor changed.
-        rank: This process, from 0.
-        world_size: Number of processes.
+        rank: This process, from 0. If not given, its rank in ``torch.distributed`` where that is initialized, else 0.
+        world_size: Number of processes. If not given, that of ``torch.distributed`` where initialized, else 1.
 
     Raises:
         InputError: If one step takes more than the data set holds, or no item.
         ValueError: If the rank is not below the world size.
     """
 
-    def __init__(self, num_items: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, num_items: int, batch_size: int, *, seed: int, rank: int | None = None, world_size: int | None = None
+    ) -> None:
+        rank = process_rank() if rank is None else rank
+        world_size = num_processes() if world_size is None else world_size
         if not 0 <= rank < world_size:
             raise ValueError(f"expected rank from 0 to world_size - 1 = {world_size - 1}, got {rank}")
         if batch_size < 1:
@@ -35,8 +40,8 @@ class Batches:
         whole = batch_size * world_size
         if whole > num_items:
             raise InputError(
-                f"a batch of {batch_size} on each of {world_size} process(es) takes {whole} items a step, "
-                f"but the data set holds {num_items}: use a smaller --batch-size"
+                f"a batch of {batch_size} on each of {world_size} process(es) takes {whole} items per step, "
+                f"but the data set holds {num_items}: use a smaller batch_size"
             )
         self.num_items = num_items
         self.batch_size = batch_size

@@ -46,7 +46,7 @@ def nearest_path(path: Path, *names: str) -> str:
     near = difflib.get_close_matches(missing.name, [*found, *names], n=1)
     if not near:
         return ""
-    return f"did you mean {near[0] if near[0] in names else str(missing.parent / near[0])!r}? "
+    return f"did you mean {str(missing.parent / near[0]) if near[0] in found else near[0]!r}? "
 
 
 def _first_line(error: BaseException) -> str:

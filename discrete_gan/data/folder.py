@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import InputError
 from .extras import one_line, require
+from .formats import Corrupt, ImageReading
 from .image_data import ImageData, assemble
 from .pictures import GREY_MODES, NOT_RESIZED, check_depth, decode, fit, fitted_size, is_resized, upright_size
 from .pixels import Array
@@ -25,36 +26,33 @@ TEST_NAMES = ("test", "testing", "val", "valid", "validation")
 # Pillow recognizes these but cannot decode them by itself.
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
-Corrupt = Literal["refuse", "skip"]
 Part = dict[str, list[Path]]
 """Pictures of a part of the data by class, sorted; under "" if they are in no class folders."""
 T = TypeVar("T")
 
 
-def has_pictures(folder: Path) -> bool:
-    """Whether the folder holds a picture, by its name, at any depth."""
-    return any(True for _ in _pictures(folder))
+def has_pictures(spec: str) -> bool:
+    """Whether this is a folder that holds a picture, by its name, at any depth."""
+    folder = Path(spec)
+    # An empty one is told from others without Pillow.
+    return folder.is_dir() and any(folder.iterdir()) and _holds_picture(folder)
 
 
-def load_picture_folder(
-    folder: Path, name: str, *, seed: int, image_size: int | None, crop: int | None, corrupt: Corrupt
-) -> ImageData:
+def load_picture_folder(spec: str, reading: ImageReading) -> ImageData:
     """Reads all pictures of a folder; they become RGB if any is in color, else grey.
 
     Args:
-        folder: Holds pictures; or a folder of pictures for each class, labeled in the order of their names, a
-            single one not at all; or either in ``train`` and in ``test`` (or ``training``, ``testing``, ``val``, ...).
-        name: What to call the data.
-        seed: Chooses the tenth held out if there is no test part.
-        image_size: Side of the images, as in ``fit``.
-        crop: Side of the square cut out of the middle, as in ``fit``.
-        corrupt: ``refuse`` a picture that cannot be decoded, or ``skip`` it and say so on stderr.
+        spec: A folder that holds pictures; or a folder of pictures for each class, labeled in the order of their
+            names, a single one not at all; or either in ``train`` and in ``test`` (or ``training``, ``testing``,
+            ``val``, ...).
+        reading: All of it.
 
     Raises:
-        InputError: If pictures are corrupt, of different sizes, too large or of more than 8 bits a channel, or if
+        InputError: If pictures are corrupt, of different sizes, too large or of more than 8 bits per channel, or if
             they are not laid out as above.
         PermissionError: If a file or folder may not be read.
     """
+    folder = Path(spec)
     train, test = _find_parts(folder)
     classes = list(train)
     pictures = [
@@ -63,18 +61,18 @@ def load_picture_folder(
         for label, paths in part.items()
         for path in paths
     ]
-    images, kept = _decode_all(folder, [path for path, _, _ in pictures], image_size, crop, corrupt)
+    images, kept = _decode_all(folder, [path for path, _, _ in pictures], reading)
     labels = np.array([label for _, label, _ in pictures])[kept]
     is_test = np.array([in_test for _, _, in_test in pictures])[kept]
     num_train = int((~is_test).sum())  # They come first.
     labeled = len(classes) > 1
     return assemble(
-        name,
+        folder.resolve().name,
         images[:num_train],
         labels[:num_train] if labeled else None,
         images[num_train:] if test else None,
         labels[num_train:] if labeled and test else None,
-        seed=seed,
+        seed=reading.seed,
     )
 
 
@@ -104,7 +102,7 @@ def _find_parts(folder: Path) -> tuple[Part, Part]:
 
 def _find_split(folder: Path) -> tuple[Path, Path | None] | None:
     """The folders for training and for testing, if the pictures are parted that way."""
-    folders = {inner.name.lower(): inner for inner in _list(folder)[1] if has_pictures(inner)}
+    folders = {inner.name.lower(): inner for inner in _list(folder)[1] if _holds_picture(inner)}
     train = next((folders[name] for name in TRAIN_NAMES if name in folders), None)
     test = next((folders[name] for name in TEST_NAMES if name in folders), None)
     # Without a test part, a folder named train beside others is a class: cars, planes and trains.
@@ -122,6 +120,10 @@ def _read_part(folder: Path) -> Part:
             "expected all of them in class folders, or none"
         )
     return part or {"": files}
+
+
+def _holds_picture(folder: Path) -> bool:
+    return any(True for _ in _pictures(folder))
 
 
 def _pictures(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -157,10 +159,9 @@ def _list(folder: Path) -> tuple[list[Path], list[Path]]:
     return files, folders
 
 
-def _decode_all(
-    folder: Path, paths: list[Path], image_size: int | None, crop: int | None, corrupt: Corrupt
-) -> tuple[Array, Array]:
+def _decode_all(folder: Path, paths: list[Path], reading: ImageReading) -> tuple[Array, Array]:
     """Images of shape (N, C, H, W), and which of the pictures they are: booleans, N of them true."""
+    image_size, crop, corrupt = reading.image_size, reading.crop, reading.corrupt
     # Headers first: they say what to allocate, and most mistakes show before an hour of decoding.
     headers = _in_threads(lambda path: _use(path, _read_header, corrupt), paths, "looking at pictures")
     found = [(path, *header) for path, header in zip(paths, headers, strict=True) if header is not None]
@@ -181,7 +182,7 @@ def _decode_all(
     try:
         images = np.empty(shape, dtype=np.uint8)
     except (MemoryError, ValueError) as error:  # The latter from a size beyond any memory.
-        raise InputError(f"{folder}: images of shape {shape} do not fit into memory: use --image-size") from error
+        raise InputError(f"{folder}: images of shape {shape} do not fit into memory: use image_size") from error
 
     def read(index: int) -> bool:
         path = found[index][0]
@@ -223,11 +224,11 @@ def _use(path: Path, use: Callable[["Image"], T], corrupt: Corrupt) -> T | None:
         if corrupt == "skip":
             return None
         reason = f"{path}: cannot be read as a picture: {one_line(error)}"
-        raise InputError(f"{reason} (--corrupt skip leaves out such files)") from error
+        raise InputError(f"{reason} (corrupt=skip leaves out such files)") from error
 
 
 def _in_threads(function: Callable[[Any], T], items: Sequence[Any], what: str) -> list[T]:
-    """The function's results in the order of the items, behind a progress bar if it takes long."""
+    """The function's results in the order of the items, with a progress bar if it takes long."""
     Image = require("PIL.Image", "pillow", "reading pictures")
     tqdm = require("tqdm", "tqdm", "reading pictures").tqdm
     pool = ThreadPoolExecutor()
@@ -244,4 +245,4 @@ def _different(first: Path, first_size: tuple[int, int], path: Path, size: tuple
     sizes = " and ".join(
         f"{name} of {width} x {height}" for name, (width, height) in ((first, first_size), (path, size))
     )
-    return InputError(f"pictures of different sizes, {sizes} pixels: --image-size makes them equal squares")
+    return InputError(f"pictures of different sizes, {sizes} pixels: image_size makes them equal squares")

@@ -1,21 +1,30 @@
 """Public data sets by name, and local folders, through Hugging Face's ``datasets`` library."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from ..errors import InputError
 from .extras import one_line, require
+from .formats import ImageReading
 from .image_data import ImageData, assemble
 from .pictures import NOT_RESIZED, decode, fit, fit_data, is_resized
 from .pixels import Array, channels_first
 
 _ARRAY_FEATURES = ("Array2D", "Array3D", "List", "LargeList", "Sequence")
+_PATIENCE = 10  # seconds that the Hub is given to answer
 
 
-def load_hub(source: str, *, seed: int, image_size: int | None = None, crop: int | None = None) -> ImageData:
+def is_hub(spec: str) -> bool:
+    """Whether this is for the datasets library."""
+    return spec.startswith("hub:")
+
+
+def load_hub(spec: str, reading: ImageReading, *, name: str | None = None, instead: str = "hub:FOLDER") -> ImageData:
     """Reads the splits ``train`` and ``test``; without ``test``, holds out a tenth of the images.
 
     Images are in the one column of type Image, else of two- or three-dimensional arrays; of several, in the
@@ -23,51 +32,87 @@ def load_hub(source: str, *, seed: int, image_size: int | None = None, crop: int
     ClassLabel.
 
     Args:
-        source: NAME or NAME:CONFIG as on the Hub, or a local folder that the library can read.
-        seed: Chooses the images held out.
-        image_size: Side of the images, as in ``fit``.
-        crop: Side of the square cut out of the middle, as in ``fit``.
+        spec: ``hub:`` and NAME or NAME:CONFIG as on the Hub, or a local folder that the library can read.
+        reading: All of it but ``corrupt``.
+        name: What to call the data, also in messages; as on the Hub if not given.
+        instead: As in ``load_splits``.
 
     Raises:
         InputError: If it cannot be loaded or has no such column, or if pictures are of different sizes, too small
-            for the crop or of more than 8 bits a channel.
+            for the crop or of more than 8 bits per channel.
     """
-    datasets = require("datasets", "datasets", f"hub:{source}")
-    name, splits = load_splits(datasets, source)
+    datasets = require("datasets", "datasets", name or spec)
+    where, splits = load_splits(datasets, spec.removeprefix("hub:"), name=name, instead=instead)
     if "train" not in splits:
-        raise InputError(f"hub:{source}: expected a split named train, found {', '.join(splits) or 'none'}")
-    train, train_labels, are_pictures = _read_split(splits["train"], f"{name}, split train", image_size, crop)
+        raise InputError(f"{name or spec}: expected a split named train, found {', '.join(splits) or 'none'}")
+    image_size, crop = reading.image_size, reading.crop
+    train, train_labels, are_pictures = _read_split(splits["train"], f"{where}, split train", image_size, crop)
     test, test_labels = None, None
     if "test" in splits:
-        test, test_labels, _ = _read_split(splits["test"], f"{name}, split test", image_size, crop)
-    data = assemble(name, train, train_labels, test, test_labels, seed=seed)
+        test, test_labels, _ = _read_split(splits["test"], f"{where}, split test", image_size, crop)
+    data = assemble(where, train, train_labels, test, test_labels, seed=reading.seed)
     return data if are_pictures else fit_data(data, image_size, crop)
 
 
-def load_splits(datasets: Any, source: str) -> tuple[str, Any]:
+def load_splits(datasets: Any, source: str, *, name: str | None = None, instead: str = "hub:FOLDER") -> tuple[str, Any]:
     """What to call the data, and its splits by name.
+
+    Where the Hub does not answer, what the library has downloaded before is used, and what it has not is refused at
+    once: by itself, the library tries for 25 seconds and writes a dozen lines to stderr.
 
     Args:
         datasets: The library.
         source: NAME or NAME:CONFIG as on the Hub, or a local folder that the library can read.
+        name: What to call the data, also in messages; as on the Hub if not given.
+        instead: What works without a network, for the message.
 
     Raises:
         InputError: If it cannot be loaded.
     """
-    name, _, config = source.partition(":")
+    on_hub, _, config = source.partition(":")
     folder = Path(source).expanduser()
-    if not name:
-        raise InputError(f"hub:{source}: expected hub:NAME, hub:NAME:CONFIG or hub:FOLDER")
-    if not folder.is_dir() and name.startswith(("/", ".", "~")):
-        raise InputError(f"hub:{source}: no such folder")
+    where = name or f"hub:{source}"
+    if not on_hub:
+        raise InputError(f"{where}: expected hub:NAME, hub:NAME:CONFIG or hub:FOLDER")
+    if not folder.is_dir() and on_hub.startswith(("/", ".", "~")):
+        raise InputError(f"{where}: no such folder")
+    unreachable = "" if folder.is_dir() else _unreachable(datasets)
     try:
         if not folder.is_dir():
-            return name, datasets.load_dataset(name, config or None)
+            with _offline(datasets, unreachable):
+                return name or on_hub, datasets.load_dataset(on_hub, config or None)
         if (folder / "state.json").is_file():  # One split written by save_to_disk, which load_dataset refuses.
             return folder.resolve().name, {"train": datasets.load_from_disk(str(folder))}
         return folder.resolve().name, datasets.load_dataset(str(folder))
     except Exception as error:  # Network, cache, format and name errors share no base class.
-        raise InputError(f"hub:{source}: cannot be loaded: {one_line(error)}") from error
+        expected = f": expected a network, or what works without one: {instead}"
+        if unreachable:
+            raise InputError(f"{where}: cannot be downloaded ({unreachable}){expected}") from error
+        message = f"{where}: cannot be loaded: {one_line(error)}"
+        raise InputError(message if name is None else f"{message.rstrip('.')}{expected}") from error
+
+
+def _unreachable(datasets: Any) -> str:
+    """Why nothing can be downloaded, by a single request; empty if the Hub answers, whatever it says."""
+    if datasets.config.HF_HUB_OFFLINE:
+        return "offline mode is set"
+    get_session = require("huggingface_hub.utils", "huggingface_hub", "downloading data").get_session
+    try:
+        get_session().head(datasets.config.HF_ENDPOINT, timeout=_PATIENCE)
+    except Exception:  # Of requests, httpx or another library, by version.
+        return f"no connection to {urlsplit(datasets.config.HF_ENDPOINT).netloc}"
+    return ""
+
+
+@contextmanager
+def _offline(datasets: Any, unreachable: str) -> Iterator[None]:
+    """The library as in its offline mode, if the Hub is unreachable; afterwards as it was."""
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or bool(unreachable)
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 def _read_split(split: Any, where: str, image_size: int | None, crop: int | None) -> tuple[Array, Array | None, bool]:
@@ -128,7 +173,7 @@ def _decode(pictures: Iterable[Any], where: str, image_size: int | None, crop: i
         raise InputError(f"{where}: {NOT_RESIZED}")
     color = any(picture.mode == "RGB" for picture in grey_or_color)
     rows = (picture.convert("RGB") if color else picture for picture in grey_or_color)
-    stack = _stack(rows, where, hint="; --image-size makes them equal squares")
+    stack = _stack(rows, where, hint="; image_size makes them equal squares")
     if color:
         return stack.transpose(0, 3, 1, 2)
     return (stack > 0 if modes == {"1"} else stack)[:, None]

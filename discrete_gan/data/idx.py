@@ -15,27 +15,32 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .formats import ImageReading
 from .image_data import ImageData, assemble
+from .pictures import fit_data
 from .pixels import Array
 
 PARTS = ("train", "t10k")
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+LOOKED_FOR = f"train-{IMAGES}, train-{IMAGES}.gz"
 _UNSIGNED_BYTE = 8
 
 
-def has_idx(folder: Path) -> bool:
-    """Whether the folder holds any of the four files."""
-    return any(_find(folder, part, kind) for part in PARTS for kind in (IMAGES, LABELS))
+def has_idx(spec: str) -> bool:
+    """Whether this is a folder that holds any of the four files."""
+    return any(_find(Path(spec), part, kind) for part in PARTS for kind in (IMAGES, LABELS))
 
 
-def load_idx_folder(folder: Path, name: str) -> ImageData:
+def load_idx_folder(spec: str, reading: ImageReading) -> ImageData:
     """Reads ``train-images-idx3-ubyte``, ``t10k-images-idx3-ubyte`` and, where there, both files of labels.
 
     Raises:
         InputError: If one of them is missing, is damaged, or counts of images and labels differ.
     """
+    folder = Path(spec)
     (train, train_labels), (test, test_labels) = (_read_part(folder, part) for part in PARTS)
-    return assemble(name, train[:, None], train_labels, test[:, None], test_labels)
+    data = assemble(folder.resolve().name, train[:, None], train_labels, test[:, None], test_labels)
+    return fit_data(data, reading.image_size, reading.crop)
 
 
 def read_idx(path: Path, ndim: int) -> Array:

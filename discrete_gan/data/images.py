@@ -8,17 +8,27 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, unknown_name
-from .arrays import SUFFIXES, load_array_file
+from . import folder, idx, mat
+from .arrays import is_array_file, load_array_file
 from .digits import load_digits
 from .extras import nearest_path, one_line
-from .folder import LOOKED_FOR, Corrupt, has_pictures, load_picture_folder
-from .hub import load_hub
-from .idx import IMAGES, has_idx, load_idx_folder
+from .formats import Corrupt, ImageFormat, ImageReading, listed
+from .hub import is_hub, load_hub
 from .image_data import ImageData
-from .mat import PATTERNS, has_mat, load_mat_folder
-from .pictures import fit_data
+from .names import NAMES, ON_HUB, is_name, load_named
 
-EXPECTED = "expected digits, hub:NAME, a folder of pictures or of idx, .mat or .amat files, or a .npy or .npz file"
+# The first one that reads what the user names is taken.
+FORMATS = (
+    ImageFormat("digits", lambda spec: spec == "digits", load_digits),
+    ImageFormat(", ".join(ON_HUB), is_name, load_named),
+    ImageFormat("hub:NAME", is_hub, load_hub),
+    ImageFormat("a folder of idx files", idx.has_idx, idx.load_idx_folder, idx.LOOKED_FOR),
+    ImageFormat("a folder of .mat or .amat files", mat.has_mat, mat.load_mat_folder, mat.LOOKED_FOR),
+    ImageFormat("a folder of pictures", folder.has_pictures, folder.load_picture_folder, folder.LOOKED_FOR),
+    ImageFormat("a .npy or .npz file", is_array_file, load_array_file),
+)
+IMAGE_FORMATS = listed(one.called for one in FORMATS)
+"""What ``load_images`` reads, as a phrase."""
 
 
 def load_images(
@@ -32,9 +42,10 @@ def load_images(
     """Reads an image data set.
 
     Args:
-        spec: ``digits`` (scikit-learn's, no file needed), ``hub:NAME[:CONFIG]`` or ``hub:FOLDER`` (through
-            the datasets library), a folder of MNIST's idx files, of fixed-binarised ``.mat`` or ``.amat`` files
-            or of pictures (also by class, also in ``train`` and ``test``), or a ``.npy`` or ``.npz`` file.
+        spec: ``digits`` (scikit-learn's, no file needed), ``mnist`` or ``fashion_mnist`` (downloaded, unless a file
+            or folder is called so), ``hub:NAME[:CONFIG]`` or ``hub:FOLDER`` (through the datasets library), a folder
+            of MNIST's idx files, of fixed-binarised ``.mat`` or ``.amat`` files or of pictures (also by class, also
+            in ``train`` and ``test``), or a ``.npy`` or ``.npz`` file.
         seed: Chooses the images held out for testing where the data has no test part. Global random states
             are neither read nor changed.
         image_size: Side of the images: the square in the middle of each is resized to it, by bicubic interpolation
@@ -47,27 +58,20 @@ def load_images(
     Raises:
         InputError: If nothing is there, or it cannot be used; the message says what was expected and found.
     """
-    for option, value in (("image-size", image_size), ("crop", crop)):
+    for argument, value in (("image_size", image_size), ("crop", crop)):
         if value is not None and value < 1:
-            raise InputError(f"--{option}: expected at least 1, got {value}")
+            raise InputError(f"{argument}: expected at least 1, got {value}")
     if corrupt not in get_args(Corrupt):
         raise unknown_name("treatment of corrupt pictures", corrupt, get_args(Corrupt))
     spec = os.fspath(spec)
-    if spec == "digits":
-        return fit_data(load_digits(), image_size, crop)
-    if spec.startswith("hub:"):
-        return load_hub(spec.removeprefix("hub:"), seed=seed, image_size=image_size, crop=crop)
-    path = Path(spec).expanduser()
-    if path.is_dir():
-        try:
-            return _load_folder(path, seed, image_size, crop, corrupt)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
-    if not path.exists():
-        raise InputError(f"no data at {spec!r}: {nearest_path(path, 'digits')}{EXPECTED}")
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: files of type {path.suffix or 'no suffix'!r} are not read: {EXPECTED}")
-    return fit_data(load_array_file(path, seed=seed), image_size, crop)
+    expanded = os.path.expanduser(spec)
+    try:
+        for one in FORMATS:
+            if one.reads(expanded):
+                return one.load(expanded, ImageReading(seed, image_size, crop, corrupt))
+        raise _not_read(spec, Path(expanded))
+    except OSError as error:
+        raise InputError(f"{Path(expanded)}: cannot be read: {one_line(error)}") from error
 
 
 def binarize(
@@ -123,15 +127,14 @@ def to_range(images: Tensor, pixel_range: tuple[float, float], maximum: int) -> 
     return low + (high - low) * (images / maximum)  # divided first: twice a uint8 would wrap around
 
 
-def _load_folder(folder: Path, seed: int, image_size: int | None, crop: int | None, corrupt: Corrupt) -> ImageData:
-    name = folder.resolve().name
-    if has_idx(folder):
-        return fit_data(load_idx_folder(folder, name), image_size, crop)
-    if has_mat(folder):
-        return fit_data(load_mat_folder(folder, name), image_size, crop)
-    if not any(folder.iterdir()):
-        raise InputError(f"{folder}: the folder is empty: {EXPECTED}")
-    if has_pictures(folder):
-        return load_picture_folder(folder, name, seed=seed, image_size=image_size, crop=crop, corrupt=corrupt)
-    looked_for = ", ".join((f"train-{IMAGES}", f"train-{IMAGES}.gz", *PATTERNS, LOOKED_FOR))
-    raise InputError(f"{folder}: none of the known files is in this folder; looked for {looked_for}")
+def _not_read(spec: str, path: Path) -> InputError:
+    """Says what was found where no format was."""
+    if not path.exists():
+        return InputError(f"no data at {spec!r}: {nearest_path(path, 'digits', *NAMES)}expected {IMAGE_FORMATS}")
+    if not path.is_dir():
+        suffix = path.suffix or "no suffix"
+        return InputError(f"{path}: files of type {suffix!r} are not read: expected {IMAGE_FORMATS}")
+    if not any(path.iterdir()):
+        return InputError(f"{path}: the folder is empty: expected {IMAGE_FORMATS}")
+    looked_for = ", ".join(one.looked_for for one in FORMATS if one.looked_for)
+    return InputError(f"{path}: none of the known files is in this folder; looked for {looked_for}")

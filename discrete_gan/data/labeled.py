@@ -16,10 +16,10 @@ def labeled_subset(labels: Tensor, per_class: int, num_classes: int, *, seed: in
         seed: The same one chooses the same items, whatever was drawn before.
 
     Returns:
-        Indices, int64, shape (K, per_class), a class a row, ascending; on the CPU.
+        Indices, int64, shape (K, per_class), one row per class, ascending; on the CPU.
 
     Raises:
-        InputError: If a class has not as many.
+        InputError: If a class has fewer.
     """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     shuffled = labels.cpu()[order]
@@ -28,7 +28,7 @@ def labeled_subset(labels: Tensor, per_class: int, num_classes: int, *, seed: in
         of_class = order[shuffled == label]
         if len(of_class) < per_class:
             raise InputError(
-                f"--labels-per-class {per_class}: expected at most as many as there are of each class, "
+                f"per_class {per_class}: expected at most as many as there are of each class, "
                 f"class {label} has {len(of_class)}"
             )
         rows.append(of_class[:per_class].sort().values)

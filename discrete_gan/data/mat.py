@@ -12,31 +12,36 @@ import numpy as np
 
 from ..errors import InputError
 from .extras import one_line, require
+from .formats import ImageReading
 from .image_data import ImageData, assemble
+from .pictures import fit_data
 from .pixels import Array
 
 PATTERNS = ("*train*.mat", "*train*.amat", "*test*.mat", "*test*.amat")
+LOOKED_FOR = ", ".join(PATTERNS)
 _VARIABLE = "X"
 
 
-def has_mat(folder: Path) -> bool:
-    """Whether the folder holds a file for training or testing."""
-    return any(_find(folder, part) for part in ("train", "test"))
+def has_mat(spec: str) -> bool:
+    """Whether this is a folder that holds a file for training or testing."""
+    return Path(spec).is_dir() and any(_find(Path(spec), part) for part in ("train", "test"))
 
 
-def load_mat_folder(folder: Path, name: str) -> ImageData:
+def load_mat_folder(spec: str, reading: ImageReading) -> ImageData:
     """Reads ``*train*.mat`` and ``*test*.mat`` (or ``.amat``); a validation part is left alone.
 
     Raises:
         InputError: If a part is missing or there twice, is damaged, or its rows are not square images.
     """
+    folder = Path(spec)
     paths = [_require(folder, part) for part in ("train", "test")]
     train, test = (_square(read_rows(path), path) for path in paths)
-    return assemble(name, train, None, test, None)
+    data = assemble(folder.resolve().name, train, None, test, None)
+    return fit_data(data, reading.image_size, reading.crop)
 
 
 def read_rows(path: Path) -> Array:
-    """One flattened image a row: variable X of a MATLAB file, or a text file's zeros and ones, shape (N, D).
+    """One flattened image per row: variable X of a MATLAB file, or a text file's zeros and ones, shape (N, D).
 
     The content decides, not the name: MATLAB files called ``.amat`` are about.
     """
@@ -61,7 +66,7 @@ def _read_matlab(path: Path) -> Array:
 
 
 def _read_text(path: Path) -> Array:
-    # Splitting 40 million numbers costs gigabytes; with one character a number, dropping the blanks will do.
+    # Splitting 40 million numbers costs gigabytes; with one character per number, dropping the blanks will do.
     lines = path.read_bytes().split(b"\n")
     rows = [row for row in (line.translate(None, b" \t\r") for line in lines) if row]
     if len({len(row) for row in rows}) > 1:

@@ -21,11 +21,9 @@ def load_oracle(path: Path) -> dict[str, Tensor]:
     """
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if len(files) != 1 or not files[0].is_file():
-        raise InputError(
-            f"--oracle {path}: expected an .npz file, or a folder with one, found {len(files) * path.is_dir()}"
-        )
+        raise InputError(f"{path}: expected an .npz file, or a folder with one, found {len(files) * path.is_dir()}")
     try:
         with np.load(files[0], allow_pickle=False) as arrays:
             return {name: torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in arrays.files}
     except Exception as error:  # of zip, format and type, without a common base
-        raise InputError(f"--oracle {files[0]}: cannot be read as .npz: {one_line(error)}") from None
+        raise InputError(f"{files[0]}: cannot be read as .npz: {one_line(error)}") from None

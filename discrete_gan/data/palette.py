@@ -35,14 +35,14 @@ def learn_palette(data: ImageData, num_colors: int, *, seed: int = 0) -> Tensor:
         InputError: If K is out of range or the sample has fewer colors.
     """
     if not 2 <= num_colors <= MOST_COLORS:
-        raise InputError(f"--colors: expected from 2 to {MOST_COLORS}, got {num_colors}")
+        raise InputError(f"num_colors: expected from 2 to {MOST_COLORS}, got {num_colors}")
     channels = data.image_shape[0]
     pixels = data.train_images.cpu().unflatten(1, (channels, -1)).movedim(1, 2).reshape(-1, channels)
     chosen = np.random.default_rng(seed).integers(len(pixels), size=_NUM_PIXELS)
     sample = pixels[torch.from_numpy(chosen)].numpy() / np.float32(data.maximum)
     distinct = len(np.unique(sample, axis=0))
     if distinct < num_colors:
-        raise InputError(f"--colors {num_colors}: {data.name} has only {distinct} colors, expected at most as many")
+        raise InputError(f"num_colors {num_colors}: {data.name} has only {distinct} colors, expected at most as many")
     k_means = require("sklearn.cluster", "scikit-learn", "learning a palette").KMeans
     centers = k_means(num_colors, random_state=seed, n_init=1).fit(sample).cluster_centers_
     centers = centers[np.argsort(centers.sum(axis=1), kind="stable")]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # Importing this module needs no Pillow.
     from PIL.Image import Image
 
 GREY_MODES = ("1", "L", "LA")
-NOT_RESIZED = "0/1 data can be cropped but not resized, which would turn its edges grey: leave out --image-size"
+NOT_RESIZED = "0/1 data can be cropped but not resized, which would turn its edges grey: leave out image_size"
 # Orientations of EXIF that turn a picture on its side.
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -24,7 +24,7 @@ def decode(picture: "Image", where: str) -> "Image":
     """A picture in mode L if it is grey, else RGB, turned as its EXIF orientation says; transparency is dropped.
 
     Raises:
-        InputError: If it has more than 8 bits a channel; ``where`` names it.
+        InputError: If it has more than 8 bits per channel; ``where`` names it.
     """
     from PIL import ImageOps
 
@@ -35,9 +35,9 @@ def decode(picture: "Image", where: str) -> "Image":
 
 
 def check_depth(picture: "Image", where: str) -> None:
-    """Refuses a picture of more than 8 bits a channel, which Pillow would clip instead of scaling."""
+    """Refuses a picture of more than 8 bits per channel, which Pillow would clip instead of scaling."""
     if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{where} has more than 8 bits a pixel (mode {picture.mode})")
+        raise InputError(f"{where} has more than 8 bits per pixel (mode {picture.mode})")
 
 
 def upright_size(picture: "Image") -> tuple[int, int]:

@@ -9,13 +9,14 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
-from discrete_gan.data.equations import draw_equations
+from discrete_gan.data.formats import Corrupt
 from discrete_gan.data.text_data import TextData, TextNotes
-from discrete_gan.data.text_files import Corrupt, Lines, read_source, undecodable
+from discrete_gan.data.text_lines import Lines, undecodable
+from discrete_gan.data.text_sources import read_source
 from discrete_gan.data.vocabulary import KINDS, Learnt, Vocabulary
 from discrete_gan.errors import InputError, unknown_name
 
-_LONGEST = 256  # tokens, where --max-length does not say more
+_LONGEST = 256  # tokens, where max_length does not say more
 _MOST_CHARACTERS = 100_000  # of a line: a longer one is no sequence, and tokenizers are slow on it
 _HELD_OUT = (2**64 // 10).to_bytes(8, "big")  # hashes below it: a tenth of all
 
@@ -45,7 +46,8 @@ def load_text(
         tokenizer: ``char``, ``word``, ``bpe``, a JSON file of the tokenizers library, or a vocabulary. If not given,
             ``char`` for equations and running text, else ``word``.
         column: Of the text, in a data set of the hub.
-        held_out: Another file or name: its lines are held out, of a data set its split ``test`` or ``validation``.
+        held_out: Another file or name: its lines are held out; of a data set its split ``test`` or ``validation``, of
+            equations their held-out part.
         max_length: D; longer sequences are left out. If not given, that of the longest one of at most 256.
         window: Take the lines as running text, cut into pieces of that many characters, or words if ``tokenizer`` is
             not ``char``; a shorter rest at the end is left out. Each piece is a sequence.
@@ -56,9 +58,10 @@ def load_text(
     Raises:
         InputError: If nothing is there, it cannot be read, or nothing is left for training or held out.
     """
-    for option, value in (("max-length", max_length), ("window", window), ("vocabulary-size", vocabulary_size)):
+    limits = {"max_length": max_length, "window": window, "vocabulary_size": vocabulary_size}
+    for argument, value in limits.items():
         if value is not None and value < 1:
-            raise InputError(f"--{option}: expected at least 1, got {value}")
+            raise InputError(f"{argument}: expected at least 1, got {value}")
     if corrupt not in get_args(Corrupt):
         raise unknown_name("treatment of corrupt lines", corrupt, get_args(Corrupt))
     spec = "equations" if spec is None else os.fspath(spec)
@@ -86,7 +89,7 @@ def load_text(
     apart = apart[is_new]
     _require(apart, parts[1], "to be held out", remarks)
     if kind == "word" and not window and (train != vocabulary.end).sum(dim=1).double().median() <= 1:
-        remarks.append(f"{parts[0].where}: most lines are a single word: --tokenizer char takes characters")
+        remarks.append(f"{parts[0].where}: most lines are a single word: tokenizer=char takes characters")
     without_token = sum(not tokens for tokens in chain(*ids))
     notes = TextNotes(
         lines=sum(lines.total for lines in read),
@@ -111,7 +114,7 @@ def _find_tokenizer(tokenizer: Spec | Vocabulary, size: int | None) -> tuple[str
             raise unknown_name("tokenizer", tokenizer, (*KINDS, "FILE.json"))
         tokenizer = Vocabulary.load(tokenizer)
     if size is not None:
-        raise InputError(f"--vocabulary-size {size}: expected none with a tokenizer that has its tokens already")
+        raise InputError(f"vocabulary_size {size}: expected none with a tokenizer that has its tokens already")
     return tokenizer.kind, tokenizer
 
 
@@ -119,20 +122,12 @@ def _read(
     spec: str, held_out: Spec | None, column: str, corrupt: Corrupt, *, running: bool, seed: int
 ) -> tuple[str, list[Lines]]:
     """The name of the data, its lines, and those held out if they are lines of their own."""
-    if spec == "equations":
-        name, parts = spec, [_generated(part) for part in draw_equations(seed=seed)]
-    else:
-        name, *found = read_source(spec, column=column, corrupt=corrupt, running=running)
-        parts = [part for part in found if part is not None]
+    source = read_source(spec, column=column, corrupt=corrupt, running=running, seed=seed)
+    apart = source.held_out
     if held_out is not None:
-        other = read_source(held_out, column=column, corrupt=corrupt, running=running)
-        parts = [parts[0], other.held_out or other.train]
-    return name, parts
-
-
-def _generated(equations: list[str]) -> Lines:
-    numbers = list(range(1, len(equations) + 1))
-    return Lines("equations", "line", equations, numbers, total=len(equations), empty=0, undecodable=[])
+        other = read_source(held_out, column=column, corrupt=corrupt, running=running, seed=seed)
+        apart = other.held_out or other.train
+    return source.name, [source.train] if apart is None else [source.train, apart]
 
 
 def _cut(lines: Lines, window: int, *, by_word: bool) -> Lines:
@@ -142,7 +137,7 @@ def _cut(lines: Lines, window: int, *, by_word: bool) -> Lines:
     starts = range(0, len(units) - window + 1, window)
     if not starts:
         unit = "words" if by_word else "characters"
-        raise InputError(f"--window {window}: expected at most the {len(units)} {unit} of {lines.where}")
+        raise InputError(f"window {window}: expected at most the {len(units)} {unit} of {lines.where}")
     pieces = [(" " if by_word else "").join(units[start : start + window]) for start in starts]
     return lines._replace(unit="piece", texts=pieces, numbers=list(range(1, len(pieces) + 1)))
 
@@ -167,7 +162,7 @@ def _split(lines: Lines, seed: int, remarks: list[str]) -> list[Lines]:
     _require(hashes, lines, "for training", remarks)
     if min(hashes) == max(hashes):
         found = f"all {lines.unit}s are equal" if len(hashes) > 1 else f"there is only one {lines.unit}"
-        hint = "a smaller --window" if lines.unit == "piece" else "more lines, or --window for running text"
+        hint = "a smaller window" if lines.unit == "piece" else "more lines, or a window of running text"
         raise InputError(f"{lines.where}: {found}, none can be held out: expected {hint}")
     threshold = min(max(_HELD_OUT, min(hashes) + b"\0"), max(hashes))
     sides = [[digest >= threshold for digest in hashes], [digest < threshold for digest in hashes]]
@@ -178,7 +173,7 @@ def _split(lines: Lines, seed: int, remarks: list[str]) -> list[Lines]:
 
 
 def _to_rows(part: Lines, ids: list[list[int]], length: int, vocabulary: Vocabulary, remarks: list[str]) -> Tensor:
-    fits = _up_to(length, map(len, ids), f"of over {length} tokens (--max-length)", part, remarks)
+    fits = _up_to(length, map(len, ids), f"of over {length} tokens (max_length)", part, remarks)
     return vocabulary.pad([tokens for tokens in compress(ids, fits) if tokens], length)
 
 

@@ -35,7 +35,7 @@ class TextNotes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)  # Comparing tensors has no single truth value; compare fingerprints.
 class TextData:
-    """A text data set, whole, as tensors: D tokens a row, ``vocabulary.end`` behind shorter sequences.
+    """A text data set, whole, as tensors: D tokens per row, ``vocabulary.end`` after shorter sequences.
 
     Attributes:
         name: What to call it in titles and file names.

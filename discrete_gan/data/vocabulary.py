@@ -32,7 +32,7 @@ KINDS: tuple[Learnt, ...] = get_args(Learnt)
 
 
 class Vocabulary:
-    """Tokens and the category behind them that ends a sequence: K = number of tokens + 1, ``end`` = K - 1.
+    """Tokens and the category after them that ends a sequence: K = number of tokens + 1, ``end`` = K - 1.
 
     Args:
         tokenizer: Its token ids are the categories.
@@ -74,7 +74,7 @@ class Vocabulary:
             raise unknown_name("tokenizer", kind, KINDS)
         least = _BYTES if kind == "bpe" else 1
         if size is not None and size < least:
-            raise InputError(f"--vocabulary-size: expected at least {least} with tokenizer {kind}, got {size}")
+            raise InputError(f"vocabulary_size: expected at least {least} with tokenizer {kind}, got {size}")
         if kind == "bpe":
             return cls(_learn_bpe(lines, size or _BPE_SIZE), kind)
         counts = Counter(chain.from_iterable(lines if kind == "char" else map(str.split, lines)))
@@ -131,7 +131,7 @@ class Vocabulary:
         return index
 
     def pad(self, ids: Sequence[Sequence[int]], length: int) -> Tensor:
-        """Sequences as rows of one tensor, ``end`` behind each.
+        """Sequences as rows of one tensor, ``end`` after each.
 
         Args:
             ids: Token indices of each sequence.

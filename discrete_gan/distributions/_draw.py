@@ -1,4 +1,4 @@
-"""Drawing categories, one a row, where every row is drawn from once."""
+"""Drawing categories, one per row, where every row is drawn from once."""
 
 import math
 
@@ -10,7 +10,7 @@ from discrete_gan._precision import at_least_float32, widest_float
 
 
 def draw(logits: Tensor) -> Tensor:
-    r"""One category a row, by the inverse distribution function in two levels.
+    r"""One category per row, by the inverse distribution function in two levels.
 
     Categories lie in about :math:`\sqrt K` blocks of as many: a first uniform number picks the block by its mass, a
     second one the category within it. So a draw costs the softmax, sums over blocks and two short cumulative sums,
@@ -35,7 +35,7 @@ def draw(logits: Tensor) -> Tensor:
 
 
 def _inverse(mass: Tensor) -> Tensor:
-    """An index a row, shape (N,), in proportion to its mass (N, C)."""
+    """One index per row, shape (N,), in proportion to its mass (N, C)."""
     dtype = widest_float(mass.device.type)
     cumulative = mass.cumsum(dim=-1, dtype=dtype)
     uniform = torch.rand(len(mass), 1, dtype=dtype, device=mass.device)

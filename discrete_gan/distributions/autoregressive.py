@@ -21,9 +21,9 @@ _MOST_LOGITS = 2**21
 
 
 class Decoder(Protocol):
-    """The network behind the distribution: what it computes of N prefixes at once.
+    """The network of the distribution: what it computes of N prefixes at once.
 
-    A state is a tuple of tensors of shape (layers, N, width). Token K, one behind the categories, stands before the
+    A state is a tuple of tensors of shape (layers, N, width). Token K, one past the categories, stands before the
     first position.
     """
 
@@ -67,7 +67,7 @@ def before_end(tokens: Tensor, end: int | None) -> Tensor:
 class Autoregressive(Distribution):
     r"""D tokens of K categories, :math:`g(x \mid z) = \prod_t g(x_t \mid x_{<t}, z)`, as indices of shape (D,).
 
-    With an end category a sequence stops at its first end, and all positions behind it are the end as well, with
+    With an end category a sequence stops at its first end, and all positions after it are the end as well, with
     probability one; a sequence that has none is cut at D. So probabilities of the padded sequences sum to one.
 
     Args:
@@ -88,7 +88,7 @@ class Autoregressive(Distribution):
         super().__init__(torch.Size([len(z)]), torch.Size([decoder.num_positions]), validate_args=False)
 
     def sample(self, sample_shape: Shape = (), *, temperature: float = 1.0, prefix: Tensor | None = None) -> Tensor:
-        """Draws sequences, one step of the network a position for all of them at once.
+        """Draws sequences, one step of the network per position for all of them at once.
 
         Args:
             sample_shape: Usually (M,).
@@ -146,7 +146,7 @@ class Autoregressive(Distribution):
         check_at_least("num_rollouts", num_rollouts, 1)
         num_prefixes = self.decoder.num_positions - 1
         with torch.no_grad():
-            rows = num_rollouts * value.shape[:-1].numel()  # of one prefix length; those of longer ones join behind
+            rows = num_rollouts * value.shape[:-1].numel()  # of one prefix length; those of longer ones come after
             z = self._rows(num_prefixes * rows // len(self.z))
             tokens = value.flatten(0, -2).repeat(num_prefixes * num_rollouts, 1)
             state = self.decoder.initial_state(z[:rows])
@@ -167,7 +167,7 @@ class Autoregressive(Distribution):
         """Log-probability in nats.
 
         Args:
-            value: Sequences, shape (M, B, D) or any shape that ends in (B, D). What categories stand behind the first
+            value: Sequences, shape (M, B, D) or any shape that ends in (B, D). What categories come after the first
                 end does not matter.
             temperature: Divides the logits, as in :meth:`sample`.
 
@@ -190,7 +190,7 @@ class Autoregressive(Distribution):
             temperature: Divides the logits.
 
         Returns:
-            The shape of ``value``, 0 behind the first end. Gradients reach the decoder and z.
+            The shape of ``value``, 0 after the first end. Gradients reach the decoder and z.
 
         Raises:
             ValueError: If ``value`` does not end in (B, D) or the temperature is not above 0.
@@ -225,7 +225,7 @@ class Autoregressive(Distribution):
     def rsample(self, sample_shape: Shape = (), *, temperature: float = 0.5, hard: bool = False) -> Tensor:
         r"""Relaxed sequences: at each position softmax((l + G) / tau), fed back as a mixture of embeddings.
 
-        A sequence ends where its largest component is the end; the positions behind are the end, one-hot.
+        A sequence ends where its largest component is the end; the positions after it are the end, one-hot.
 
         Args:
             sample_shape: Usually (M,).

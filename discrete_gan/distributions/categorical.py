@@ -66,7 +66,7 @@ class FactorizedCategorical(Distribution):
     def sample_indices(self, sample_shape: Shape = ()) -> Tensor:
         r"""Draws category indices by the inverse distribution function.
 
-        One softmax and cumulative sum a position serve all draws, and a draw costs one uniform number and a
+        One softmax and cumulative sum per position serve all draws, and a draw costs one uniform number and a
         binary search, instead of K random numbers. The sum runs in float64, where the device has it: in float32
         the last of 50,000 categories would round away. The first category whose cumulative sum exceeds :math:`u S`
         is taken, with S the total and :math:`u \in [0, 1)`: so no category of probability zero is drawn, and

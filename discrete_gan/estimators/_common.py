@@ -1,20 +1,21 @@
 """What several estimators share."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan._precision import at_least_float32
+from discrete_gan.contracts import Discriminator, Network
 from discrete_gan.distributed import mean_over_processes
 from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.estimators.stateful import StatefulEstimator
 from discrete_gan.estimators.temperature import Temperature
 
 Objective = Literal["non-saturating", "log-ratio"]
@@ -22,21 +23,7 @@ OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 RELAXED = (*FACTORIZED, Autoregressive)
-
-
-class StatefulEstimator(nn.Module):
-    """An estimator with state, saved and resumed with a run; keeps each argument under its own name.
-
-    Where it has parameters, the loss it returns also descends their own criterion, so they go into an optimizer
-    beside the generator's. The criterion never changes the generator's gradient, nor the value of the loss.
-    """
-
-    objective: Objective
-
-    def __repr__(self) -> str:
-        """The call that makes it."""
-        names = inspect.signature(type(self)).parameters
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
 class TemperedEstimator(StatefulEstimator):
@@ -45,6 +32,8 @@ class TemperedEstimator(StatefulEstimator):
     Attributes:
         schedule: Gives the temperature of each call, and counts it.
     """
+
+    objective: Objective
 
     def __init__(
         self,
@@ -80,9 +69,9 @@ class LossEstimator:
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def frozen(network: Network) -> Iterator[None]:
     """Hold parameters fixed: gradients pass through to the input, none are computed for the parameters."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:
@@ -119,7 +108,7 @@ def sample_loss(log_w: Tensor, objective: Objective) -> Tensor:
     return -F.logsigmoid(log_w) if objective == "non-saturating" else -log_w
 
 
-def losses_and_slopes(discriminator: nn.Module, x: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+def losses_and_slopes(discriminator: Discriminator, x: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
     """Loss of each sample, shape (M, B), and its gradient in the sample, the shape of ``x``. Neither carries gradient.
 
     Computed with gradients on, whatever the caller's mode.
@@ -175,20 +164,21 @@ def autoregressive(g: Distribution, estimator: object) -> Autoregressive:
     return g
 
 
-def step_log_ratios(discriminator: nn.Module, x: Tensor, estimator: object) -> Tensor:
-    """Raw outputs of a discriminator that has one a step, the shape of the sequences (M, B, D).
+def step_log_ratios(discriminator: Discriminator, x: Tensor, estimator: object) -> Tensor:
+    """Raw outputs of a discriminator that has one per step, the shape of the sequences (M, B, D).
 
     Raises:
         TypeError: If it has none.
         ValueError: If it returns another shape.
     """
-    if not hasattr(discriminator, "steps"):
+    steps = getattr(discriminator, "steps", None)
+    if steps is None:
         name = type(discriminator).__name__
         raise TypeError(
             f"{type(estimator).__name__}: expected a discriminator with a raw output a step, such as "
             f"RecurrentDiscriminator, got {name}"
         )
-    return log_ratios(cast(Callable[[Tensor], Tensor], discriminator.steps), x, batch_dims=x.dim())
+    return log_ratios(steps, x, batch_dims=x.dim())
 
 
 def _not_accepted(g: Distribution, estimator: object, expected: str) -> TypeError:
@@ -197,7 +187,7 @@ def _not_accepted(g: Distribution, estimator: object, expected: str) -> TypeErro
 
 
 def loss_of_gradient(g: Factorized, gradient: Tensor) -> Tensor:
-    """A loss, one a latent, whose gradient with respect to the logits is the one given.
+    """A loss, one per latent, whose gradient with respect to the logits is the one given.
 
     Args:
         g: Distribution of batch shape (B,).
@@ -248,10 +238,10 @@ def moved(average: Tensor, value: Tensor, decay: float) -> Tensor:
 
 
 def per_sample(value: Tensor, x: Tensor) -> Tensor:
-    """One value a sample, shape (M, B), with axes of size one for the event, to multiply ``x``."""
+    """One value per sample, shape (M, B), with axes of size one for the event, to multiply ``x``."""
     return value.view(*value.shape, *[1] * (x.dim() - value.dim()))
 
 
 def sum_over_event(value: Tensor, batch_dims: int = 2) -> Tensor:
-    """Sum over everything behind the first axes, by default (M, B)."""
+    """Sum over everything after the first axes, by default (M, B)."""
     return value.flatten(batch_dims).sum(dim=-1)

@@ -10,9 +10,10 @@ References:
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._precision import at_least_float32
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
     LossEstimator,
@@ -64,11 +65,11 @@ def disarm_gradient(loss: Tensor, antithetic_loss: Tensor, x: Tensor, antithetic
 class Arm(LossEstimator):
     """ARM estimator, for binary generators: see :func:`arm_gradient`.
 
-    Unbiased (see ``Claims.unbiased``). Costs 2 ``num_samples`` discriminator evaluations a latent, without a backward
+    Unbiased (see ``Claims.unbiased``). Costs 2 ``num_samples`` discriminator evaluations per latent, without a backward
     pass.
 
     Attributes:
-        num_samples: M, antithetic pairs a latent.
+        num_samples: M, antithetic pairs per latent.
         objective: f, the loss of a sample: ``"log-ratio"``, -log w, for the reverse KL, or ``"non-saturating"``.
 
     Raises:
@@ -84,7 +85,7 @@ class Arm(LossEstimator):
             self.objective, "none", 2 * self.num_samples, "Yin and Zhou 2019, arXiv 1807.11143", accepts=_BINARY
         )
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:
@@ -104,10 +105,10 @@ class DisArm(LossEstimator):
     """DisARM estimator (also U2G), for binary generators: see :func:`disarm_gradient`.
 
     Unbiased (see ``Claims.unbiased``), and never of more variance than ARM. Costs 2 ``num_samples`` discriminator
-    evaluations a latent, without a backward pass.
+    evaluations per latent, without a backward pass.
 
     Attributes:
-        num_samples: M, antithetic pairs a latent.
+        num_samples: M, antithetic pairs per latent.
         objective: f, the loss of a sample: ``"log-ratio"``, -log w, for the reverse KL, or ``"non-saturating"``.
 
     Raises:
@@ -123,7 +124,7 @@ class DisArm(LossEstimator):
             self.objective, "none", 2 * self.num_samples, "Dong et al. 2020, arXiv 2006.10680", accepts=_BINARY
         )
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -7,7 +7,7 @@ from discrete_gan.errors import InputError
 
 
 def checked_loss(loss: object, num_latents: int, name: str) -> Tensor:
-    """What the estimator of that name returned, if it is one loss a latent that can be differentiated.
+    """What the estimator of that name returned, if it is one loss per latent that can be differentiated.
 
     Raises:
         InputError: If it is not a tensor of shape (B,), or carries no gradient while gradients are on.

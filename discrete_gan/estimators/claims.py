@@ -22,7 +22,7 @@ class Claims:
     Attributes:
         target: Name in :data:`TARGETS`; log w is held fixed in each.
         bias: ``"none"``, or how the bias behaves, with a discriminator that scores each sample by itself.
-        evaluations: Discriminator evaluations a latent in one call, those of real samples aside; None where the
+        evaluations: Discriminator evaluations per latent in one call, those of real samples aside; None where the
             generator decides.
         paper: Who proposed it, and where to read it.
         accepts: Distributions the generator may return; empty for any with ``sample`` and ``log_prob``.

@@ -11,13 +11,13 @@ References:
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributed import mean_over_processes
 from discrete_gan.estimators._common import (
     FACTORIZED,
-    StatefulEstimator,
     factorized,
     log_ratios,
     loss_of_gradient,
@@ -27,6 +27,7 @@ from discrete_gan.estimators._common import (
     through_mean,
 )
 from discrete_gan.estimators.claims import Claims
+from discrete_gan.estimators.stateful import StatefulEstimator
 from discrete_gan.weights import normalized_weights
 
 Control = Literal["tilted", "linear"]
@@ -52,7 +53,7 @@ class ControlledBoundarySeeking(StatefulEstimator):
     bias included.
 
     :math:`\beta` is the slope of log w over the tangent among the samples of the calls before, a moving average, so
-    that a tangent which says nothing is not used. Costs ``num_samples`` discriminator evaluations a latent, and one
+    that a tangent which says nothing is not used. Costs ``num_samples`` discriminator evaluations per latent, and one
     at the mean with a backward pass.
 
     Args:
@@ -84,7 +85,7 @@ class ControlledBoundarySeeking(StatefulEstimator):
         bias = "O(1/M), none where log w is affine" if self.control == "tilted" else "O(1/M)"
         return Claims("reweighted", bias, self.num_samples + 1, "this package", accepts=FACTORIZED)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

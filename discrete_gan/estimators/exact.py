@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_choice
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import FACTORIZED, Factorized, factorized, log_ratios, sample_loss
 from discrete_gan.estimators.claims import Claims
@@ -21,7 +22,7 @@ MOST_STATES = 2**16
 class Exact:
     r"""Exact gradient over all K^D values of the sample. No bias, no variance.
 
-    Costs K^D discriminator evaluations a latent, without a backward pass.
+    Costs K^D discriminator evaluations per latent, without a backward pass.
 
     Attributes:
         objective: ``"reweighted"``, :math:`KL(\tilde p_z \| g(\cdot \mid z))` with
@@ -42,7 +43,7 @@ class Exact:
         """What the estimator states about itself."""
         return Claims(self.objective, "none", None, "enumeration", accepts=FACTORIZED)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -6,9 +6,10 @@ References:
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     FACTORIZED,
     Objective,
@@ -28,12 +29,12 @@ class GumbelRao(TemperedEstimator):
     For each sample, ``num_gumbels`` Gumbel noises are drawn from their law given the sample, and the Jacobians of
     :math:`\operatorname{softmax}((l + G) / \tau)` are averaged. Same expectation as straight-through
     Gumbel-softmax and no more variance, so the temperature may be smaller. Costs ``num_samples`` discriminator
-    evaluations a latent, each with a backward pass, whatever ``num_gumbels`` is.
+    evaluations per latent, each with a backward pass, whatever ``num_gumbels`` is.
 
     Args:
         temperature: :math:`\tau > 0` of the first call.
         num_gumbels: Noises averaged for each sample.
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         objective: ``"non-saturating"`` or ``"log-ratio"``.
         annealing_rate: r of :class:`Temperature`; 0 keeps the temperature constant.
         min_temperature: Where annealing stops.
@@ -61,7 +62,7 @@ class GumbelRao(TemperedEstimator):
         bias = "that of st-gumbel-softmax"
         return Claims(self.objective, bias, self.num_samples, "Paulus et al. 2021, arXiv 2010.04838", FACTORIZED)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -5,8 +5,9 @@ References:
     The Concrete Distribution (Maddison et al., 2017), https://arxiv.org/abs/1611.00712
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     RELAXED,
     Objective,
@@ -23,12 +24,12 @@ class GumbelSoftmax(TemperedEstimator):
     r"""Gumbel-softmax estimator, :math:`x = \operatorname{softmax}((l + G) / \tau)` (binary Concrete for D bits).
 
     Exact for the relaxed samples, biased for the discrete ones: the discriminator sees points between the
-    categories. Costs ``num_samples`` discriminator evaluations a latent, each with a backward pass.
+    categories. Costs ``num_samples`` discriminator evaluations per latent, each with a backward pass.
 
     Args:
         temperature: :math:`\tau > 0` of the first call.
         hard: Discrete forward, relaxed backward (straight-through Gumbel-softmax).
-        num_samples: M, relaxed samples a latent.
+        num_samples: M, relaxed samples per latent.
         objective: ``"non-saturating"`` descends -log D(x) = log(1 + 1/w), ``"log-ratio"`` descends -log w, the
             reverse KL.
         annealing_rate: r of :class:`Temperature`; 0 keeps the temperature constant.
@@ -56,7 +57,7 @@ class GumbelSoftmax(TemperedEstimator):
         bias = "first order, grows with the temperature" if self.hard else "vanishes with the temperature"
         return Claims(self.objective, bias, self.num_samples, "Jang et al. 2017, arXiv 1611.01144", RELAXED)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from discrete_gan.contracts import Conditional, Discriminator
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class MaximumLikelihood:
     """
 
     def __call__(
-        self, generator: nn.Module, discriminator: nn.Module, z: Tensor, *, real: Tensor | None = None
+        self, generator: Conditional, discriminator: Discriminator, z: Tensor, *, real: Tensor | None = None
     ) -> Tensor:
         """One loss per latent in nats, shape (B,). Gradients reach the generator only.
 
@@ -25,7 +27,7 @@ class MaximumLikelihood:
             real: Real samples, shape (B, *event).
 
         Raises:
-            ValueError: If ``real`` is not given, or is not one sample a latent.
+            ValueError: If ``real`` is not given, or is not one sample per latent.
         """
         if real is None or len(real) != len(z):
             raise ValueError(f"real: expected one real sample for each of {len(z)} latents, got {_number(real)}")

@@ -6,12 +6,13 @@ Reference:
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import Autoregressive
-from discrete_gan.estimators._common import StatefulEstimator, autoregressive, log_ratios
-from discrete_gan.estimators.boundary_seeking import _ONE_SAMPLE
+from discrete_gan.estimators._common import ONE_SAMPLE, autoregressive, log_ratios
+from discrete_gan.estimators.stateful import StatefulEstimator
 from discrete_gan.weights import normalized_weights
 
 
@@ -24,7 +25,7 @@ class MixedMaliGAN(StatefulEstimator):
     with weights :math:`w = D / (1 - D)` normalized over the completions of each prefix. N falls by one every
     ``decrement_every`` calls, from D, which is maximum likelihood, to 0, which is the boundary-seeking estimator.
 
-    Costs ``num_samples`` discriminator evaluations a latent, without a backward pass.
+    Costs ``num_samples`` discriminator evaluations per latent, without a backward pass.
 
     Args:
         num_samples: M, completions of each prefix.
@@ -37,14 +38,14 @@ class MixedMaliGAN(StatefulEstimator):
 
     def __init__(self, num_samples: int = 20, decrement_every: int = 50, prefix: int = 0) -> None:
         super().__init__()
-        check_at_least("num_samples", num_samples, 2, _ONE_SAMPLE)
+        check_at_least("num_samples", num_samples, 2, ONE_SAMPLE)
         check_at_least("decrement_every", decrement_every, 1)
         check_at_least("prefix", prefix, 0)
         self.num_samples, self.decrement_every, self.prefix = num_samples, decrement_every, prefix
         self.calls = 0
 
     def forward(
-        self, generator: nn.Module, discriminator: nn.Module, z: Tensor, *, real: Tensor | None = None
+        self, generator: Conditional, discriminator: Discriminator, z: Tensor, *, real: Tensor | None = None
     ) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
@@ -56,7 +57,7 @@ class MixedMaliGAN(StatefulEstimator):
 
         Raises:
             TypeError: If the generator is not autoregressive.
-            ValueError: If ``real`` is not given or not one sequence a latent, or the prefix is longer than D.
+            ValueError: If ``real`` is not given or not one sequence per latent, or the prefix is longer than D.
         """
         g = autoregressive(generator(z), self)
         num_positions = g.event_shape[0]
@@ -78,7 +79,7 @@ class MixedMaliGAN(StatefulEstimator):
         self.calls = state["calls"]
 
 
-def mixed_loss(g: Autoregressive, discriminator: nn.Module, real: Tensor, length: int, num_samples: int) -> Tensor:
+def mixed_loss(g: Autoregressive, discriminator: Discriminator, real: Tensor, length: int, num_samples: int) -> Tensor:
     """The loss of :class:`MixedMaliGAN` for one N.
 
     Args:

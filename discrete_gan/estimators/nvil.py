@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     OBJECTIVES,
     Objective,
-    StatefulEstimator,
     log_ratios,
     moved,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.estimators.reinforce import reinforce_loss
+from discrete_gan.estimators.stateful import StatefulEstimator
 
 
 class Nvil(StatefulEstimator):
@@ -26,7 +27,7 @@ class Nvil(StatefulEstimator):
 
     Unbiased (see ``Claims.unbiased``), as neither baseline knows the samples; with ``normalize`` up to a positive
     factor, that of the steps before. The network descends the squared error of its prediction. Costs ``num_samples``
-    discriminator evaluations a latent, without a backward pass.
+    discriminator evaluations per latent, without a backward pass.
 
     Args:
         num_samples: M, samples drawn for each latent.
@@ -43,6 +44,7 @@ class Nvil(StatefulEstimator):
         ValueError: If M or the width is below 1, or the decay or the objective is unknown.
     """
 
+    objective: Objective
     average: Tensor
     variance: Tensor
 
@@ -72,7 +74,7 @@ class Nvil(StatefulEstimator):
         bias = "none but a positive factor" if self.normalize else "none"
         return Claims(self.objective, bias, self.num_samples, "Mnih and Gregor 2014, arXiv 1402.0030")
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator, and this module's parameters."""
         g = generator(z)
         x = g.sample((self.num_samples,))

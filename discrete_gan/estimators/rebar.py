@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_choice, check_positive
 from discrete_gan._precision import at_least_float32
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     FACTORIZED,
     OBJECTIVES,
     Factorized,
     Objective,
-    StatefulEstimator,
     factorized,
     frozen,
     log_ratios,
@@ -28,6 +28,7 @@ from discrete_gan.estimators._common import (
     sum_over_event,
 )
 from discrete_gan.estimators.claims import Claims
+from discrete_gan.estimators.stateful import StatefulEstimator
 
 
 class Rebar(StatefulEstimator):
@@ -39,10 +40,10 @@ class Rebar(StatefulEstimator):
     .. math:: (f(x) - c(\tilde\zeta)) \nabla \log g(x \mid z) + \nabla c(\zeta) - \nabla c(\tilde\zeta)
 
     Unbiased (see ``Claims.unbiased``) for any :math:`\eta` and :math:`\tau`. Costs 3 ``num_samples`` discriminator
-    evaluations a latent, two of the three with a backward pass, and a second backward pass while it learns.
+    evaluations per latent, two of the three with a backward pass, and a second backward pass while it learns.
 
     Args:
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         temperature: :math:`\tau > 0`, or where it starts.
         scale: :math:`\eta`, or where it starts.
         learn: Make :math:`\eta` and :math:`\log \tau` parameters that descend the squared length of the estimate,
@@ -52,6 +53,8 @@ class Rebar(StatefulEstimator):
     Raises:
         ValueError: If M is below 1, the temperature is not above 0 or the objective is unknown.
     """
+
+    objective: Objective
 
     def __init__(
         self,
@@ -77,11 +80,11 @@ class Rebar(StatefulEstimator):
             self.objective, "none", 3 * self.num_samples, "Tucker et al. 2017, arXiv 1703.07370", accepts=FACTORIZED
         )
 
-    def control(self, discriminator: nn.Module, g: Factorized, perturbed: Tensor) -> Tensor:
+    def control(self, discriminator: Discriminator, g: Factorized, perturbed: Tensor) -> Tensor:
         """Control variate of perturbed logits (M, B, *event), shape (M, B). Carries gradient to both."""
         return self.eta * sample_loss(log_ratios(discriminator, g.relax(perturbed, self.log_tau.exp())), self.objective)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator, and this module's parameters.
 
         Raises:
@@ -117,7 +120,7 @@ class Relax(Rebar):
     at first. Unbiased for any network. Costs what REBAR costs.
 
     Args:
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         temperature: Where :math:`\tau > 0` starts.
         scale: Where :math:`\eta` starts.
         hidden: Width of the network's layer.
@@ -138,8 +141,9 @@ class Relax(Rebar):
         super().__init__(num_samples, temperature, scale, learn=True, objective=objective)
         check_at_least("hidden", hidden, 1)
         self.hidden = hidden
-        self.surrogate = nn.Sequential(nn.LazyLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
-        nn.init.zeros_(self.surrogate[-1].weight)  # type: ignore[arg-type]
+        output = nn.Linear(hidden, 1, bias=False)
+        nn.init.zeros_(output.weight)
+        self.surrogate = nn.Sequential(nn.LazyLinear(hidden), nn.Tanh(), output)
 
     @property
     def claims(self) -> Claims:
@@ -148,7 +152,7 @@ class Relax(Rebar):
             self.objective, "none", 3 * self.num_samples, "Grathwohl et al. 2018, arXiv 1711.00123", accepts=FACTORIZED
         )
 
-    def control(self, discriminator: nn.Module, g: Factorized, perturbed: Tensor) -> Tensor:
+    def control(self, discriminator: Discriminator, g: Factorized, perturbed: Tensor) -> Tensor:
         """Control variate of perturbed logits (M, B, *event), shape (M, B). Carries gradient to both."""
         # What is ruled out adds nothing to the network's first layer, as if it were not there.
         seen = perturbed.masked_fill(perturbed.isinf(), 0).flatten(2)

@@ -9,19 +9,20 @@ References:
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape, check_samples
 from discrete_gan._precision import at_least_float32
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     OBJECTIVES,
     Objective,
-    StatefulEstimator,
     log_ratios,
     moved,
     sample_loss,
 )
 from discrete_gan.estimators.claims import Claims
+from discrete_gan.estimators.stateful import StatefulEstimator
 
 Baseline = Literal["none", "moving-average", "leave-one-out"]
 
@@ -77,7 +78,7 @@ def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
 class Reinforce(StatefulEstimator):
     """REINFORCE estimator of the reverse-KL gradient: the reward is log w, the discriminator's raw output.
 
-    Unbiased (see ``Claims.unbiased``) for that reward. Costs ``num_samples`` discriminator evaluations a latent,
+    Unbiased (see ``Claims.unbiased``) for that reward. Costs ``num_samples`` discriminator evaluations per latent,
     without a backward pass. A module because the moving average is state, saved and resumed with a run.
 
     Args:
@@ -94,6 +95,7 @@ class Reinforce(StatefulEstimator):
         ValueError: If M is below 1, or below 2 with leave-one-out, or the baseline, decay or objective is unknown.
     """
 
+    objective: Objective
     average: Tensor
 
     def __init__(
@@ -120,7 +122,7 @@ class Reinforce(StatefulEstimator):
         paper = "Kool et al. 2019, openreview r1lgTGL5DE" if self.baseline == "leave-one-out" else "Williams 1992"
         return Claims(self.objective, "none", self.num_samples, paper)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only."""
         g = generator(z)
         x = g.sample((self.num_samples,))

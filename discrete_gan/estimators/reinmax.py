@@ -5,9 +5,10 @@ References:
     https://arxiv.org/abs/2304.08612
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._precision import at_least_float32
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators._common import (
     FACTORIZED,
@@ -46,11 +47,11 @@ def reinmax_gradient(slope: Tensor, x: Tensor, probs: Tensor, tempered: Tensor, 
 class ReinMax(TemperedEstimator):
     """ReinMax estimator: see :func:`reinmax_gradient`.
 
-    Biased, second order. Costs ``num_samples`` discriminator evaluations a latent, each with a backward pass.
+    Biased, second order. Costs ``num_samples`` discriminator evaluations per latent, each with a backward pass.
 
     Args:
         temperature: Of the probabilities that are averaged with the sample; above 1 is smoother.
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         objective: ``"non-saturating"`` or ``"log-ratio"``.
         annealing_rate: r of :class:`Temperature`; 0 keeps the temperature constant.
         min_temperature: Where annealing stops.
@@ -75,7 +76,7 @@ class ReinMax(TemperedEstimator):
         bias = "second order" if self.temperature == 1 and self.annealing_rate == 0 else "of the temperature"
         return Claims(self.objective, bias, self.num_samples, "Liu et al. 2023, arXiv 2304.08612", FACTORIZED)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

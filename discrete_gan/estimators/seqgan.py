@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import autoregressive, log_ratios
 from discrete_gan.estimators.stepwise_reinforce import Reward, stepwise_reinforce_loss
 
@@ -50,7 +51,7 @@ class SeqGAN:
         check_at_least("num_samples", self.num_samples, 2 if self.baseline == "leave-one-out" else 1)
         check_at_least("num_rollouts", self.num_rollouts, 1)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

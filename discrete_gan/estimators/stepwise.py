@@ -1,4 +1,4 @@
-r"""Boundary-seeking weights token by token, from a discriminator with a raw output a step.
+r"""Boundary-seeking weights token by token, from a discriminator with a raw output per step.
 
 Reference:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
@@ -7,12 +7,12 @@ Reference:
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
 from discrete_gan._precision import at_least_float32
-from discrete_gan.estimators._common import autoregressive, step_log_ratios
-from discrete_gan.estimators.boundary_seeking import _ONE_SAMPLE
+from discrete_gan.contracts import Conditional, Discriminator
+from discrete_gan.estimators._common import ONE_SAMPLE, autoregressive, step_log_ratios
 from discrete_gan.weights import normalized_weights
 
 
@@ -32,9 +32,9 @@ def stepwise_boundary_seeking_loss(log_w: Tensor, step_log_prob: Tensor, *, zero
     it biased at rate 1/M, and with M = 1 there is no signal.
 
     Args:
-        log_w: :math:`\log p_{data}(x_{\le t}) / p_g(x_{\le t})` in nats, behind the end that of the whole sequence,
+        log_w: :math:`\log p_{data}(x_{\le t}) / p_g(x_{\le t})` in nats, after the end that of the whole sequence,
             shape (M, B, D). Not differentiated.
-        step_log_prob: log g of each token given those before it, in nats, 0 behind the end, shape (M, B, D).
+        step_log_prob: log g of each token given those before it, in nats, 0 after the end, shape (M, B, D).
         zero_sum: Subtract the mean weight 1/M.
 
     Returns:
@@ -46,7 +46,7 @@ def stepwise_boundary_seeking_loss(log_w: Tensor, step_log_prob: Tensor, *, zero
     if log_w.dim() != 3 or log_w.shape != step_log_prob.shape:
         shapes = f"{tuple(log_w.shape)} and {tuple(step_log_prob.shape)}"
         raise ValueError(f"log_w and step_log_prob: expected one shape (M, B, D), got {shapes}")
-    check_at_least("log_w: number of samples M", len(log_w), 2, _ONE_SAMPLE)
+    check_at_least("log_w: number of samples M", len(log_w), 2, ONE_SAMPLE)
     weights = normalized_weights(log_w.detach().flatten(1), zero_sum=zero_sum).view(log_w.shape)
     return -(weights * at_least_float32(step_log_prob)).sum(dim=(0, 2))
 
@@ -55,7 +55,7 @@ def stepwise_boundary_seeking_loss(log_w: Tensor, step_log_prob: Tensor, *, zero
 class StepwiseBoundarySeeking:
     """Boundary-seeking estimator with a weight for every prefix: see :func:`stepwise_boundary_seeking_loss`.
 
-    Costs ``num_samples`` discriminator evaluations a latent, without a backward pass.
+    Costs ``num_samples`` discriminator evaluations per latent, without a backward pass.
 
     Attributes:
         num_samples: M, samples drawn for each latent.
@@ -69,9 +69,9 @@ class StepwiseBoundarySeeking:
     zero_sum: bool = True
 
     def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 2, _ONE_SAMPLE)
+        check_at_least("num_samples", self.num_samples, 2, ONE_SAMPLE)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -1,4 +1,4 @@
-r"""REINFORCE with a reward a token, discounted: ScratchGAN's estimator and its relatives.
+r"""REINFORCE with a reward per token, discounted: ScratchGAN's estimator and its relatives.
 
 Reference:
     Training Language GANs from Scratch (de Masson d'Autume et al., 2019), https://arxiv.org/abs/1905.09922
@@ -7,14 +7,16 @@ Reference:
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_choice, check_same_shape
 from discrete_gan._precision import at_least_float32, matmul
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributed import mean_over_processes
 from discrete_gan.distributions import before_end
-from discrete_gan.estimators._common import StatefulEstimator, autoregressive, moved, step_log_ratios
+from discrete_gan.estimators._common import autoregressive, moved, step_log_ratios
 from discrete_gan.estimators.reinforce import Baseline
+from discrete_gan.estimators.stateful import StatefulEstimator
 
 Reward = Literal["probability", "log-ratio"]
 
@@ -46,7 +48,7 @@ def stepwise_reinforce_loss(returns: Tensor, step_log_prob: Tensor, *, baseline:
 
     Args:
         returns: R, to be made large, shape (M, B, D). Not differentiated.
-        step_log_prob: log g of each token given those before it, in nats, 0 behind the end, shape (M, B, D).
+        step_log_prob: log g of each token given those before it, in nats, 0 after the end, shape (M, B, D).
         baseline: c, a number or a tensor that broadcasts to (M, B, D). Not differentiated.
 
     Returns:
@@ -62,9 +64,9 @@ def stepwise_reinforce_loss(returns: Tensor, step_log_prob: Tensor, *, baseline:
 
 
 class StepwiseReinforce(StatefulEstimator):
-    r"""REINFORCE with a reward a token from a discriminator with a raw output a step, F_t.
+    r"""REINFORCE with a reward per token from a discriminator with a raw output per step, F_t.
 
-    Costs ``num_samples`` discriminator evaluations a latent, without a backward pass.
+    Costs ``num_samples`` discriminator evaluations per latent, without a backward pass.
 
     Args:
         num_samples: M, samples drawn for each latent.
@@ -105,7 +107,7 @@ class StepwiseReinforce(StatefulEstimator):
         self.baseline, self.decay = baseline, decay
         self.register_buffer("average", torch.zeros(()))
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:
@@ -141,5 +143,5 @@ def scratchgan(
     baseline: Baseline = "moving-average",
     decay: float = 0.9,
 ) -> StepwiseReinforce:
-    """ScratchGAN's settings of :class:`StepwiseReinforce`: rewards 2 D - 1 a token, discounted by 0.23."""
+    """ScratchGAN's settings of :class:`StepwiseReinforce`: rewards 2 D - 1 per token, discounted by 0.23."""
     return StepwiseReinforce(num_samples, "probability", discount, baseline, decay)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_choice
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     FACTORIZED,
     LossEstimator,
@@ -46,10 +47,10 @@ class StraightThrough(LossEstimator):
     """Straight-through estimator with the Jacobian of the probabilities (sigmoid or softmax), or with none.
 
     Biased, first order: exact where the discriminator is affine in the sample. Costs ``num_samples``
-    discriminator evaluations a latent, each with a backward pass.
+    discriminator evaluations per latent, each with a backward pass.
 
     Attributes:
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         objective: ``"non-saturating"`` descends -log D(x) = log(1 + 1/w), ``"log-ratio"`` descends -log w, the
             reverse KL.
         jacobian: ``"probabilities"``, or ``"identity"`` to hand the gradient of the sample to the logits as it
@@ -72,7 +73,7 @@ class StraightThrough(LossEstimator):
         bias = "first order" if self.jacobian == "probabilities" else "in length and direction"
         return Claims(self.objective, bias, self.num_samples, "Bengio et al. 2013, arXiv 1308.3432", FACTORIZED)
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:
@@ -97,7 +98,7 @@ class SlopeAnnealedStraightThrough(TemperedEstimator):
         temperature: :math:`\tau > 0` of the first call, one over the slope.
         annealing_rate: r of :class:`Temperature`.
         min_temperature: Where annealing stops.
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         objective: ``"non-saturating"`` or ``"log-ratio"``.
 
     Raises:
@@ -120,7 +121,7 @@ class SlopeAnnealedStraightThrough(TemperedEstimator):
         bias = "first order, and of the slope"
         return Claims(self.objective, bias, self.num_samples, "Chung et al. 2017, arXiv 1609.01704", FACTORIZED)
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -10,9 +10,10 @@ References:
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import (
     FACTORIZED,
     LossEstimator,
@@ -35,11 +36,11 @@ class MuProp(LossEstimator):
     .. math:: \frac1M \sum_m \big(f(x_m) - f(\mu) - f'(\mu)^\top (x_m - \mu)\big) \nabla \log g(x_m \mid z)
         + f'(\mu)^\top \nabla \mu
 
-    Unbiased (see ``Claims.unbiased``). Costs ``num_samples`` discriminator evaluations a latent, and one at the mean
+    Unbiased (see ``Claims.unbiased``). Costs ``num_samples`` discriminator evaluations per latent, and one at the mean
     with a backward pass.
 
     Attributes:
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         objective: f, the loss of a sample: ``"log-ratio"``, -log w, for the reverse KL, or ``"non-saturating"``.
 
     Raises:
@@ -53,7 +54,7 @@ class MuProp(LossEstimator):
             self.objective, "none", self.num_samples + 1, "Gu et al. 2016, arXiv 1511.05176", accepts=FACTORIZED
         )
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:
@@ -79,11 +80,11 @@ class DoubleCV(LossEstimator):
         - \frac{1}{M-1} \sum_{j \ne m} \big(f(x_j) - s_j^\top (x_j - \mu)\big)
 
     and :math:`\bar s_{-m}^\top \nabla\mu`, the expectation of what was subtracted, is added to the gradient.
-    Unbiased, as :math:`\bar s_{-m}` does not know sample m. Costs ``num_samples`` discriminator evaluations a
+    Unbiased, as :math:`\bar s_{-m}` does not know sample m. Costs ``num_samples`` discriminator evaluations per
     latent, each with a backward pass.
 
     Attributes:
-        num_samples: M, samples a latent.
+        num_samples: M, samples per latent.
         objective: f, the loss of a sample: ``"log-ratio"``, -log w, for the reverse KL, or ``"non-saturating"``.
 
     Raises:
@@ -103,7 +104,7 @@ class DoubleCV(LossEstimator):
             self.objective, "none", self.num_samples, "Titsias and Shi 2022, arXiv 2111.05300", accepts=FACTORIZED
         )
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:

@@ -8,10 +8,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_same_shape, check_samples
 from discrete_gan._precision import at_least_float32, widest_float
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators._common import log_ratios
 from discrete_gan.estimators.claims import Claims
 
@@ -71,8 +72,8 @@ def _relative(log_w: Tensor) -> Tensor:
 class Vimco:
     """VIMCO estimator: see :func:`vimco_loss`.
 
-    Unbiased (see ``Claims.unbiased``) for its bound. Costs ``num_samples`` discriminator evaluations a latent, without
-    a backward pass.
+    Unbiased (see ``Claims.unbiased``) for its bound. Costs ``num_samples`` discriminator evaluations per latent,
+    without a backward pass.
 
     Attributes:
         num_samples: M, samples drawn for each latent.
@@ -91,7 +92,7 @@ class Vimco:
         """What the estimator states about itself."""
         return Claims("multi-sample", "none", self.num_samples, "Mnih and Rezende 2016, arXiv 1602.06725")
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only."""
         g = generator(z)
         x = g.sample((self.num_samples,))

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.errors import InputError
-from discrete_gan.estimators import Estimator, Exact, Target, parse_estimator
-from discrete_gan.estimators._common import StatefulEstimator
+from discrete_gan.estimators import Estimator, Exact, StatefulEstimator, Target, parse_estimator
 from discrete_gan.lab.discriminators import Oracle, Tabulated
 from discrete_gan.lab.enumeration import num_tuples
 from discrete_gan.lab.moments import find_moments
@@ -71,7 +71,7 @@ def analyze(
     problem: Problem | str,
     *,
     num_samples: int | None = None,
-    discriminator: nn.Module | None = None,
+    discriminator: Discriminator | None = None,
     target: Target | None = None,
     most_tuples: int = 10**7,
     num_draws: int = 100_000,
@@ -213,7 +213,7 @@ def _bound_gradient(subject: Subject, num_samples: int, most_tuples: int) -> Ten
     return find_moments(bound, Traits("sample", num_samples, True, False, num_samples), most_tuples, 0).mean
 
 
-def _bound(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int) -> Tensor:
+def _bound(generator: Conditional, discriminator: Discriminator, z: Tensor, *, num_samples: int) -> Tensor:
     """The multi-sample bound by the plain score function: unbiased, and as noisy as can be."""
     g = generator(z)
     x = g.sample((num_samples,))

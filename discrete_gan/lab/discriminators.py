@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from discrete_gan.contracts import Discriminator
 from discrete_gan.lab.problems import Problem, ProductMixture
 
 Mode = Literal["network", "oracle", "wrong"]
@@ -61,7 +62,7 @@ class Tabulated(nn.Module):
 
     values: Tensor
 
-    def __init__(self, discriminator: nn.Module, problem: Problem) -> None:
+    def __init__(self, discriminator: Discriminator, problem: Problem) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.problem = problem

@@ -3,26 +3,42 @@
 import copy
 import functools
 import inspect
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
-from discrete_gan.estimators import BoundarySeeking, Estimator, Reinforce
+from discrete_gan.estimators import BoundarySeeking, Estimate, Reinforce, adapted
+from discrete_gan.labels import labeled
 from discrete_gan.training.seeds import seeded
 
 _CHUNK = 64  # samples of the reference at a time
 _OWN_REDRAWS = 64
 
 
+class _Batch(NamedTuple):
+    """What every redraw starts from."""
+
+    generator: Conditional
+    discriminator: Discriminator
+    z: Tensor
+    real: Tensor | None
+    labels: Tensor | None
+
+
 def probe(
-    estimator: Estimator,
-    generator: nn.Module,
-    discriminator: nn.Module,
+    estimator: Callable[..., Tensor],
+    generator: Conditional,
+    discriminator: Discriminator,
     z: Tensor,
     *,
+    real: Tensor | None = None,
+    labels: Tensor | None = None,
     seed: int,
     step: int,
     num_redraws: int = 16,
@@ -46,18 +62,20 @@ def probe(
     reward is leave-one-out :class:`Reinforce` with as many; for any other estimator, one that claims nothing among
     them, it is the mean of 64 redraws of its own, and the cosine shows no bias.
 
-    Costs ``num_redraws`` calls of the estimator and the reference: ``num_reference`` discriminator evaluations a
+    Costs ``num_redraws`` calls of the estimator and the reference: ``num_reference`` discriminator evaluations per
     latent (or 64 calls more), without a backward pass through the discriminator. Keeps ``num_redraws`` gradients.
 
     Args:
-        estimator: Returns one loss a latent, shape (B,).
+        estimator: Returns one loss per latent, shape (B,).
         generator: In the mode it trains in.
         discriminator: In the mode it trains in.
         z: Latents, shape (B, latent_dim); the same ones at each probe make probes comparable.
+        real: Real samples, shape (R, *event), for an estimator that takes them.
+        labels: Classes, int64, shape (B,), of conditional networks.
         seed: Of the run.
         step: Of the run; each has its own draws.
         num_redraws: R.
-        num_reference: Samples a latent of the reference, drawn 64 at a time.
+        num_reference: Samples per latent of the reference, drawn 64 at a time.
 
     Returns:
         Scalars on the device, none of them read back, under ``probe/LAYER/variance`` and so on. LAYER is the name of
@@ -67,10 +85,10 @@ def probe(
         ValueError: If R is below 2.
     """
     check_at_least("num_redraws", num_redraws, 2, "a variance needs two")
-    networks = (generator, discriminator, z)
+    estimate, batch = adapted(estimator), _Batch(generator, discriminator, z, real, labels)
     with seeded(seed, "probe", step):
-        reference = _reference(estimator, *networks, num_reference)
-        redraws = [_gradient(estimator, *networks) for _ in range(num_redraws)]
+        reference = _reference(estimate, batch, num_reference)
+        redraws = [_gradient(estimate, batch) for _ in range(num_redraws)]
     result = {}
     for layer in reference:
         rows = torch.stack([gradient[layer] for gradient in redraws])
@@ -82,12 +100,12 @@ def probe(
     return result
 
 
-def _gradient(estimator: Estimator, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> dict[str, Tensor]:
+def _gradient(estimate: Estimate, batch: _Batch) -> dict[str, Tensor]:
     """One gradient, flattened, by layer and for all parameters. Works on copies."""
-    estimator, generator, discriminator = copy.deepcopy((estimator, generator, discriminator))
+    estimate, generator, discriminator = copy.deepcopy((estimate, batch.generator, batch.discriminator))
     parameters = {name: value for name, value in generator.named_parameters() if value.requires_grad}
     with torch.enable_grad():
-        loss = estimator(generator, discriminator, z).mean()
+        loss = estimate(generator, discriminator, batch.z, real=batch.real, labels=batch.labels).mean()
     gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
     torch.clear_autocast_cache()  # it would keep every copy
     flat = [gradient.flatten() for gradient in gradients]
@@ -97,23 +115,20 @@ def _gradient(estimator: Estimator, generator: nn.Module, discriminator: nn.Modu
     return {layer: torch.cat(parts) for layer, parts in {**layers, "all": flat}.items()}
 
 
-def _reference(
-    estimator: Estimator, generator: nn.Module, discriminator: nn.Module, z: Tensor, num_samples: int
-) -> dict[str, Tensor]:
+def _reference(estimate: Estimate, batch: _Batch, num_samples: int) -> dict[str, Tensor]:
     """Gradient of the estimator's own target, with little noise."""
-    target = getattr(getattr(_innermost(estimator), "claims", None), "target", None)
+    target, calls = getattr(getattr(_innermost(estimate), "claims", None), "target", None), 1
     if target == "reweighted":
-        factorized = isinstance(copy.deepcopy(generator)(z), FactorizedBernoulli | FactorizedCategorical)
-        estimator, calls = BoundarySeeking(num_samples, chunk_size=_CHUNK if factorized else None), 1
+        g = labeled(copy.deepcopy(batch.generator), batch.labels)(batch.z)
+        factorized = isinstance(g, FactorizedBernoulli | FactorizedCategorical)
+        estimate = adapted(BoundarySeeking(num_samples, chunk_size=_CHUNK if factorized else None))
     elif target in ("log-ratio", "non-saturating"):
-        estimator, calls = Reinforce(_CHUNK, objective=target), max(num_samples // _CHUNK, 1)
+        estimate, calls = adapted(Reinforce(_CHUNK, objective=target)), max(num_samples // _CHUNK, 1)
     else:
         calls = _OWN_REDRAWS
-    total = _gradient(estimator, generator, discriminator, z)
+    total = _gradient(estimate, batch)
     for _ in range(calls - 1):
-        total = {
-            layer: total[layer] + more for layer, more in _gradient(estimator, generator, discriminator, z).items()
-        }
+        total = {layer: total[layer] + more for layer, more in _gradient(estimate, batch).items()}
     return {layer: value / calls for layer, value in total.items()}
 
 

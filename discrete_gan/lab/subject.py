@@ -3,11 +3,12 @@
 import copy
 import statistics
 import time
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.contracts import Discriminator
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import Estimator
@@ -86,7 +87,7 @@ def checked_gradient(loss: object, logits: Tensor, name: str) -> Tensor:
     return gradient
 
 
-def adapted(estimator: Estimator, problem: Problem, discriminator: nn.Module, calls: int) -> Estimator:
+def adapted(estimator: Estimator, problem: Problem, discriminator: Discriminator, calls: int) -> Estimator:
     """A copy in float64 whose parameters and averages fit the problem, if it has any."""
     if not isinstance(estimator, nn.Module):
         return estimator
@@ -103,7 +104,7 @@ def adapted(estimator: Estimator, problem: Problem, discriminator: nn.Module, ca
         optimizer.zero_grad()
         loss.mean().backward()
         optimizer.step()
-    return cast(Estimator, estimator)
+    return estimator
 
 
 def seconds_a_call(subject: Subject) -> float:

@@ -92,6 +92,9 @@ def non_saturating_loss(fake: Tensor, *, smoothing_real: float = 0.0) -> Tensor:
     return _cross_entropy(1 - smoothing_real, fake)
 
 
+generator_loss = non_saturating_loss  # under the name that every loss's module has
+
+
 def log_odds_loss(fake: Tensor) -> Tensor:
     r"""Both of the above together, minus the raw output: the slope is the same wherever a sample stands.
 

@@ -1,7 +1,14 @@
-"""Metrics: functions on tensors, and torchmetrics.Metric classes over batches and processes."""
+"""Metrics: functions on tensors, and torchmetrics.Metric classes over batches and processes.
 
-from .bleu import BLEU, SelfBLEU, bleu, self_bleu
-from .class_scores import AMScore, AMScoreResult, ModeScore, ModeScoreResult, am_score, mode_score
+The classes are imported when they are first used, as torchmetrics is of the ``train`` extra.
+"""
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from ._extra import train_extra
+from .bleu import bleu, self_bleu
+from .class_scores import AMScoreResult, ModeScoreResult, am_score, mode_score
 from .classifier import (
     ImageClassifier,
     Predictions,
@@ -11,17 +18,50 @@ from .classifier import (
     predict,
     train_classifier,
 )
-from .coverage import ClassCoverage, class_coverage, num_classes_covered
-from .diversity import CopiedFraction, DistinctN, DistinctSamples, copied_fraction, distinct_n, distinct_samples
-from .frechet import FrechetDistance, GaussianStatistics, frechet_distance, gaussian_statistics
-from .image_scores import ImageScorer, ImageScores, image_scores
-from .inception_score import InceptionScore, InceptionScoreResult, inception_score
-from .intra_class_ms_ssim import IntraClassMSSSIM, IntraClassSimilarity, intra_class_ms_ssim
-from .likelihood import ImportanceWeightedBound, TokenNLL, TokenNLLResult, importance_weighted_bound
-from .ngram_divergence import NgramJS, ngram_js
-from .precision_recall import PrecisionRecall, PrecisionRecallResult, precision_recall
+from .coverage import class_coverage, num_classes_covered
+from .diversity import copied_fraction, distinct_n, distinct_samples
+from .frechet import GaussianStatistics, frechet_distance, gaussian_statistics
+from .inception_score import InceptionScoreResult, inception_score
+from .intra_class_ms_ssim import IntraClassSimilarity, intra_class_ms_ssim
+from .likelihood import ImportanceWeightedBound, TokenNLLResult, importance_weighted_bound
+from .ngram_divergence import ngram_js
+from .precision_recall import PrecisionRecallResult, precision_recall
 from .text_frechet import text_frechet
-from .text_scores import TextScorer, TextScores
+
+if TYPE_CHECKING:
+    from .class_metrics import AMScore, ClassCoverage, InceptionScore, ModeScore
+    from .image_metrics import FrechetDistance, IntraClassMSSSIM, PrecisionRecall
+    from .sequence_metrics import BLEU, CopiedFraction, DistinctN, DistinctSamples, NgramJS, SelfBLEU, TokenNLL
+else:
+    _MODULES = {
+        "AMScore": "class_metrics",
+        "BLEU": "sequence_metrics",
+        "ClassCoverage": "class_metrics",
+        "CopiedFraction": "sequence_metrics",
+        "DistinctN": "sequence_metrics",
+        "DistinctSamples": "sequence_metrics",
+        "FrechetDistance": "image_metrics",
+        "InceptionScore": "class_metrics",
+        "IntraClassMSSSIM": "image_metrics",
+        "ModeScore": "class_metrics",
+        "NgramJS": "sequence_metrics",
+        "PrecisionRecall": "image_metrics",
+        "SelfBLEU": "sequence_metrics",
+        "TokenNLL": "sequence_metrics",
+    }
+
+    def __getattr__(name: str) -> object:
+        """A metric class, imported when it is asked for."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        with train_extra(f"{__name__}.{name}"):
+            return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+    def __dir__() -> list[str]:
+        """The names of ``__all__`` that there are: completion looks at each, and gives up where one is an error."""
+        without = () if importlib.util.find_spec("torchmetrics") else _MODULES
+        return [name for name in __all__ if name not in without]
+
 
 __all__ = [
     "BLEU",
@@ -34,8 +74,6 @@ __all__ = [
     "FrechetDistance",
     "GaussianStatistics",
     "ImageClassifier",
-    "ImageScorer",
-    "ImageScores",
     "ImportanceWeightedBound",
     "InceptionScore",
     "InceptionScoreResult",
@@ -48,8 +86,6 @@ __all__ = [
     "PrecisionRecallResult",
     "Predictions",
     "SelfBLEU",
-    "TextScorer",
-    "TextScores",
     "TokenNLL",
     "TokenNLLResult",
     "TrainedClassifier",
@@ -62,7 +98,6 @@ __all__ = [
     "distinct_samples",
     "frechet_distance",
     "gaussian_statistics",
-    "image_scores",
     "importance_weighted_bound",
     "inception_score",
     "intra_class_ms_ssim",

@@ -45,7 +45,7 @@ class AnnealingPath(NamedTuple):
 
     Attributes:
         betas: Inverse temperatures from 0 to 1, shape (T + 1,), float64.
-        step_sizes: Of the leapfrog steps behind each of the T moves, shape (T,).
+        step_sizes: Of the leapfrog steps of each of the T moves, shape (T,).
         num_leapfrog: Leapfrog steps of a move.
     """
 

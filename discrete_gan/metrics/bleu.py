@@ -8,13 +8,11 @@ References:
     Texygen: A Benchmarking Platform for Text Generation Models (Zhu et al., 2018), https://arxiv.org/abs/1802.01886
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
-from discrete_gan.metrics.ngrams import SequenceMetric, Sequences, flatten, joined, ngrams, row_counts
+from discrete_gan.metrics.ngrams import Sequences, flatten, joined, ngrams, row_counts
 
 # Chen and Cherry's method 1: the count that stands in for none.
 EPSILON = 0.1
@@ -130,46 +128,3 @@ def _sentence_bleu(matches: Tensor, lengths: Tensor, nearest: Tensor) -> Tensor:
     log_brevity = (1 - nearest.double() / lengths).clamp(max=0)
     log_bleu = log_brevity + precision.log().cumsum(0) / order
     return log_bleu.exp().where(matches[0] > 0, 0)[1:]
-
-
-class BLEU(SequenceMetric):
-    """Mean sentence BLEU of samples that arrive in batches, on one process or several.
-
-    Args:
-        references: int64, shape (N', D').
-        end: The token that ends a row; None if all positions are tokens.
-        max_order: The largest n.
-        kwargs: Of ``torchmetrics.Metric``.
-    """
-
-    higher_is_better = True
-    references: Tensor
-
-    def __init__(self, references: Tensor, end: int | None, *, max_order: int = 5, **kwargs: Any) -> None:
-        super().__init__(end, **kwargs)
-        self.register_buffer("references", references, persistent=False)
-        self.max_order = max_order
-
-    def compute(self) -> Tensor:
-        """BLEU-2, ..., BLEU-max_order, float64, shape (max_order - 1,)."""
-        return bleu(self.sequences(), self.references, max_order=self.max_order, end=self.end)
-
-
-class SelfBLEU(SequenceMetric):
-    """Self-BLEU of samples that arrive in batches, on one process or several.
-
-    Args:
-        end: The token that ends a row; None if all positions are tokens.
-        max_order: The largest n.
-        kwargs: Of ``torchmetrics.Metric``.
-    """
-
-    higher_is_better = False
-
-    def __init__(self, end: int | None, *, max_order: int = 5, **kwargs: Any) -> None:
-        super().__init__(end, **kwargs)
-        self.max_order = max_order
-
-    def compute(self) -> Tensor:
-        """Self-BLEU-2, ..., self-BLEU-max_order, float64, shape (max_order - 1,)."""
-        return self_bleu(self.sequences(), max_order=self.max_order, end=self.end)

@@ -16,11 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.metrics._extra import train_extra
 from discrete_gan.metrics.bootstrap import Interval, bootstrap_interval, mean_interval
 
 
@@ -67,6 +66,8 @@ def reliability(log_w_real: Tensor, log_w_fake: Tensor, *, num_bins: int = 10) -
     Raises:
         ValueError: If a shape is wrong, a side is empty, or num_bins is below 1.
     """
+    with train_extra("reliability"):
+        from scipy.stats import binomtest
     check_at_least("num_bins", num_bins, 1)
     real, fake = _sides(log_w_real, log_w_fake)
     outputs = torch.cat([real, fake])
@@ -164,6 +165,8 @@ def fit_calibration(log_w_real: Tensor, log_w_fake: Tensor) -> CalibrationFit:
     Raises:
         ValueError: If a shape is wrong or a side is empty.
     """
+    with train_extra("fit_calibration"):
+        from sklearn.linear_model import LogisticRegression
     real, fake = _sides(log_w_real, log_w_fake)
     if not (real.isfinite().all() and fake.isfinite().all()):
         return CalibrationFit(*[math.nan] * 4)

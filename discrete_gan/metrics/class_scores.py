@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from discrete_gan.metrics.inception_score import check_probabilities, entropy
 
 
 class ModeScoreResult(NamedTuple):
-    """The score, from 1 to K, and the two divergences behind it in nats; float64 scalars.
+    """The score, from 1 to K, and the two divergences it comes from, in nats; float64 scalars.
 
     Attributes:
         score: exp(sample_divergence - marginal_divergence).
@@ -66,7 +65,7 @@ def mode_score(probabilities: Tensor, reference: Tensor) -> ModeScoreResult:
         ValueError: If the shapes do not fit together, the reference is no distribution, or N is 0.
     """
     probabilities, reference = _checked(probabilities, reference)
-    return _mode_score(probabilities.mean(0), _divergence(probabilities, reference).mean(), reference)
+    return mode_score_of_means(probabilities.mean(0), kl_divergence(probabilities, reference).mean(), reference)
 
 
 def am_score(probabilities: Tensor, reference: Tensor) -> AMScoreResult:
@@ -88,34 +87,37 @@ def am_score(probabilities: Tensor, reference: Tensor) -> AMScoreResult:
         ValueError: If the shapes do not fit together, the reference is no distribution, or N is 0.
     """
     probabilities, reference = _checked(probabilities, reference)
-    return _am_score(probabilities.mean(0), entropy(probabilities).mean(), reference)
+    return am_score_of_means(probabilities.mean(0), entropy(probabilities).mean(), reference)
 
 
-def _mode_score(marginal: Tensor, sample_divergence: Tensor, reference: Tensor) -> ModeScoreResult:
-    marginal_divergence = _divergence(marginal, reference)
+def mode_score_of_means(marginal: Tensor, sample_divergence: Tensor, reference: Tensor) -> ModeScoreResult:
+    """The score from the mean probabilities, shape (K,), and the mean divergence from the reference in nats."""
+    marginal_divergence = kl_divergence(marginal, reference)
     return ModeScoreResult((sample_divergence - marginal_divergence).exp(), sample_divergence, marginal_divergence)
 
 
-def _am_score(marginal: Tensor, conditional_entropy: Tensor, reference: Tensor) -> AMScoreResult:
-    divergence = _divergence(reference, marginal)
+def am_score_of_means(marginal: Tensor, conditional_entropy: Tensor, reference: Tensor) -> AMScoreResult:
+    """The score from the mean probabilities, shape (K,), and the mean entropy in nats."""
+    divergence = kl_divergence(reference, marginal)
     return AMScoreResult(divergence + conditional_entropy, divergence, conditional_entropy)
 
 
-def _divergence(p: Tensor, q: Tensor) -> Tensor:
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     """KL(p || q) over the last dimension: 0 log 0 is 0, and mass of p where q has none makes it infinite."""
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
 
 
 def _checked(probabilities: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float64, after all checks."""
-    reference = _checked_reference(reference)
-    _check_against(probabilities, reference)
+    reference = checked_reference(reference)
+    check_against(probabilities, reference)
     if len(probabilities) == 0:
         raise ValueError("probabilities: expected at least 1 sample, got 0")
     return probabilities.detach().double(), reference
 
 
-def _check_against(probabilities: Tensor, reference: Tensor) -> None:
+def check_against(probabilities: Tensor, reference: Tensor) -> None:
+    """Raise unless the shapes are (N, K) and (K,)."""
     check_probabilities(probabilities)
     if probabilities.shape[1] != len(reference):
         raise ValueError(
@@ -123,7 +125,8 @@ def _check_against(probabilities: Tensor, reference: Tensor) -> None:
         )
 
 
-def _checked_reference(reference: Tensor) -> Tensor:
+def checked_reference(reference: Tensor) -> Tensor:
+    """The reference in float64, after a check that it is a distribution of shape (K,)."""
     if reference.ndim != 1:
         raise ValueError(f"reference: expected shape (K,), got {tuple(reference.shape)}")
     reference = reference.detach().double()
@@ -132,97 +135,3 @@ def _checked_reference(reference: Tensor) -> Tensor:
     if not (reference >= 0).all() or abs(total - 1) > 1e-4:
         raise ValueError(f"reference: expected probabilities that sum to 1, got {reference.tolist()[:10]}, sum {total}")
     return reference
-
-
-class _ReferenceScore(Metric):
-    """Sums of C(x) and of one number a sample, over batches and processes.
-
-    Args:
-        reference: Mean class probabilities of training data, shape (K,).
-    """
-
-    is_differentiable = False
-    full_state_update = False
-
-    reference: Tensor
-    count: Tensor
-    probability_sum: Tensor
-    term_sum: Tensor
-
-    def __init__(self, reference: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("reference", _checked_reference(reference), persistent=False)
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("probability_sum", torch.zeros(len(reference), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("term_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def _terms(self, probabilities: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def update(self, probabilities: Tensor) -> None:
-        """Add samples.
-
-        Args:
-            probabilities: Class probabilities, shape (N, K).
-
-        Raises:
-            ValueError: If the shape is not (N, K).
-        """
-        _check_against(probabilities, self.reference)
-        probabilities = probabilities.detach().double()
-        self.count += len(probabilities)
-        self.probability_sum += probabilities.sum(0)
-        self.term_sum += self._terms(probabilities).sum()
-
-    def _means(self) -> tuple[Tensor, Tensor]:
-        if self.count == 0:
-            raise ValueError(f"{type(self).__name__}: needs at least 1 sample, got 0")
-        return self.probability_sum / self.count, self.term_sum / self.count
-
-
-class ModeScore(_ReferenceScore):
-    """Mode Score of samples that arrive in batches, on one process or several.
-
-    Args:
-        reference: Mean class probabilities of training data, shape (K,).
-
-    Raises:
-        ValueError: If the reference is no distribution of shape (K,).
-    """
-
-    higher_is_better = True
-
-    def _terms(self, probabilities: Tensor) -> Tensor:
-        return _divergence(probabilities, self.reference)
-
-    def compute(self) -> ModeScoreResult:
-        """Score and its two terms.
-
-        Raises:
-            ValueError: If no sample came.
-        """
-        return _mode_score(*self._means(), self.reference)
-
-
-class AMScore(_ReferenceScore):
-    """AM Score of samples that arrive in batches, on one process or several.
-
-    Args:
-        reference: Mean class probabilities of training data, shape (K,).
-
-    Raises:
-        ValueError: If the reference is no distribution of shape (K,).
-    """
-
-    higher_is_better = False
-
-    def _terms(self, probabilities: Tensor) -> Tensor:
-        return entropy(probabilities)
-
-    def compute(self) -> AMScoreResult:
-        """Score and its two terms.
-
-        Raises:
-            ValueError: If no sample came.
-        """
-        return _am_score(*self._means(), self.reference)

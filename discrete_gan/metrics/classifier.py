@@ -10,16 +10,15 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
-from tqdm import tqdm
+
+from discrete_gan.metrics._extra import train_extra
 
 ARCHITECTURE_VERSION = 1
 """Raise it when the network or its training changes: scores under another version do not compare."""
@@ -154,14 +153,14 @@ def train_classifier(
 
     Args:
         train_images: Flat images in {0, 1}, floats of shape (N, D), or a function that gives them. It is
-            called once an epoch, under the seed: a fresh draw each time where the binarization is stochastic.
+            called once per epoch, under the seed: a fresh draw each time where the binarization is stochastic.
         labels: Class indices, shape (N,).
         image_shape: (C, H, W), with C * H * W = D.
         num_classes: K.
         seed: Of initialization, order and draws.
         epochs: Passes over the data; None for 2, or as many as 400 steps need on small data.
         device: Where to train.
-        progress: Show a progress bar on stderr.
+        progress: Show a progress bar on stderr, if tqdm is installed.
 
     Returns:
         The classifier in evaluation mode, on the device.
@@ -176,18 +175,33 @@ def train_classifier(
         classifier = ImageClassifier(image_shape, num_classes).to(device).train()
         optimizer = torch.optim.Adam(classifier.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=num_steps)
-        with tqdm(total=num_steps, desc="training the score classifier", disable=not progress) as bar:
-            for _ in range(epochs):
-                images = draw()
-                for batch in torch.randperm(len(labels)).chunk(steps_per_epoch):
-                    inputs = _augmented(images[batch].unflatten(1, image_shape)).flatten(1)
-                    loss = cross_entropy(classifier(inputs.to(device)), labels[batch].to(device))
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    schedule.step()
-                    bar.update()
+        batches = _batches(draw, labels, epochs, steps_per_epoch)
+        for images, classes in _with_progress(batches, num_steps) if progress else batches:
+            inputs = _augmented(images.unflatten(1, image_shape)).flatten(1)
+            loss = cross_entropy(classifier(inputs.to(device)), classes.to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
     return classifier.eval()
+
+
+def _batches(
+    draw: Callable[[], Tensor], labels: Tensor, epochs: int, steps_per_epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels in batches, in random order and of a fresh draw in every epoch."""
+    for _ in range(epochs):
+        images = draw()
+        for batch in torch.randperm(len(labels)).chunk(steps_per_epoch):
+            yield images[batch], labels[batch]
+
+
+def _with_progress(batches: Iterable[tuple[Tensor, Tensor]], total: int) -> Iterable[tuple[Tensor, Tensor]]:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return batches
+    return tqdm(batches, total=total, desc="training the score classifier")
 
 
 def _augmented(images: Tensor) -> Tensor:
@@ -279,6 +293,8 @@ def default_cache_dir() -> Path:
 
 
 def _load(path: Path, image_shape: tuple[int, int, int], num_classes: int) -> TrainedClassifier | None:
+    with train_extra("load_or_train_classifier"):
+        from safetensors import SafetensorError, safe_open
     if not path.is_file():
         return None
     try:
@@ -296,6 +312,8 @@ def _load(path: Path, image_shape: tuple[int, int, int], num_classes: int) -> Tr
 
 
 def _save(path: Path, classifier: ImageClassifier, config: dict[str, object]) -> None:
+    from safetensors.torch import save as to_safetensors
+
     state = {name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}
     content = to_safetensors(state, metadata={"config": json.dumps(config)})
     try:

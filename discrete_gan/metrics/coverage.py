@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 
 def class_coverage(predictions: Tensor, num_classes: int) -> Tensor:
@@ -20,7 +19,7 @@ def class_coverage(predictions: Tensor, num_classes: int) -> Tensor:
     """
     if len(predictions) == 0:
         raise ValueError("predictions: expected at least 1 sample, got 0")
-    counts = _class_counts(predictions, num_classes)
+    counts = class_counts(predictions, num_classes)
     return counts.double() / counts.sum()
 
 
@@ -34,7 +33,8 @@ def num_classes_covered(fractions: Tensor, *, threshold: float = 0.03) -> int:
     return int((fractions > threshold).sum())
 
 
-def _class_counts(predictions: Tensor, num_classes: int) -> Tensor:
+def class_counts(predictions: Tensor, num_classes: int) -> Tensor:
+    """How many samples a classifier puts in each class, int64, shape (K,), from what :func:`class_coverage` takes."""
     if predictions.ndim == 2 and predictions.shape[1] == num_classes:
         predictions = predictions.argmax(1)
     if predictions.ndim != 1 or predictions.is_floating_point():
@@ -46,36 +46,3 @@ def _class_counts(predictions: Tensor, num_classes: int) -> Tensor:
     if len(counts) > num_classes:
         raise ValueError(f"predictions: expected indices below {num_classes}, got {len(counts) - 1}")
     return counts
-
-
-class ClassCoverage(Metric):
-    """Fraction of samples in each class, over batches, on one process or several.
-
-    Args:
-        num_classes: K.
-    """
-
-    is_differentiable = False
-    full_state_update = False
-
-    counts: Tensor
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.add_state("counts", torch.zeros(num_classes, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, predictions: Tensor) -> None:
-        """Add samples: class indices, shape (N,), or probabilities, shape (N, K)."""
-        self.counts += _class_counts(predictions, self.num_classes)
-
-    def compute(self) -> Tensor:
-        """Fractions, float64, shape (K,).
-
-        Raises:
-            ValueError: If no sample came.
-        """
-        total = self.counts.sum()
-        if total == 0:
-            raise ValueError("ClassCoverage: needs at least 1 sample, got 0")
-        return self.counts.double() / total

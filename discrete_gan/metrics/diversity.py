@@ -5,13 +5,11 @@ References:
         https://arxiv.org/abs/1510.03055
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
-from discrete_gan.metrics.ngrams import SequenceMetric, Sequences, flatten, joined, ngrams, row_ids
+from discrete_gan.metrics.ngrams import Sequences, flatten, joined, ngrams, row_ids
 
 
 def distinct_n(samples: Tensor | Sequences, *, max_order: int = 4, end: int | None) -> Tensor:
@@ -64,54 +62,3 @@ def copied_fraction(samples: Tensor | Sequences, train: Tensor | Sequences, *, e
     samples, train = flatten("samples", samples, end), flatten("train", train, end)
     ids, train_ids = row_ids(joined(samples, train)).tensor_split([len(samples.lengths)])
     return torch.isin(ids, train_ids).double().mean()
-
-
-class DistinctN(SequenceMetric):
-    """Distinct n-grams of samples that arrive in batches, on one process or several.
-
-    Args:
-        end: The token that ends a row; None if all positions are tokens.
-        max_order: The largest n.
-        kwargs: Of ``torchmetrics.Metric``.
-    """
-
-    higher_is_better = True
-
-    def __init__(self, end: int | None, *, max_order: int = 4, **kwargs: Any) -> None:
-        super().__init__(end, **kwargs)
-        self.max_order = max_order
-
-    def compute(self) -> Tensor:
-        """Distinct-1, ..., distinct-max_order, float64, shape (max_order,)."""
-        return distinct_n(self.sequences(), max_order=self.max_order, end=self.end)
-
-
-class DistinctSamples(SequenceMetric):
-    """Distinct fraction of samples that arrive in batches, on one process or several."""
-
-    higher_is_better = True
-
-    def compute(self) -> Tensor:
-        """Distinct samples divided by all samples, a float64 scalar."""
-        return distinct_samples(self.sequences(), end=self.end)
-
-
-class CopiedFraction(SequenceMetric):
-    """Fraction copied from training, of samples that arrive in batches, on one process or several.
-
-    Args:
-        train: int64, shape (N', D').
-        end: The token that ends a row; None if all positions are tokens.
-        kwargs: Of ``torchmetrics.Metric``.
-    """
-
-    higher_is_better = False
-    train_tokens: Tensor
-
-    def __init__(self, train: Tensor, end: int | None, **kwargs: Any) -> None:
-        super().__init__(end, **kwargs)
-        self.register_buffer("train_tokens", train, persistent=False)
-
-    def compute(self) -> Tensor:
-        """Copied samples divided by all samples, a float64 scalar."""
-        return copied_fraction(self.sequences(), self.train_tokens, end=self.end)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 
 class GaussianStatistics(NamedTuple):
@@ -33,7 +32,7 @@ def gaussian_statistics(features: Tensor) -> GaussianStatistics:
     Raises:
         ValueError: If the shape is not (N, F) or N is below 2.
     """
-    _check_features(features)
+    check_features(features)
     if len(features) < 2:
         raise ValueError(f"features: a covariance needs at least 2 samples, got {len(features)}")
     features = features.double()
@@ -87,77 +86,7 @@ def _half_factor(cov: Tensor) -> Tensor:
     return vectors * torch.where(eigenvalues > noise, eigenvalues, 0).sqrt()
 
 
-def _check_features(features: Tensor) -> None:
+def check_features(features: Tensor) -> None:
+    """Raise unless the shape is (N, F)."""
     if features.ndim != 2:
         raise ValueError(f"features: expected shape (N, F), got {tuple(features.shape)}")
-
-
-class FrechetDistance(Metric):
-    """Frechet distance of features that arrive in batches, on one process or several.
-
-    Holds running moments in float64, so its memory does not grow with the samples and the value does not
-    depend on how they were split. Call ``update`` rather than the metric itself: one batch is one side only.
-
-    Args:
-        num_features: F, the length of a feature vector.
-    """
-
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-
-    real_count: Tensor
-    real_sum: Tensor
-    real_outer: Tensor
-    fake_count: Tensor
-    fake_sum: Tensor
-    fake_outer: Tensor
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-        total = torch.zeros(num_features, dtype=torch.float64)
-        for side in ("real", "fake"):
-            self.add_state(f"{side}_count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-            self.add_state(f"{side}_sum", total.clone(), dist_reduce_fx="sum")
-            self.add_state(f"{side}_outer", torch.outer(total, total), dist_reduce_fx="sum")
-
-    def update(self, features: Tensor, real: bool) -> None:
-        """Add samples of one side.
-
-        Args:
-            features: Shape (N, F).
-            real: Whether they come from data (True) or from the generator (False).
-
-        Raises:
-            ValueError: If the shape is not (N, F).
-        """
-        _check_features(features)
-        if features.shape[1] != self.num_features:
-            raise ValueError(f"features: expected {self.num_features} a row, got {features.shape[1]}")
-        features = features.detach().double()
-        if real:
-            self.real_count += len(features)
-            self.real_sum += features.sum(0)
-            self.real_outer += features.T @ features
-        else:
-            self.fake_count += len(features)
-            self.fake_sum += features.sum(0)
-            self.fake_outer += features.T @ features
-
-    def compute(self) -> Tensor:
-        """The distance, a float64 scalar.
-
-        Raises:
-            ValueError: If a side has fewer than 2 samples.
-        """
-        real = self._statistics("real", self.real_count, self.real_sum, self.real_outer)
-        fake = self._statistics("fake", self.fake_count, self.fake_sum, self.fake_outer)
-        return frechet_distance(*real, *fake)
-
-    @staticmethod
-    def _statistics(side: str, count: Tensor, total: Tensor, outer: Tensor) -> GaussianStatistics:
-        if count < 2:
-            raise ValueError(f"FrechetDistance: needs at least 2 {side} samples, got {int(count)}")
-        mean = total / count
-        return GaussianStatistics(mean, (outer - count * torch.outer(mean, mean)) / (count - 1))

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 
 class InceptionScoreResult(NamedTuple):
-    """The score, from 1 to K, and the two entropies behind it in nats; float64 scalars."""
+    """The score, from 1 to K, and the two entropies it comes from, in nats; float64 scalars."""
 
     score: Tensor
     marginal_entropy: Tensor
@@ -27,7 +26,7 @@ def inception_score(probabilities: Tensor) -> InceptionScoreResult:
               \bar p = \tfrac{1}{N} \sum_n p(y \mid x_n)
 
     High when every sample has one clear class and the classes are even. It never sees the data: one perfect
-    sample a class scores K. All N samples in one split, not the mean over ten splits of the original.
+    sample per class scores K. All N samples in one split, not the mean over ten splits of the original.
 
     Args:
         probabilities: Class probabilities of each sample, rows summing to one, shape (N, K).
@@ -42,7 +41,7 @@ def inception_score(probabilities: Tensor) -> InceptionScoreResult:
     if len(probabilities) == 0:
         raise ValueError("probabilities: expected at least 1 sample, got 0")
     probabilities = probabilities.detach().double()
-    return _score(probabilities.mean(0), entropy(probabilities).mean())
+    return inception_score_of_means(probabilities.mean(0), entropy(probabilities).mean())
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -50,7 +49,8 @@ def entropy(probabilities: Tensor) -> Tensor:
     return torch.special.entr(probabilities).sum(-1)
 
 
-def _score(marginal: Tensor, conditional_entropy: Tensor) -> InceptionScoreResult:
+def inception_score_of_means(marginal: Tensor, conditional_entropy: Tensor) -> InceptionScoreResult:
+    """The score from the mean probabilities, shape (K,), and the mean entropy in nats."""
     marginal_entropy = entropy(marginal)
     score = (marginal_entropy - conditional_entropy).exp()
     return InceptionScoreResult(score, marginal_entropy, conditional_entropy)
@@ -60,54 +60,3 @@ def check_probabilities(probabilities: Tensor) -> None:
     """Raise unless the shape is (N, K)."""
     if probabilities.ndim != 2:
         raise ValueError(f"probabilities: expected shape (N, K), got {tuple(probabilities.shape)}")
-
-
-class InceptionScore(Metric):
-    """Inception Score of samples that arrive in batches, on one process or several.
-
-    Args:
-        num_classes: K.
-    """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    count: Tensor
-    probability_sum: Tensor
-    entropy_sum: Tensor
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("probability_sum", torch.zeros(num_classes, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("entropy_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, probabilities: Tensor) -> None:
-        """Add samples.
-
-        Args:
-            probabilities: Class probabilities, shape (N, K).
-
-        Raises:
-            ValueError: If the shape is not (N, K).
-        """
-        check_probabilities(probabilities)
-        if probabilities.shape[1] != self.num_classes:
-            given = probabilities.shape[1]
-            raise ValueError(f"probabilities: expected {self.num_classes} classes, got {given}")
-        probabilities = probabilities.detach().double()
-        self.count += len(probabilities)
-        self.probability_sum += probabilities.sum(0)
-        self.entropy_sum += entropy(probabilities).sum()
-
-    def compute(self) -> InceptionScoreResult:
-        """Score, marginal entropy and mean conditional entropy.
-
-        Raises:
-            ValueError: If no sample came.
-        """
-        if self.count == 0:
-            raise ValueError("InceptionScore: needs at least 1 sample, got 0")
-        return _score(self.probability_sum / self.count, self.entropy_sum / self.count)

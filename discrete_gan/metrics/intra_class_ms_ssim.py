@@ -11,12 +11,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
-from torchmetrics.utilities import dim_zero_cat
 
 from discrete_gan._arguments import check_at_least
 from discrete_gan._precision import widest_float
+from discrete_gan.metrics._extra import train_extra
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first: Wang et al., section 3.2
 _LARGEST_KERNEL, SMALLEST_SIDE = 11, 7
@@ -75,7 +73,7 @@ def intra_class_ms_ssim(
         ValueError: If a shape is wrong, a side is below 7, a label is not below K, ``num_pairs`` is below 1, or N is 0.
     """
     check_at_least("num_pairs", num_pairs, 1)
-    _check_images(images, labels)
+    check_images(images, labels)
     check_at_least("number of images", len(images), 1)
     images, labels = images.detach(), labels.cpu()
     if widest_float(images.device.type) != torch.float64:
@@ -105,6 +103,8 @@ def _pairs(members: Tensor, num_pairs: int, generator: torch.Generator) -> Tenso
 
 def _ms_ssim(pairs: Tensor, data_range: float) -> Tensor:
     """MS-SSIM of each pair, float64 of shape (B,), from shape (B, 2, C, H, W)."""
+    with train_extra("intra_class_ms_ssim"):
+        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
     scales, kernel = _scales_and_kernel(min(pairs.shape[-2:]))
     weights = _WEIGHTS[:scales]
     first, second = pairs.double().unbind(1)
@@ -129,83 +129,11 @@ def _scales_and_kernel(side: int) -> tuple[int, int]:
     raise ValueError(f"images: expected sides of at least {SMALLEST_SIDE}, got {side}")
 
 
-def _check_images(images: Tensor, labels: Tensor) -> None:
+def check_images(images: Tensor, labels: Tensor) -> None:
+    """Raise unless the shapes are (N, C, H, W) and (N,), and the labels integers."""
     if images.ndim != 4:
         raise ValueError(f"images: expected shape (N, C, H, W), got {tuple(images.shape)}")
     if labels.shape != images.shape[:1] or labels.is_floating_point():
         raise ValueError(
             f"labels: expected integers of shape ({len(images)},), got {labels.dtype} of shape {tuple(labels.shape)}"
-        )
-
-
-class IntraClassMSSSIM(Metric):
-    """Intra-class MS-SSIM of images that arrive in batches, on one process or several.
-
-    Holds all images, gathered on every process; the pairs are those of one process that saw them in order of rank.
-
-    Args:
-        image_shape: (C, H, W).
-        num_classes: K.
-        num_pairs: Pairs drawn in each class.
-        seed: Of the draw.
-        data_range: Largest pixel minus smallest possible one.
-    """
-
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-
-    images: list[Tensor]
-    labels: list[Tensor]
-
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        num_classes: int,
-        *,
-        num_pairs: int = 100,
-        seed: int = 0,
-        data_range: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.image_shape = tuple(image_shape)
-        self.num_classes = num_classes
-        self.num_pairs = num_pairs
-        self.seed = seed
-        self.data_range = data_range
-        self.add_state("images", [], dist_reduce_fx="cat")
-        self.add_state("labels", [], dist_reduce_fx="cat")
-
-    def update(self, images: Tensor, labels: Tensor) -> None:
-        """Add samples.
-
-        Args:
-            images: Shape (N, C, H, W).
-            labels: Class of each, int64 of shape (N,).
-
-        Raises:
-            ValueError: If a shape is wrong.
-        """
-        _check_images(images, labels)
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(f"images: expected each of shape {self.image_shape}, got {tuple(images.shape[1:])}")
-        # Both flat and of the metric's type, as is the empty vector that a process without samples contributes.
-        self.images.append(images.detach().to(self.dtype).flatten())
-        self.labels.append(labels.to(self.dtype))
-
-    def compute(self) -> IntraClassSimilarity:
-        """Means of the classes and their maximum.
-
-        Raises:
-            ValueError: If no sample came, or a label is not below K.
-        """
-        if len(self.labels) == 0:
-            raise ValueError("IntraClassMSSSIM: needs at least 1 sample, got 0")
-        return intra_class_ms_ssim(
-            dim_zero_cat(self.images).view(-1, *self.image_shape),
-            dim_zero_cat(self.labels).long(),
-            num_classes=self.num_classes,
-            num_pairs=self.num_pairs,
-            seed=self.seed,
-            data_range=self.data_range,
         )

@@ -7,75 +7,20 @@ References:
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from discrete_gan._arguments import check_at_least
 
 
 class TokenNLLResult(NamedTuple):
-    """Mean negative log-likelihood in nats of a token and of a sequence, and exp(per_token); float64 scalars."""
+    """Mean negative log-likelihood in nats per token and per sequence, and exp(per_token); float64 scalars."""
 
     per_token: Tensor
     per_sequence: Tensor
     perplexity: Tensor
-
-
-class TokenNLL(Metric):
-    """Negative log-likelihood of sequences that arrive in batches, on one process or several.
-
-    Whether ``end`` counts as a token is the caller's protocol: the model does predict it once in every sequence
-    that is shorter than D.
-
-    Args:
-        options: Of :class:`torchmetrics.Metric`; ``sync_on_compute=False`` for one process by itself, which would wait
-            for the others.
-    """
-
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-
-    log_prob_sum: Tensor
-    token_count: Tensor
-    sequence_count: Tensor
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.add_state("log_prob_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("token_count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("sequence_count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, log_prob: Tensor, num_tokens: Tensor) -> None:
-        """Add sequences.
-
-        Args:
-            log_prob: Log-probability of each sequence in nats, shape (N,).
-            num_tokens: Tokens that it is the sum of, int64, shape (N,).
-
-        Raises:
-            ValueError: If the shapes are not both (N,).
-        """
-        if log_prob.ndim != 1 or log_prob.shape != num_tokens.shape:
-            shapes = f"{tuple(log_prob.shape)} and {tuple(num_tokens.shape)}"
-            raise ValueError(f"log_prob, num_tokens: expected shape (N,) both, got {shapes}")
-        self.log_prob_sum += log_prob.detach().double().sum()
-        self.token_count += num_tokens.sum()
-        self.sequence_count += len(log_prob)
-
-    def compute(self) -> TokenNLLResult:
-        """Nats per token and per sequence, and perplexity.
-
-        Raises:
-            ValueError: If no token came.
-        """
-        if self.token_count == 0:
-            raise ValueError("TokenNLL: needs at least 1 token, got 0")
-        per_token = -self.log_prob_sum / self.token_count
-        return TokenNLLResult(per_token, -self.log_prob_sum / self.sequence_count, per_token.exp())
 
 
 class ImportanceWeightedBound(NamedTuple):

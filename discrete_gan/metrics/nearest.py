@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cdist
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.metrics._extra import train_extra
 
 # Above so many categories the one-hot product (time in proportion to them) is slower than comparing, measured on a CPU.
 MOST_ONE_HOT = 32
@@ -50,7 +49,7 @@ def nearest_hamming(queries: Tensor, references: Tensor, *, chunk_size: int = 10
             raise ValueError(f"{name}: expected shape (N, D), got {tuple(rows.shape)}")
     check_at_least("number of references", len(references), 1)
     if references.shape[1] != queries.shape[1]:
-        raise ValueError(f"references: expected {queries.shape[1]} a row as in queries, got {references.shape[1]}")
+        raise ValueError(f"references: expected {queries.shape[1]} per row as in queries, got {references.shape[1]}")
     num_categories = max(_num_categories("queries", queries), _num_categories("references", references))
     parts = []
     for part in queries.split(chunk_size):
@@ -112,6 +111,9 @@ def nearest_edit(
     Raises:
         ValueError: If there is no reference.
     """
+    with train_extra("nearest_edit"):
+        from rapidfuzz.distance import Levenshtein
+        from rapidfuzz.process import cdist
     check_at_least("number of references", len(references), 1)
     if not all(isinstance(text, str) for side in (queries, references) for text in side):
         # Numbered by hand: the library compares hashes, and takes a character for the number that is its code.

@@ -5,13 +5,12 @@ References:
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
-from discrete_gan.metrics.ngrams import SequenceMetric, Sequences, flatten, joined, ngrams
+from discrete_gan.metrics.ngrams import Sequences, flatten, joined, ngrams
 
 
 def ngram_js(
@@ -51,26 +50,3 @@ def ngram_js(
         bits = (entropies[0] - entropies[1:].mean()).clamp(min=0) / math.log(2)
         values.append(bits.where((p.sum() > 0) == (q.sum() > 0), 1))
     return torch.stack(values)
-
-
-class NgramJS(SequenceMetric):
-    """Jensen-Shannon divergence of n-grams for samples that arrive in batches, on one process or several.
-
-    Args:
-        reference: int64, shape (N', D').
-        end: The token that ends a row; None if all positions are tokens.
-        max_order: The largest n.
-        kwargs: Of ``torchmetrics.Metric``.
-    """
-
-    higher_is_better = False
-    reference: Tensor
-
-    def __init__(self, reference: Tensor, end: int | None, *, max_order: int = 6, **kwargs: Any) -> None:
-        super().__init__(end, **kwargs)
-        self.register_buffer("reference", reference, persistent=False)
-        self.max_order = max_order
-
-    def compute(self) -> Tensor:
-        """JS_1, ..., JS_max_order in bits, float64, shape (max_order,)."""
-        return ngram_js(self.sequences(), self.reference, max_order=self.max_order, end=self.end)

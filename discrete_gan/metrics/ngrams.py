@@ -1,16 +1,14 @@
-"""Rows of tokens without their padding, the n-grams in them, and the metric that collects them.
+"""Rows of tokens without their padding, and the n-grams in them.
 
-The token ``end`` ends a row, and everything behind the first ``end`` is padding. It is no token of the text: no
+The token ``end`` ends a row, and everything after the first ``end`` is padding. It is no token of the text: no
 n-gram holds it, and no length counts it. ``end=None`` is for rows of fixed length, where every position is a token.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 
 class Sequences(NamedTuple):
@@ -115,57 +113,3 @@ def row_ids(sequences: Sequences) -> Tensor:
     ids = torch.full_like(lengths, -1)
     ids[lengths == 1] = torch.unique(tokens, return_inverse=True)[1]
     return ids
-
-
-class SequenceMetric(Metric):
-    """Base of the metrics that need all rows at once: collects them, on one process or several.
-
-    Rows are kept without padding, so batches may differ in D if there is an ``end``.
-
-    Args:
-        end: The token that ends a row; None if all D positions are tokens.
-        kwargs: Of ``torchmetrics.Metric``.
-    """
-
-    is_differentiable = False
-    full_state_update = False
-
-    tokens: list[Tensor]
-    lengths: list[Tensor]
-
-    def __init__(self, end: int | None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.end = end
-        self.add_state("tokens", [], dist_reduce_fx="cat")
-        self.add_state("lengths", [], dist_reduce_fx="cat")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of what a process without samples contributes; float32 would spoil the others' integers."""
-        return torch.int64
-
-    def update(self, tokens: Tensor) -> None:
-        """Add samples.
-
-        Args:
-            tokens: int64, shape (N, D).
-
-        Raises:
-            ValueError: If the shape is not (N, D), or D differs from an earlier batch and there is no ``end``.
-        """
-        added = flatten("tokens", tokens.to(self.device), self.end)
-        if self.end is None and self.lengths and len(self.tokens[0]) != len(self.lengths[0]) * tokens.shape[1]:
-            width = len(self.tokens[0]) // len(self.lengths[0])
-            raise ValueError(f"tokens: expected D = {width} as before, since there is no end, got {tokens.shape[1]}")
-        self.tokens.append(added.tokens)
-        self.lengths.append(added.lengths)
-
-    def sequences(self) -> Sequences:
-        """All rows so far.
-
-        Raises:
-            ValueError: If there is none.
-        """
-        if len(self.lengths) == 0:
-            raise ValueError(f"{type(self).__name__}: needs at least 1 sample, got 0")
-        return Sequences(dim_zero_cat(self.tokens), dim_zero_cat(self.lengths))

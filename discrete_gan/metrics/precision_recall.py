@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from discrete_gan._arguments import check_at_least
 
@@ -34,7 +32,7 @@ class PrecisionRecallResult(NamedTuple):
 
 
 class Memberships(NamedTuple):
-    """Who lies inside whose ball: a figure a sample, of which precision, recall, density and coverage are means.
+    """Who lies inside whose ball: one figure per sample, of which precision, recall, density and coverage are means.
 
     Attributes:
         balls: Real balls that each generated sample is inside of, int64, shape (N',).
@@ -109,9 +107,8 @@ def memberships(real_features: Tensor, fake_features: Tensor, *, k: int = 5, chu
             raise ValueError(f"{name}: expected shape (N, F), got {tuple(features.shape)}")
         check_at_least(f"number of {name}", len(features), k + 1, f"the radius needs {k} others")
     if real_features.shape[1] != fake_features.shape[1]:
-        raise ValueError(
-            f"fake_features: expected {real_features.shape[1]} a row as in real_features, got {fake_features.shape[1]}"
-        )
+        expected, given = real_features.shape[1], fake_features.shape[1]
+        raise ValueError(f"fake_features: expected {expected} per row as in real_features, got {given}")
     real, fake = real_features.detach().double(), fake_features.detach().double()
     real_radii, fake_radii = _radii(real, k, chunk_size), _radii(fake, k, chunk_size)
     balls = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
@@ -135,62 +132,3 @@ def _radii(features: Tensor, k: int, chunk_size: int) -> Tensor:
 def _distances(a: Tensor, b: Tensor) -> Tensor:
     # One mode for all shapes, or distances that are equal would not be. The other one takes 8 times as long.
     return torch.cdist(a, b, compute_mode="use_mm_for_euclid_dist")
-
-
-class PrecisionRecall(Metric):
-    """Precision, recall, density and coverage of features that arrive in batches, on one process or several.
-
-    Holds all features in float64, gathered on every process. Call ``update`` rather than the metric itself: one batch
-    is one side only.
-
-    Args:
-        num_features: F, the length of a feature vector.
-        k: Which neighbor sets the radius.
-    """
-
-    is_differentiable = False
-    full_state_update = False
-
-    real_features: list[Tensor]
-    fake_features: list[Tensor]
-
-    def __init__(self, num_features: int, *, k: int = 5) -> None:
-        super().__init__()
-        self.num_features = num_features
-        self.k = k
-        self.add_state("real_features", [], dist_reduce_fx="cat")
-        self.add_state("fake_features", [], dist_reduce_fx="cat")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the empty vector that a process without samples contributes; it must be that of the others'."""
-        return torch.float64
-
-    def update(self, features: Tensor, real: bool) -> None:
-        """Add samples of one side.
-
-        Args:
-            features: Shape (N, F).
-            real: Whether they come from data (True) or from the generator (False).
-
-        Raises:
-            ValueError: If the shape is not (N, F).
-        """
-        if features.ndim != 2 or features.shape[1] != self.num_features:
-            raise ValueError(f"features: expected shape (N, {self.num_features}), got {tuple(features.shape)}")
-        # Flat, since a process without samples contributes a vector.
-        side = self.real_features if real else self.fake_features
-        side.append(features.detach().double().flatten())
-
-    def compute(self) -> PrecisionRecallResult:
-        """Precision, recall, density and coverage.
-
-        Raises:
-            ValueError: If a side has no more than k samples.
-        """
-        return precision_recall(self._rows(self.real_features), self._rows(self.fake_features), k=self.k)
-
-    def _rows(self, features: list[Tensor] | Tensor) -> Tensor:
-        # dim_zero_cat refuses an empty list, where the message should be that of the samples missing.
-        flat = dim_zero_cat(features) if len(features) else torch.zeros(0, dtype=torch.float64, device=self.device)
-        return flat.view(-1, self.num_features)

@@ -9,17 +9,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from scipy.stats import hypergeom
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
+from discrete_gan.metrics._extra import train_extra
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
 
-FEWEST = 20  # a side: the default classifier stops by a tenth of its half, and needs one of each side in it
+FEWEST = 20  # per side: the default classifier stops by a tenth of its half, and needs one of each side in it
 
 
 class Classifier(Protocol):
@@ -78,6 +74,12 @@ def classifier_two_sample_test(
     Raises:
         ValueError: If the shapes do not fit together, a value is not finite, or a side has fewer than 20 samples.
     """
+    with train_extra("classifier_two_sample_test"):
+        from scipy.stats import hypergeom
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
     for name, samples in (("real", real), ("fake", fake)):
         if samples.ndim != 2:
             raise ValueError(f"{name}: expected shape (N, F), got {tuple(samples.shape)}")
@@ -85,7 +87,7 @@ def classifier_two_sample_test(
         if not samples.isfinite().all():
             raise ValueError(f"{name}: expected finite values, got NaN or infinity")
     if real.shape[1] != fake.shape[1]:
-        raise ValueError(f"fake: expected {real.shape[1]} a row as in real, got {fake.shape[1]}")
+        raise ValueError(f"fake: expected {real.shape[1]} per row as in real, got {fake.shape[1]}")
     generator = torch.Generator().manual_seed(seed)
     size = min(len(real), len(fake))
     sides = [

@@ -1,7 +1,7 @@
 """Generators and discriminators for binary, categorical and continuous data, and for sequences of tokens."""
 
 from discrete_gan.models.am_gan import AMGANDiscriminator, AMGANGenerator
-from discrete_gan.models.base import Generator, HubModel
+from discrete_gan.models.base import Generator, HubModel, PixelGenerator
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator, PaletteGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from discrete_gan.models.labels import ClassProjection, append_labels, labeled
@@ -33,6 +33,7 @@ __all__ = [
     "MinibatchDiscrimination",
     "NoisyMLPClassifier",
     "PaletteGenerator",
+    "PixelGenerator",
     "RecurrentDiscriminator",
     "RecurrentGenerator",
     "TextCNN",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from discrete_gan.distributions import PointMass
-from discrete_gan.models.base import Generator, HubModel, squashing
+from discrete_gan.models.base import HubModel, PixelGenerator, squashing
 from discrete_gan.models.labels import append_labels
 
 _SLOPE = 0.2  # of leaky ReLU; not in the paper
@@ -28,14 +28,14 @@ def _sizes(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     return sizes
 
 
-class AMGANGenerator(Generator):
+class AMGANGenerator(PixelGenerator):
     """x(z): a linear layer and transposed 3x3 convolutions, weight norm, batch norm and leaky ReLU.
 
     Args:
         latent_dim: Size of z, standard normal.
         image_shape: (channels, height, width).
         width: Channels at full resolution, doubled at every halving, down to 4 pixels. The paper has 96.
-        num_classes: Of the labels that stand behind z, one-hot; 0 for a generator without.
+        num_classes: Of the labels that are appended to z, one-hot; 0 for a generator without.
         pixel_range: (-1, 1), by tanh, or (0, 1), by a sigmoid.
 
     Raises:
@@ -51,9 +51,10 @@ class AMGANGenerator(Generator):
         pixel_range: tuple[float, float] = (-1, 1),
     ) -> None:
         super().__init__()
+        squash = squashing(pixel_range)
         self.latent_dim = latent_dim
         self.num_classes = num_classes
-        self.pixel_range = tuple(pixel_range)
+        self.pixel_range = (pixel_range[0], pixel_range[1])
         sizes = _sizes(image_shape)
         levels = len(sizes) - 1
         coarsest = (width << levels, *sizes[-1])
@@ -68,7 +69,7 @@ class AMGANGenerator(Generator):
             layers += [nn.BatchNorm2d(width << level), nn.LeakyReLU(_SLOPE, inplace=True), weight_norm(finer, dim=1)]
         last = weight_norm(nn.ConvTranspose2d(width, image_shape[0], 3, padding=1), dim=1)
         layers += [nn.BatchNorm2d(width), nn.LeakyReLU(_SLOPE, inplace=True), last]
-        self.layers = nn.Sequential(*layers, squashing(pixel_range), nn.Flatten())
+        self.layers = nn.Sequential(*layers, squash, nn.Flatten())
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> PointMass:
         """Latents (B, latent_dim), and classes (B,) if any, to images as points, batch (B,), event (D,)."""
@@ -87,7 +88,7 @@ class AMGANDiscriminator(HubModel):
         width: Channels at full resolution, doubled at every halving, down to 4 pixels. The paper has 64.
         extra_layer: One more convolution at the coarsest resolution, as the paper has with predefined labels.
         noise: Standard deviation of the normal noise on the image.
-        dropout: Behind every convolution, and on the mean.
+        dropout: After every convolution, and on the mean.
     """
 
     def __init__(

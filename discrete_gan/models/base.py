@@ -1,4 +1,4 @@
-"""Saving and loading of models in the layout of the Hugging Face Hub."""
+"""What models share: saving and loading in the layout of the Hugging Face Hub, latents, samples as the data look."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -56,6 +56,33 @@ class Generator(HubModel):
             # The same draws either way; but a normal distribution's sample() waits for the device, to check its scale.
             return prior.rsample((num,)) if prior.has_rsample else prior.sample((num,))
 
+    def decode(self, x: Tensor) -> Tensor:
+        """Samples as the data look: bits, categories and tokens are what they are.
+
+        Args:
+            x: Shape (N, *event), as the distribution draws them.
+
+        Returns:
+            Bits (N, D), one-hot categories (N, D, K) or token indices (N, D), the same tensor; of images whose samples
+            are no pixels in [0, 1], subclasses return these, flat, channel first, shape (N, C * H * W).
+        """
+        return x
+
+
+class PixelGenerator(Generator):
+    """A generator of continuous pixels: what those that end in :func:`squashing` share.
+
+    Attributes:
+        pixel_range: The least and the largest pixel, (-1, 1) or (0, 1).
+    """
+
+    pixel_range: tuple[float, float]
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Pixels of ``pixel_range`` as those of [0, 1], the same shape."""
+        low, high = self.pixel_range
+        return (x - low) / (high - low)
+
 
 _SQUASHING: dict[str, tuple[tuple[float, float], type[nn.Module]]] = {
     "tanh": ((-1, 1), nn.Tanh),
@@ -73,7 +100,7 @@ def squashing(pixel_range: Sequence[float], activation: str | None = None) -> nn
     Raises:
         ValueError: If the range is another one, or is not that of the activation.
     """
-    fitting = {limits: name for name, (limits, _) in _SQUASHING.items()}.get(tuple(pixel_range))  # pyright: ignore
+    fitting = next((name for name, (limits, _) in _SQUASHING.items() if limits == tuple(pixel_range)), None)
     if fitting is None:
         raise ValueError(f"pixel_range: expected -1 1 (tanh) or 0 1 (sigmoid), got {_spaced(pixel_range)}")
     if activation is not None and activation not in _SQUASHING:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from discrete_gan._precision import matmul
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.models.base import Generator, HubModel
 from discrete_gan.models.labels import ClassProjection, append_labels
@@ -78,7 +79,7 @@ class ConvGenerator(Generator):
 
 
 class PaletteGenerator(ConvGenerator):
-    """g(x | z) of images in K colors: the convolutional generator with one category a pixel, and the colors.
+    """g(x | z) of images in K colors: the convolutional generator with one category per pixel, and the colors.
 
     Args:
         palette: K colors in [0, 1], shape (K, C).
@@ -89,7 +90,7 @@ class PaletteGenerator(ConvGenerator):
         num_classes: Of the labels that a conditional generator takes; 0 for one without.
 
     Attributes:
-        palette: Buffer of shape (K, C); ``data.palette.to_pixels`` draws samples with it.
+        palette: Buffer of shape (K, C), what :meth:`decode` draws samples with.
 
     Raises:
         ValueError: If the image cannot be halved twice or the colors do not have its channels.
@@ -108,9 +109,20 @@ class PaletteGenerator(ConvGenerator):
     ) -> None:
         channels, height, breadth = image_shape
         if any(len(color) != channels for color in palette):
-            raise ValueError(f"palette: expected {channels} numbers a color, got {[len(color) for color in palette]}")
+            raise ValueError(f"palette: expected {channels} numbers per color, got {[len(color) for color in palette]}")
         super().__init__(latent_dim, (1, height, breadth), len(palette), width, hidden, num_classes)
         self.register_buffer("palette", torch.tensor(palette, dtype=torch.float32), persistent=False)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Categories in their colors; a mixture of categories gets the mixture of colors.
+
+        Args:
+            x: One-hot, shape (N, H * W, K).
+
+        Returns:
+            Pixels in [0, 1], channel first, shape (N, C * H * W).
+        """
+        return matmul(x, self.palette).movedim(-1, -2).flatten(-2)
 
 
 class ConvDiscriminator(HubModel):

@@ -14,7 +14,7 @@ from torch.distributions import Distribution, Independent, Uniform
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from discrete_gan.distributions import PointMass
-from discrete_gan.models.base import Generator, HubModel, squashing
+from discrete_gan.models.base import HubModel, PixelGenerator, squashing
 
 Normalization = Literal["batch", "spectral", "weight", "none"]
 
@@ -41,7 +41,7 @@ def _initialize(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-class DCGANGenerator(Generator):
+class DCGANGenerator(PixelGenerator):
     """x(z): a linear layer to the coarsest map, then transposed convolutions of stride 2, batch norm and ReLU between.
 
     Args:
@@ -71,7 +71,7 @@ class DCGANGenerator(Generator):
         count = _halvings(image_shape)
         squash = squashing(pixel_range, activation)
         self.latent_dim = latent_dim
-        self.pixel_range = tuple(pixel_range)
+        self.pixel_range = (pixel_range[0], pixel_range[1])
         channels, height, breadth = image_shape
         widths = [width if constant_filters else width * 2**level for level in reversed(range(count))]
         height, breadth = height >> count, breadth >> count

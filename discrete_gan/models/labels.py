@@ -9,32 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-
-def labeled(module: nn.Module, labels: Tensor | None) -> nn.Module:
-    """A conditional generator or discriminator with the labels of a batch: what an estimator calls without them.
-
-    Args:
-        module: With a forward ``(x, labels)``.
-        labels: Classes, int64, shape (B,); None leaves the module as it is.
-
-    Returns:
-        A module of the same parameters, for latents (B, latent_dim), or samples (..., B, *event), of these classes.
-    """
-    return module if labels is None else _Labeled(module, labels)
-
-
-class _Labeled(nn.Module):
-    def __init__(self, module: nn.Module, labels: Tensor) -> None:
-        super().__init__()
-        self.module = module
-        self.labels = labels
-
-    def forward(self, x: Tensor) -> object:
-        return self.module(x, self.labels)
+from discrete_gan.labels import labeled as labeled
 
 
 def append_labels(z: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
-    """Latents with their class behind them, for a generator's first layer.
+    """Latents with their class after them, for a generator's first layer.
 
     Args:
         z: Shape (B, latent_dim).

@@ -181,7 +181,7 @@ def _like(value: Tensor, x: Tensor) -> Tensor:
 
 def _gather(value: Tensor) -> Tensor:
     """:func:`discrete_gan.distributed.gather` with the gradient of what all processes make of the value."""
-    return _Gather.apply(value)  # pyright: ignore[reportReturnType]
+    return _Gather.apply(value)
 
 
 class _Gather(torch.autograd.Function):
@@ -191,7 +191,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _SumOfOwn.apply(gradients[0])  # pyright: ignore[reportReturnType]
+        return _SumOfOwn.apply(gradients[0])
 
 
 class _SumOfOwn(torch.autograd.Function):

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical, PointMass
-from discrete_gan.models.base import Generator, HubModel, squashing
+from discrete_gan.models.base import Generator, HubModel, PixelGenerator, squashing
 from discrete_gan.models.labels import ClassProjection, append_labels
 
 
 class MLPGenerator(Generator):
-    """g(x | z): linear layers with batch norm and leaky ReLU, then one logit a position and category.
+    """g(x | z): linear layers with batch norm and leaky ReLU, then one logit per position and category.
 
     Args:
         latent_dim: Size of z.
@@ -45,7 +45,7 @@ class MLPGenerator(Generator):
         return FactorizedCategorical(logits.unflatten(-1, (-1, self.num_categories)))
 
 
-class MLPImageGenerator(Generator):
+class MLPImageGenerator(PixelGenerator):
     """x(z) of continuous pixels: linear layers with batch norm and leaky ReLU, and a squashing function.
 
     Args:
@@ -70,10 +70,10 @@ class MLPImageGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
-        self.pixel_range = tuple(pixel_range)
-        self.num_classes = num_classes
         squash = squashing(pixel_range, activation)
+        self.latent_dim = latent_dim
+        self.pixel_range = (pixel_range[0], pixel_range[1])
+        self.num_classes = num_classes
         self.layers = nn.Sequential(_generator_layers([latent_dim + num_classes, *hidden], num_positions), squash)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> PointMass:

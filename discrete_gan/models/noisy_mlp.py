@@ -1,4 +1,4 @@
-"""A fully connected classifier with noise in front of every layer, for learning from few labels.
+"""A fully connected classifier with noise before every layer, for learning from few labels.
 
 Reference:
     Improved Techniques for Training GANs (Salimans et al., 2016), https://arxiv.org/abs/1606.03498

@@ -77,7 +77,7 @@ class RecurrentGenerator(Generator):
         return tuple(state.permute(1, 2, 0, 3))
 
     def step(self, x: Tensor, z: Tensor, state: State) -> tuple[Tensor, State]:
-        """Hidden vectors (N, hidden) after tokens (N,) or relaxed tokens (N, K), and the state behind them.
+        """Hidden vectors (N, hidden) after tokens (N,) or relaxed tokens (N, K), and the state after them.
 
         The cells are called by themselves, with the recurrent module's parameters: a whole module on sequences of
         length one repacks its weights at each call.

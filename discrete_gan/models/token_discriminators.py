@@ -1,4 +1,4 @@
-"""Discriminators of token sequences: convolutions of several widths, a recurrent one with a logit a step, attention.
+"""Discriminators of token sequences: convolutions of several widths, a recurrent one with a logit per step, attention.
 
 All take tokens, int64 of shape (..., D), or relaxed ones, floats of shape (..., D, K), over any leading axes.
 """
@@ -44,7 +44,7 @@ class TokenDiscriminator(HubModel):
         return self._encoded(x)
 
     def outputs(self, x: Tensor) -> Tensor:
-        """All raw outputs, for the discriminator's loss: (...), or (..., D) where there is one a step."""
+        """All raw outputs, for the discriminator's loss: (...), or (..., D) where there is one per step."""
         return self.output(self._encoded(x)).squeeze(-1)
 
     def penalized(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ def _unfused() -> Iterator[None]:
 class TextCNN(TokenDiscriminator):
     """Convolutions of several widths, the largest response of each channel, a highway layer.
 
-    SeqGAN's widths and channels are :data:`SEQGAN_WIDTHS` and :data:`SEQGAN_CHANNELS`. Positions behind the end are
+    SeqGAN's widths and channels are :data:`SEQGAN_WIDTHS` and :data:`SEQGAN_CHANNELS`. Positions after the end are
     seen as the end.
 
     Args:
@@ -136,7 +136,7 @@ class TextCNN(TokenDiscriminator):
         super().__init__(num_categories, num_positions, end, embedding_dim)
         channels = [channels] * len(widths) if isinstance(channels, int) else channels
         if len(channels) != len(widths):
-            raise ValueError(f"channels: expected one number a width, {len(widths)}, got {len(channels)}")
+            raise ValueError(f"channels: expected one number per width, {len(widths)}, got {len(channels)}")
         used = [(width, number) for width, number in zip(widths, channels, strict=True) if width <= num_positions]
         if not used:
             raise ValueError(f"widths: expected one of at most {num_positions} tokens, got {list(widths)}")
@@ -157,7 +157,7 @@ class TextCNN(TokenDiscriminator):
 
 
 class RecurrentDiscriminator(TokenDiscriminator):
-    """A raw output a step: the log-ratio of the first t tokens; that of the sequence is the last.
+    """One raw output per step: the log-ratio of the first t tokens; that of the sequence is the last.
 
     Args:
         num_categories: K.
@@ -188,7 +188,7 @@ class RecurrentDiscriminator(TokenDiscriminator):
     def steps(self, x: Tensor) -> Tensor:
         r"""Log-ratio of every prefix, :math:`\log p_{data}(x_{\le t}) / p_g(x_{\le t})` in nats, (..., D).
 
-        Behind the end it is that of the whole sequence, which no padding changes.
+        After the end it is that of the whole sequence, which no padding changes.
         """
         return self.outputs(x)
 
@@ -197,7 +197,7 @@ class RecurrentDiscriminator(TokenDiscriminator):
         return self._encoded(x)[..., -1, :]
 
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
-        """Features of every step (N, D, hidden), behind the end those of the last token."""
+        """Features of every step (N, D, hidden), after the end those of the last token."""
         hidden = self.dropout(self.rnn(self.dropout(embedded))[0])
         last = inside.sum(dim=-1, keepdim=True) - 1
         position = torch.arange(inside.shape[-1], device=inside.device)

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,18 +10,9 @@ import torch
 
 from discrete_gan.metrics.bootstrap import Interval, paired_difference
 from discrete_gan.report.trials import COST, Group
+from discrete_gan.tasks.score import Score, words
+from discrete_gan.tasks.score import as_json as scores_as_json
 
-# What judges a run, the most telling first, and whether more is better.
-MAIN_SCORES = {
-    "frechet": False,
-    "nll_oracle": False,
-    "valid": True,
-    "nll_token": False,
-    "test_accuracy": True,
-    "log_likelihood": True,
-}
-# Where a table has room for a few scores only.
-_SHOWN = (*MAIN_SCORES, "classes_covered", "inception_score", "am_score", "ms_ssim", "nll_test", "distinct", "bleu5")
 _MOST_SHOWN = 4
 _MOST_POINTS = 200
 
@@ -49,7 +40,8 @@ class Row(NamedTuple):
         num_finished: Seeds.
         failures: Reason by seed.
         cost: Mean of steps, evaluations and seconds, as far as known.
-        scores: By name.
+        scores: By name, in order of interest.
+        described: The same scores of one run: what they are called and which way they are better.
         differences: Group minus the first group, paired over the seeds that both have, by score; empty for the first.
     """
 
@@ -58,6 +50,7 @@ class Row(NamedTuple):
     failures: dict[int, str]
     cost: dict[str, float]
     scores: dict[str, Spread]
+    described: dict[str, Score]
     differences: dict[str, Interval]
 
 
@@ -77,8 +70,10 @@ def table(groups: Sequence[Group]) -> list[Row]:
         failures = {trial.seed: trial.failure for trial in group.trials if trial.failure is not None}
         done = group.finished
         cost = {name: [trial.cost[name] for trial in done if name in trial.cost] for name in COST}
-        by_name = {name: None for trial in done for name in trial.scores}
-        scores = {name: _spread([trial.scores[name] for trial in done if name in trial.scores]) for name in by_name}
+        described = {name: score for trial in reversed(done) for name, score in trial.scores.items()}
+        scores = {
+            name: _spread([trial.scores[name].value for trial in done if name in trial.scores]) for name in described
+        }
         differences = {}
         for name in scores if group is not groups[0] else ():
             pairs = _pairs(group, groups[0], name)
@@ -86,14 +81,19 @@ def table(groups: Sequence[Group]) -> list[Row]:
                 own, other = torch.tensor(pairs, dtype=torch.float64).unbind(dim=1)
                 differences[name] = paired_difference(own, other)
         means = {name: statistics.mean(values) for name, values in cost.items() if values}
-        rows.append(Row(group.name, len(done), failures, means, scores, differences))
+        rows.append(Row(group.name, len(done), failures, means, scores, described, differences))
     return rows
 
 
+def described(rows: Sequence[Row]) -> dict[str, Score]:
+    """Every score that any group has, in order of interest."""
+    return {name: score for row in reversed(rows) for name, score in reversed(row.described.items())}
+
+
 def shown_scores(rows: Sequence[Row]) -> list[str]:
-    """The few scores of a short table, of those that any group has."""
-    there = {name for row in rows for name in row.scores}
-    return ([name for name in _SHOWN if name in there] or sorted(there))[:_MOST_SHOWN]
+    """The few scores of a short table, of those that any group has: the first of which one way is better."""
+    judged = [name for name, score in described(rows).items() if score.better]
+    return judged[:_MOST_SHOWN]
 
 
 def verdict(groups: Sequence[Group]) -> list[str]:
@@ -101,12 +101,14 @@ def verdict(groups: Sequence[Group]) -> list[str]:
     rows = [row for row in table(groups) if row.num_finished]
     by_name = {group.name: group for group in groups}
     sentences = []
-    score = next((name for name in MAIN_SCORES if rows and all(name in row.scores for row in rows)), None)
+    every = described(rows)
+    score = next((name for name in shown_scores(rows) if all(name in row.scores for row in rows)), None)
     if score is not None and len(rows) > 1:
-        ranked = sorted(rows, key=lambda row: row.scores[score].mean, reverse=MAIN_SCORES[score])
+        better = every[score].better
+        ranked = sorted(rows, key=lambda row: row.scores[score].mean, reverse=better == "more")
         best, other = ranked[:2]
         sentences.append(
-            f"Best by {label(score)}, of which {'more' if MAIN_SCORES[score] else 'less'} is better: {best.name} with "
+            f"Best by {every[score].title}, of which {better} is better: {best.name} with "
             f"{best.scores[score]} ({_over(best.num_finished)}), then {other.name} "
             f"with {other.scores[score]}."
         )
@@ -114,6 +116,8 @@ def verdict(groups: Sequence[Group]) -> list[str]:
     failed, total = sum(len(group.trials) - len(group.finished) for group in groups), sum(len(g.trials) for g in groups)
     if failed:
         sentences.append(f"{failed} of {total} runs failed.")
+    if apart := dict.fromkeys(title for group in groups for trial in group.trials for title in trial.apart):
+        sentences.append(f"Not compared, as the runs were scored by different protocols: {', '.join(apart)}.")
     for name, tolerance in {"evaluations": 1.02, "seconds": 1.1}.items():
         costs = [row.cost[name] for row in rows if row.cost.get(name)]
         if len(costs) > 1 and len(costs) == len(rows):
@@ -169,7 +173,8 @@ def logged_figures(groups: Sequence[Group]) -> list[str]:
     ]
     shared = [name for name in (columns[0] if columns else ()) if all(name in of for of in columns)]
     shared = [name for name in shared if name not in ("step", "evaluations", "seconds")]
-    first = [name for name in _SHOWN if name in shared]
+    every = described(table(groups))
+    first = [name for name in every if name in shared]
     return first + [name for name in shared if name not in first]
 
 
@@ -180,7 +185,13 @@ def as_json(groups: Sequence[Group]) -> dict[str, Any]:
         scores = {name: spread._asdict() for name, spread in row.scores.items()}
         differences = {name: interval._asdict() for name, interval in row.differences.items()}
         runs = [
-            {"path": str(t.path), "seed": t.seed, "failure": t.failure, **t.cost, "scores": t.scores}
+            {
+                "path": str(t.path),
+                "seed": t.seed,
+                "failure": t.failure,
+                **t.cost,
+                "scores": scores_as_json(t.scores.values()),
+            }
             for t in group.trials
         ]
         parts = {"cost": row.cost, "scores": scores, "differences_to_first": differences, "runs": runs}
@@ -188,10 +199,9 @@ def as_json(groups: Sequence[Group]) -> dict[str, Any]:
     return _finite({"groups": rows, "verdict": verdict(groups)})
 
 
-def label(name: str) -> str:
-    """A score as words."""
-    known = {"frechet": "Frechet distance", "inception_score": "Inception Score", "am_score": "AM Score", "ess": "ESS"}
-    return known.get(name, name.replace("_", " ").replace("nll", "NLL").replace("bleu", "BLEU-"))
+def titled(name: str, every: Mapping[str, Score]) -> str:
+    """A column of a log or of a table as words."""
+    return every[name].title if name in every else words(name)
 
 
 def _doubt(best: Group, other: Group, score: str, scores: dict[str, Spread], others: dict[str, Spread]) -> str:
@@ -239,7 +249,7 @@ def _pairs(group: Group, other: Group, score: str) -> list[tuple[float, float]]:
     """A score of both groups, by the seeds that both have."""
     by_seed = {trial.seed: trial.scores.get(score) for trial in other.finished}
     found = ((trial.scores.get(score), by_seed.get(trial.seed)) for trial in group.finished)
-    return [(own, its) for own, its in found if own is not None and its is not None]
+    return [(own.value, its.value) for own, its in found if own is not None and its is not None]
 
 
 def _spread(values: Sequence[float]) -> Spread:

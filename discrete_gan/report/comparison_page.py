@@ -8,20 +8,23 @@ from discrete_gan.report.charts import Series, line_chart
 from discrete_gan.report.comparison import (
     Row,
     curve,
+    described,
     few_seeds,
     interval_text,
-    label,
     logged_figures,
     shown_scores,
     table,
+    titled,
     verdict,
 )
-from discrete_gan.report.page import Block, Chart, Code, Picture, Section, Table, Text, write_page
+from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
 from discrete_gan.report.trials import Group
+from discrete_gan.tasks.score import Score
 
 _AXES = {"step": "steps", "evaluations": "discriminator evaluations", "seconds": "seconds of training"}
 _PROBES = {"variance": "variance of the gradient", "snr": "signal-to-noise ratio", "cosine": "cosine to the reference"}
 _LINES = 10  # of text samples
+_SMALL = (4.6, 3.0)  # inches, of a curve
 
 
 def write_comparison_page(
@@ -59,7 +62,7 @@ def _overview(groups: Sequence[Group]) -> Table:
         ]
         for group, row in zip(groups, rows, strict=True)
     ]
-    header = ["", "seeds", "steps", "evaluations", "seconds", *map(label, names)]
+    header = ["", "seeds", "steps", "evaluations", "seconds", *(titled(name, described(rows)) for name in names)]
     caption = "Mean ± sample standard deviation over seeds; cost of the training, without the scores at the end."
     return Table(caption, header, body)
 
@@ -77,15 +80,21 @@ def _failures(groups: Sequence[Group]) -> list[Block]:
 
 
 def _curves(groups: Sequence[Group]) -> list[Block]:
-    """Every logged figure that all groups have, against steps, evaluations and seconds."""
+    """Every logged figure that all groups have, against steps, evaluations and seconds abreast."""
     blocks: list[Block] = []
+    every = described(table(groups))
     for figure in logged_figures(groups):
-        for axis, words in _AXES.items():
+        title, charts = titled(figure, every), []
+        better = f", {every[figure].better} is better" if figure in every and every[figure].better else ""
+        for axis, about in _AXES.items():
             series = _series(groups, figure, axis)
             if series:
-                # A distance falls to a hundredth, and the end is where estimators differ.
-                chart = line_chart(series, x_label=words, y_label=label(figure), log_y=figure == "frechet")
-                blocks.append(Chart(chart, f"{label(figure)} against {words}", _described(series)))
+                # What has a floor of zero falls to a hundredth, and the end is where estimators differ.
+                log_y = figure in every and every[figure].better == "less" and every[figure].perfect == 0
+                chart = line_chart(series, x_label=about, y_label="", log_y=log_y, size=_SMALL)
+                charts.append(Chart(chart, f"{title} against {about}", f"{title}{better}. {_at_end(series)}"))
+        if charts:
+            blocks.append(Abreast(charts))
     note = Text(
         "Lines are means over seeds, bands one sample standard deviation to both sides. Scores on the way are of fewer "
         "samples than those at the end, so a Frechet distance is mostly higher here than in the tables."
@@ -98,7 +107,7 @@ def _series(groups: Sequence[Group], figure: str, axis: str) -> list[Series]:
     return [Series(name, of.x, of.mean, of.low, of.high) for name, of in found if of is not None]
 
 
-def _described(series: Sequence[Series]) -> str:
+def _at_end(series: Sequence[Series]) -> str:
     """What a chart shows, for those who do not see it."""
     return "At the end: " + ", ".join(f"{each.name} {each.y[-1]:.4g}" for each in series) + "."
 
@@ -106,18 +115,24 @@ def _described(series: Sequence[Series]) -> str:
 def _scores(groups: Sequence[Group]) -> list[Block]:
     """Every score of every group, and every difference to the first group."""
     rows = table(groups)
-    names = list(dict.fromkeys(name for row in rows for name in row.scores))
+    every = described(rows)
+    names = list(every)
     if not names:
         return []
-    body = [[label(name), *(str(row.scores[name]) if name in row.scores else None for row in rows)] for name in names]
+    body = [
+        [_with_unit(every[name]), *(str(row.scores[name]) if name in row.scores else None for row in rows)]
+        for name in names
+    ]
     blocks: list[Block] = [Table("Mean ± sample standard deviation over seeds.", ["", *(r.name for r in rows)], body)]
     compared = [row for row in rows[1:] if row.differences]
     trials = [trial for group in groups for trial in group.finished]
-    varying = {name for name in names if len({trial.scores.get(name) for trial in trials}) > 1}  # not those of the data
+    varying = {
+        name for name in names if len({trial.scores[name].value for trial in trials if name in trial.scores}) > 1
+    }  # not those of the data
     if compared:
         seeds = min(row.num_finished for row in [rows[0], *compared])
         differences = [
-            [label(name), *(interval_text(row.differences.get(name)) for row in compared)]
+            [_with_unit(every[name]), *(interval_text(row.differences.get(name)) for row in compared)]
             for name in names
             if name in varying and any(name in row.differences for row in compared)
         ]
@@ -125,6 +140,11 @@ def _scores(groups: Sequence[Group]) -> list[Block]:
         header = ["", *(row.name for row in compared)]
         blocks.append(Table(f"{caption}{few_seeds(seeds)}.", header, differences))
     return blocks
+
+
+def _with_unit(score: Score) -> str:
+    """A score as the name of a row."""
+    return ", ".join(filter(None, [score.title, score.unit, f"{score.better} is better" if score.better else ""]))
 
 
 def _samples(groups: Sequence[Group]) -> list[Block]:
@@ -149,7 +169,7 @@ def _probes(groups: Sequence[Group]) -> list[Block]:
         series = _series(groups, f"probe/all/{name}", "step")
         if series:
             chart = line_chart(series, x_label="steps", y_label=words, log_y=name == "variance")
-            blocks.append(Chart(chart, f"{words} against steps", _described(series)))
+            blocks.append(Chart(chart, f"{words} against steps", _at_end(series)))
     note = Text("Redrawn on one fixed batch with the networks as they were, all parameters of the generator together.")
     return [note, *blocks] if blocks else []
 

@@ -3,67 +3,57 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-
-class Axis(NamedTuple):
-    """A score as an axis of a picture.
-
-    Attributes:
-        name: Of the score.
-        label: What to write beside the axis.
-    """
-
-    name: str
-    label: str
+from discrete_gan.tasks.score import Score
 
 
 def save_temperature_curves(
-    path: Path,
-    curves: Mapping[str, Sequence[Mapping[str, float]]],
-    axes: tuple[Axis, Axis],
-    *,
-    real: Mapping[str, float] | None = None,
-    title: str = "",
+    path: Path, curves: Mapping[str, Sequence[tuple[float, Sequence[Score]]]], axes: tuple[str, str]
 ) -> None:
     """One curve per generator, one point per temperature, without those that have no finite value of a score.
 
     Args:
         path: Picture to write.
-        curves: By the generator's name, scores at rising temperatures, ``temperature`` among them.
-        axes: Scores across and upwards.
-        real: The same scores of real text, drawn as a star.
-        title: Of the picture.
+        curves: By the generator's name, temperatures as they rise, each with its scores; what real data get of both
+            axes' scores is drawn as a star.
+        axes: Names of the scores across and upwards.
     """
     figure = Figure(figsize=(7, 5), layout="constrained")
     plot = figure.add_subplot()
     across, upward = axes
+    described: dict[str, Score] = {}
     for name, points in curves.items():
-        drawn = [point for point in points if _has_place(point, axes)]
-        xs, ys = ([point[axis.name] for point in drawn] for axis in axes)
-        (line,) = plot.plot(xs, ys, marker="o", label=name)
-        for x, y, point in zip(xs, ys, drawn, strict=True):
+        found = [(temperature, {score.name: score for score in scores}) for temperature, scores in points]
+        drawn = [
+            (temperature, scores[across], scores[upward])
+            for temperature, scores in found
+            if all(axis in scores and math.isfinite(scores[axis].value) for axis in axes)
+        ]
+        (line,) = plot.plot([x.value for _, x, _ in drawn], [y.value for _, _, y in drawn], marker="o", label=name)
+        for temperature, x, y in drawn:
+            described = {across: x, upward: y}
             plot.annotate(
-                f"{point['temperature']:g}",
-                (x, y),
+                f"{temperature:g}",
+                (x.value, y.value),
                 textcoords="offset points",
                 xytext=(5, 5),
                 fontsize=8,
                 color=line.get_color(),
             )
-    if real is not None and _has_place(real, axes):
-        plot.plot(real[across.name], real[upward.name], "k*", markersize=12, label="real text")
-    plot.set_xlabel(across.label)
-    plot.set_ylabel(upward.label)
-    plot.set_title(title, fontsize=8)
+    if described and all(score.real is not None for score in described.values()):
+        plot.plot([described[across].real], [described[upward].real], "k*", markersize=12, label="real text")  # type: ignore[list-item]
+    if described:
+        plot.set_xlabel(_labeled(described[across]))
+        plot.set_ylabel(_labeled(described[upward]))
+        plot.set_title(f"numbers at the points are temperatures\n{described[upward].protocol}", fontsize=8)
     plot.grid(alpha=0.3)
     if plot.lines:
         plot.legend(fontsize=8)
     figure.savefig(path, dpi=120)
 
 
-def _has_place(scores: Mapping[str, float], axes: Sequence[Axis]) -> bool:
-    values = [scores.get(axis.name) for axis in axes]
-    return all(value is not None and math.isfinite(value) for value in values)
+def _labeled(score: Score) -> str:
+    unit = f", {score.unit}" if score.unit else ""
+    return score.title + unit + (f" ({score.better} is better)" if score.better else "")

@@ -60,6 +60,12 @@ class Chart(NamedTuple):
     caption: str = ""
 
 
+class Abreast(NamedTuple):
+    """Small charts beside each other, as many in a row as there is room for."""
+
+    charts: Sequence[Chart]
+
+
 class Table(NamedTuple):
     """A table that readers can sort by any column.
 
@@ -75,7 +81,7 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str | float | int | None]]
 
 
-Block = Text | Code | Picture | Chart | Table
+Block = Text | Code | Picture | Chart | Abreast | Table
 
 
 class Section(NamedTuple):

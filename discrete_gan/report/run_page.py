@@ -1,4 +1,4 @@
-"""The page of one run: summary, samples, figures, curves, its discriminator, settings."""
+"""The page of one run: summary, samples, scores, curves, its discriminator, settings."""
 
 import json
 import math
@@ -7,36 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from discrete_gan.report.charts import Series, line_chart
-from discrete_gan.report.evaluation import Evaluation
-from discrete_gan.report.page import Block, Chart, Code, Picture, Section, Table, Text, write_page
+from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
+from discrete_gan.tasks.evaluation import Evaluation
+from discrete_gan.tasks.score import Score, from_json
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.weights import tail_index_threshold
 
-_MAIN = (
-    "log_likelihood",
-    "likelihood_gap",
-    "frechet",
-    "coverage",
-    "nll_oracle",
-    "valid",
-    "bleu4",
-    "self_bleu4",
-    "copies",
-)
+_MAIN = 6  # scores of the summary
 _LINES = 20  # of text samples
-_SMALL = (7, 2.6)  # inches, of a curve
+_SMALL = (4.6, 2.6)  # inches, of a curve
 _CURVES = 24  # at most: a probe alone logs three for every layer
+_COST = ("step", "seconds", "evaluations")  # what curves are drawn against
 
 
-def write_run_page(
-    directory: RunDirectory, evaluation: Evaluation | None = None, *, samples: Sequence[Block] = ()
-) -> Path:
+def write_run_page(directory: RunDirectory, evaluation: Evaluation | None = None) -> Path:
     """Write RUN/report.html from what the run directory holds, and from an evaluation if there is one.
 
     Args:
         directory: Of the run.
         evaluation: What ``discrete-gan evaluate`` found.
-        samples: More of them to show, behind those that the run wrote at its end.
 
     Returns:
         The page's path.
@@ -46,39 +35,69 @@ def write_run_page(
     """
     config = directory.read_config()
     results = _read(directory.path / "results.json")
-    rows = _rows(directory.path / "metrics.jsonl")
+    scores = from_json(results.get("scores", {}))
+    found = scores if evaluation is None else evaluation.scores
     args = config["args"]
     described = ", ".join(str(args[key]) for key in ("estimator", "loss") if args.get(key))
     title = f"{config['recipe']}: {described}" if described else config["recipe"]
     sections = [
-        Section("Samples", [*_samples(directory.path), *samples]),
-        Section("Figures", _figures(evaluation, results)),
+        Section("Samples", [*_samples(directory.path), *_pictures(found)]),
+        Section("Scores", _scores(found, [] if evaluation is None else scores)),
         Section("Discriminator", [] if evaluation is None else _discriminator(evaluation)),
-        Section("Curves", _curves(rows)),
+        Section("Curves", _curves(directory, [*found, *scores])),
         Section("How it was made", _origin(config, directory.path)),
     ]
     path = directory.path / "report.html"
-    summary = _summary(config, results, evaluation)
+    summary = _summary(config, results, found)
     write_page(path, title=title, summary=summary, sections=[section for section in sections if section.blocks])
     return path
 
 
-def _summary(config: dict[str, Any], results: dict[str, Any], evaluation: Evaluation | None) -> list[Block]:
+def _summary(config: dict[str, Any], results: dict[str, Any], scores: Sequence[Score]) -> list[Block]:
     data, seconds = config["data"], results.get("seconds")
     took = f" in {_duration(seconds)}" if seconds else ""
     steps = f"{results['steps']:,} steps{took}" if "steps" in results else "a run that has not finished"
     subject = f"{config['recipe']} on {data.get('name', 'data')}, seed {config['args']['seed']}"
-    blocks: list[Block] = [Text(f"{subject}: {steps}.")]
-    if evaluation is None:
-        return [*blocks, *_scores(results, "Scores at the end of the training")]
-    rows = [[name, *evaluation.figures[name][:3]] for name in _MAIN if name in evaluation.figures]
-    verdicts = [Text(f"{verdict[:1].upper()}{verdict[1:]}.") for verdict in evaluation.verdicts]
-    return [*blocks, Table("The main figures", ["figure", "value", "95 % from", "to"], rows), *verdicts]
+    notes = [Text(f"{score.title}: {score.note}.") for score in scores if score.note]
+    main = [score_table("The main scores", scores[:_MAIN])] if scores else []
+    return [Text(f"{subject}: {steps}."), *main, *notes]
 
 
-def _scores(results: dict[str, Any], caption: str) -> list[Block]:
-    names = [name for name, value in results.items() if isinstance(value, int | float) and name != "steps"]
-    return [Table(caption, ["score", "value"], [[name, results[name]] for name in names])] if names else []
+def score_table(caption: str, scores: Sequence[Score]) -> Table:
+    """Scores with all that is needed to read them, but for protocols and notes."""
+    header = ["score", "value", "unit", "95 % from", "to", "better", "perfect", "real data"]
+    rows = [
+        [each.title, each.value, each.unit, each.low, each.high, each.better or "", each.perfect, each.real]
+        for each in scores
+    ]
+    used = [True, True, *(any(row[column] not in (None, "") and row[column] == row[column] for row in rows)
+                          for column in range(2, len(header)))]  # fmt: skip
+    chosen = [column for column, is_used in enumerate(used) if is_used]
+    return Table(caption, [header[column] for column in chosen], [[row[column] for column in chosen] for row in rows])
+
+
+def _scores(scores: Sequence[Score], of_training: Sequence[Score]) -> list[Block]:
+    if not scores:
+        return []
+    protocols: dict[str, list[str]] = {}
+    for score in scores:
+        if score.protocol:
+            protocols.setdefault(score.protocol, []).append(score.title)
+    rows = [[", ".join(titles), protocol] for protocol, titles in protocols.items()]
+    blocks: list[Block] = [score_table("Every score", scores)]
+    if rows:
+        blocks.append(Table("Protocols: only scores of the same one compare", ["scores", "protocol"], rows))
+    if of_training:
+        blocks.append(score_table("Scores that the training itself reported", of_training))
+    return blocks
+
+
+def _pictures(scores: Sequence[Score]) -> list[Block]:
+    return [
+        Picture(score.picture, f"What this score rests on: {score.title}", f"{score.title}: {score.value:.4g}.")
+        for score in scores
+        if score.picture is not None
+    ]
 
 
 def _samples(path: Path) -> list[Block]:
@@ -89,17 +108,6 @@ def _samples(path: Path) -> list[Block]:
         with (path / "samples.txt").open(encoding="utf-8") as file:
             return [Code("".join(line for line, _ in zip(file, range(_LINES), strict=False)).rstrip("\n"))]
     return []
-
-
-def _figures(evaluation: Evaluation | None, results: dict[str, Any]) -> list[Block]:
-    if evaluation is None:
-        return []
-    header = ["figure", "value", "95 % from", "to", "what it says; what would be perfect"]
-    rows = [[name, *figure[:3], figure.meaning] for name, figure in evaluation.figures.items()]
-    blocks: list[Block] = [Table("Every figure, with its bootstrap interval", header, rows)]
-    protocols = [[", ".join(names), protocol] for protocol, names in evaluation.protocols().items()]
-    blocks.append(Table("Protocols: only figures of the same one compare", ["figures", "protocol"], protocols))
-    return [*blocks, *_scores(results, "Scores that the training itself reported")]
 
 
 def _discriminator(evaluation: Evaluation) -> list[Block]:
@@ -133,21 +141,27 @@ def _discriminator(evaluation: Evaluation) -> list[Block]:
     return blocks
 
 
-def _curves(rows: Sequence[dict[str, float]]) -> list[Block]:
-    names = dict.fromkeys(name for row in rows for name in row if name not in ("step", "seconds"))
+def _curves(directory: RunDirectory, scores: Sequence[Score]) -> list[Block]:
+    """What was logged over the steps: scores first, in their order, then the figures of the training, then probes."""
+    rows = _rows(directory.path / "metrics.jsonl")
+    known = {score.name: score for score in [*from_json(_read(directory.path / "figures.json")), *scores]}
+    names = dict.fromkeys(name for row in rows for name in row if name not in _COST)
     chosen = [name for name in names if not name.startswith("probe/") or name.startswith("probe/all/")]
-    blocks: list[Block] = []
+    order = {name: place for place, name in enumerate(known)}
+    chosen.sort(key=lambda name: (order.get(name, len(order)), name.startswith("probe/")))
+    charts: list[Chart] = []
     for name in chosen:
-        if len(blocks) == _CURVES:
-            break
         points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
-        if len(points) < 2:
+        if len(points) < 2 or len(charts) == _CURVES:
             continue
+        score = known.get(name, Score(name, math.nan))
         steps, values = zip(*points, strict=True)
         last = next((value for value in reversed(values) if math.isfinite(value)), math.nan)
-        chart = line_chart([Series(name, steps, values)], x_label="steps", y_label=name, size=_SMALL)
-        blocks.append(Chart(chart, f"{name} over the steps of the training, {last:.4g} at the end"))
-    return blocks
+        aside = [score.unit, f"{score.better} is better" if score.better else ""]
+        caption = ", ".join([score.title, *filter(None, aside)])
+        chart = line_chart([Series(score.title, steps, values)], x_label="steps", y_label="", size=_SMALL)
+        charts.append(Chart(chart, f"{score.title} over the steps of the training, {last:.4g} at the end", caption))
+    return [Abreast(charts)] if charts else []
 
 
 def _origin(config: dict[str, Any], path: Path) -> list[Block]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discrete_gan.errors import InputError
+from discrete_gan.tasks.score import Score, from_json
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.options import RunOptions
 
 COST = ("steps", "evaluations", "seconds")
 # Settings that make no other method: where a run goes, what it reports. The data's fingerprint is compared instead.
-_REPORTING = {option.name for option in fields(RunOptions)} - {"precision"} | {"data", "classifier_data"}
+_REPORTING = {option.name for option in fields(RunOptions)} - {"precision"} | {"data", "classifier_data", "scores"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Trial:
         rows: Lines of metrics.jsonl.
         cost: ``steps``, ``evaluations`` and ``seconds`` of the training, scores at the end left out; what is not known
             is left out too.
-        scores: Every figure of results.json, and those of evaluation.json that every run has.
+        scores: Those of results.json, and those of evaluation.json that every run has; of one protocol over all runs.
+        apart: Titles of scores that were measured by different protocols and so compare with nothing.
         failure: Why it failed; None if it did not.
     """
 
@@ -37,7 +39,8 @@ class Trial:
     config: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
     failure: str | None = None
 
 
@@ -59,27 +62,45 @@ def read_trials(paths: Sequence[Path]) -> list[Trial]:
     Raises:
         InputError: If one is no run directory or has not finished.
     """
-    trials, evaluated = [], []
+    found, evaluated = [], []
     for path in paths:
         config = RunDirectory(path).read_config()
         results = _read_json(path / "results.json")
         if results is None:
             raise InputError(f"{path}: the run has not finished, expected a results.json (see train --resume {path})")
+        if "scores" not in results:
+            made_by = config.get("versions", {}).get("discrete-gan")
+            raise InputError(f"{path}: its results.json is of discrete-gan {made_by}, expected one of this version")
         rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
         # The last line is written before the samples are scored.
         last = rows[-1] if rows else {}
         cost = {"steps": results.get("steps"), "evaluations": last.get("evaluations"), "seconds": last.get("seconds")}
-        scores = {name: value for name, value in _numbers(results).items() if name not in COST}
-        scores = {name: value for name, value in scores.items() if not name.startswith("num_")}
-        trials.append(Trial(path, config["args"]["seed"], config, rows, _numbers(cost), scores))
-        evaluated.append((_read_json(path / "evaluation.json") or {}).get("figures", {}))
-    # A figure that some runs lack, or that was measured in another way, compares with nothing.
+        found.append((path, config, rows, _numbers(cost), _scores(results)))
+        evaluated.append(_scores(_read_json(path / "evaluation.json") or {}))
+    # A score that some runs were not evaluated by compares with nothing, and one measured in another way neither.
     shared = set.intersection(*map(set, evaluated)) if evaluated else set()
-    for name in shared:
-        if len({figures[name].get("signature") for figures in evaluated}) == 1:
-            for trial, figures in zip(trials, evaluated, strict=True):
-                trial.scores.update(_numbers({name: figures[name].get("value")}))
-    return trials
+    of_all = [
+        scores | {name: score for name, score in more.items() if name in shared}
+        for (*_, scores), more in zip(found, evaluated, strict=True)
+    ]
+    apart = {
+        name: score.title
+        for scores in of_all
+        for name, score in scores.items()
+        if len({other[name].protocol for other in of_all if name in other}) > 1
+    }
+    return [
+        Trial(
+            path,
+            config["args"]["seed"],
+            config,
+            rows,
+            cost,
+            {name: score for name, score in scores.items() if name not in apart},
+            tuple(apart.values()),
+        )
+        for (path, config, rows, cost, _), scores in zip(found, of_all, strict=True)
+    ]
 
 
 def grouped(trials: Sequence[Trial]) -> list[Group]:
@@ -112,6 +133,11 @@ def grouped(trials: Sequence[Trial]) -> list[Group]:
                 raise InputError(f"{one.path} and {other.path}: expected runs that differ, both have seed {one.seed}")
         result.append(Group(str(estimator) if by_estimator else described or trials[0].config["recipe"], of))
     return result
+
+
+def _scores(content: dict[str, Any]) -> dict[str, Score]:
+    """The finite scores of a file, by name."""
+    return {score.name: score for score in from_json(content.get("scores", {})) if math.isfinite(score.value)}
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

@@ -1,38 +1,41 @@
-"""What a recipe needs around its method: run, random streams, sampling, diagnostics."""
+"""What a recipe needs around its method: run, players, options, diagnostics."""
 
+from discrete_gan.sampling import derive_seed, evaluating, generate, num_classes_of, seeded
 from discrete_gan.training.average import MovingAverage
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.options import (
-    ImageOptions,
+    DecayOptions,
+    EstimatorOptions,
+    LossOptions,
+    NetworkOptions,
     Precision,
     RunOptions,
     SequenceOptions,
-    TextOptions,
-    check_options,
-    check_sequence_options,
+    StepOptions,
 )
+from discrete_gan.training.player import Player, linear_decay, phased_decay
 from discrete_gan.training.run import Run
-from discrete_gan.training.sampling import evaluating, generate, num_classes_of
-from discrete_gan.training.seeds import derive_seed, seeded
-from discrete_gan.training.trial import try_estimator
 
 __all__ = [
-    "ImageOptions",
+    "DecayOptions",
+    "EstimatorOptions",
+    "LossOptions",
     "MovingAverage",
+    "NetworkOptions",
+    "Player",
     "Precision",
     "Run",
     "RunDirectory",
     "RunOptions",
     "SequenceOptions",
-    "TextOptions",
-    "check_options",
-    "check_sequence_options",
+    "StepOptions",
     "derive_seed",
     "diagnostics",
     "evaluating",
     "generate",
+    "linear_decay",
     "num_classes_of",
+    "phased_decay",
     "seeded",
-    "try_estimator",
 ]

@@ -4,13 +4,20 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.distributed import gather
-from discrete_gan.training.sampling import evaluating
+from discrete_gan.labels import labeled
+from discrete_gan.sampling import evaluating
 from discrete_gan.weights import diagnose, log_partition
 
 
 @torch.no_grad()
 def diagnostics(
-    generator: nn.Module, discriminator: nn.Module, real: Tensor, z: Tensor, *, num_samples: int = 20
+    generator: nn.Module,
+    discriminator: nn.Module,
+    real: Tensor,
+    z: Tensor,
+    *,
+    labels: Tensor | None = None,
+    num_samples: int = 20,
 ) -> dict[str, Tensor]:
     """Discriminator accuracy and importance-weight figures on one batch, whichever estimator trains.
 
@@ -21,7 +28,8 @@ def diagnostics(
         discriminator: Its raw output is the log-ratio.
         real: Data, shape (B, *event).
         z: Latents, shape (B, latent_dim).
-        num_samples: M, samples drawn for each latent.
+        labels: Classes of both, where the networks are given them, shape (B,).
+        num_samples: M, samples drawn per latent.
 
     Returns:
         Scalars on the device, none of them read back: ``accuracy`` (mean of both classes, 0.5 when the
@@ -29,6 +37,7 @@ def diagnostics(
         (mean over latents) and ``log_partition`` (nats, of all samples of all processes together: near 0 when
         calibrated). Every process of a run has to call this.
     """
+    generator, discriminator = labeled(generator, labels), labeled(discriminator, labels)
     with evaluating(generator, discriminator):
         log_w = discriminator(generator(z).sample((num_samples,)))
         raw_real = discriminator(real)

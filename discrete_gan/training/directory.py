@@ -1,32 +1,37 @@
 """The files of a run directory. Nothing here is ever half-written: files are written aside, then renamed."""
 
 import dataclasses
+import inspect
 import json
+import math
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
 from discrete_gan.errors import InputError
+from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.options import RunOptions
 
 _CHECKPOINTS_KEPT = 2
 # By a resumption. Data may have moved: its fingerprint is compared.
 _MAY_CHANGE = {field.name for field in dataclasses.fields(RunOptions)} - {"seed"}
-_MAY_CHANGE |= {"steps", "num_scored", "data", "classifier_data"}
+_MAY_CHANGE |= {"steps", "num_scored", "scores", "data", "classifier_data"}
 _PACKAGES = ("discrete-gan", "torch", "numpy", "lightning-fabric")
 
 
 class RunDirectory:
-    """config.json, metrics.jsonl, results.json, samples/, checkpoints/ and one folder a saved model.
+    """config.json, metrics.jsonl, figures.json, results.json, samples/, checkpoints/, and a folder per saved model.
 
     Args:
         path: The directory; made by :meth:`create`.
@@ -83,7 +88,7 @@ class RunDirectory:
             "recipe_file": recipe_file,
             "args": dataclasses.asdict(options),
             "data": data,
-            "models": {name: f"{type(model).__module__}:{type(model).__qualname__}" for name, model in models.items()},
+            "models": {name: _origin(type(model)) for name, model in models.items()},
             "command": _command(),
             "commit": _commit(),
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
@@ -123,6 +128,20 @@ class RunDirectory:
             config.setdefault("changes", []).append({"from_step": step, **changes})
             self.write_json("config.json", config)
 
+    def describe(self, scores: Sequence[Score]) -> None:
+        """Keep in figures.json what columns of metrics.jsonl are called, and which way they are better."""
+        path = self.path / "figures.json"
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        fresh = [score._replace(value=math.nan, low=math.nan, high=math.nan, real=None, note="") for score in scores]
+        if found := {name: of for name, of in as_json(fresh).items() if name not in known}:
+            self.write_json("figures.json", known | found)
+
+    def save_model(self, name: str, model: nn.Module) -> None:
+        """Write a model as ``NAME/config.json`` and ``NAME/model.safetensors``."""
+        if not isinstance(model, PyTorchModelHubMixin):
+            raise InputError(f"{name}: expected a model with save_pretrained, got {type(model).__name__}")
+        model.save_pretrained(self.path / name)
+
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add a line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a") as file:
@@ -135,9 +154,9 @@ class RunDirectory:
             lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
             path.write_text("".join(line + "\n" for line in lines))
 
-    def sample_path(self, step: int, suffix: str = ".png") -> Path:
-        """Where the samples of a step belong."""
-        return self.path / "samples" / f"step-{step:08d}{suffix}"
+    def sample_path(self, step: int) -> Path:
+        """Where the samples of a step belong, without the suffix."""
+        return self.path / "samples" / f"step-{step:08d}"
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint files, oldest first."""
@@ -167,6 +186,12 @@ class RunDirectory:
             return torch.load(path, map_location=device, weights_only=True)  # type: ignore[arg-type]
         except Exception as error:
             raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+
+
+def _origin(kind: type) -> str:
+    """Where a class is found again: ``module:NAME`` in this package, else ``FILE.py:NAME``."""
+    inside = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return f"{kind.__module__ if inside else inspect.getfile(kind)}:{kind.__qualname__}"
 
 
 def _command() -> str:

@@ -27,7 +27,7 @@ class EvaluationCounter:
         """Count what this discriminator is shown from here on.
 
         Args:
-            discriminator: Its forward returns one raw output a sample, or as many logits as its layer ``output`` has.
+            discriminator: Its forward returns one raw output per sample, or as many logits as its layer ``output`` has.
                 Where it has methods ``outputs`` and ``penalized``, which take sequences, these count too.
         """
         outputs_each = int(getattr(getattr(discriminator, "output", None), "out_features", 1))

@@ -1,60 +1,67 @@
-"""One training run: its device, random streams, progress, logs and checkpoints."""
+"""One training run: its device, random streams, players, progress, logs, checkpoints and scores."""
 
+import copy
+import functools
 import inspect
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
+from discrete_gan.estimators import adapted, parse_estimator
+from discrete_gan.labels import labeled
+from discrete_gan.own import is_own, load_own
+from discrete_gan.ranges import check_ranges
+from discrete_gan.sampling import derive_seed, seeded
+from discrete_gan.tasks import Depth, Score, Task, measure
+from discrete_gan.tasks.score import as_json, lines
+from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.evaluations import EvaluationCounter
 from discrete_gan.training.interrupts import interrupts_collected
 from discrete_gan.training.launch import launch
-from discrete_gan.training.options import RunOptions, check_options
-from discrete_gan.training.seeds import derive_seed
+from discrete_gan.training.network import own_network
+from discrete_gan.training.player import Player, linear_decay
 
-
-class Stateful(Protocol):
-    """What a checkpoint can hold: modules, optimizers, schedulers."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What must be saved."""
-        ...
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take up what was saved."""
-        ...
+G = TypeVar("G", bound=nn.Module)
+D = TypeVar("D", bound=nn.Module)
 
 
 class Run:
-    """Everything of a recipe that is not its method.
+    """Everything of a recipe that is not its method: device, random streams, players, logs, checkpoints, scores.
 
     A recipe reads like this::
 
-        run = Run(args, steps=args.steps, data=data.summary())
-        ...                                     # build models and optimizers on run.device
-        run.track(export={"generator": ema.module}, generator=generator, optimizer=optimizer, ema=ema)
-        for step in run.steps():
-            run.minimize("generator", loss, optimizer)
-            run.log(loss=loss)
+        run = Run(args, data)
+        generator, discriminator = ...          # networks
+        estimate, state = run.estimator(args.estimator, generator, discriminator)
+        g = run.player("generator", generator, lr=args.generator_lr, also=state)
+        d = run.player("discriminator", discriminator, lr=args.discriminator_lr)
+        for step in run.steps():                # checkpoints, probes, scores and pictures when they are due
+            real, labels = data.batch(step)
+            d.descend(...)
+            g.descend(...)
+            run.log(...)
 
     Every step starts from random streams seeded by (seed, rank, step) and no draw of one step reaches another, so
     a resumed run equals an unbroken one and what is measured between steps disturbs nothing. Under torchrun each
-    process runs this same code, ``minimize`` averages gradients, and the first process writes.
+    process runs this same code, players average gradients, and the first process writes.
 
     Args:
-        options: The recipe's arguments, of a class defined in the recipe's file: that gives the run its name.
-        steps: Steps of the whole run.
-        data: What config.json says of the data; ``image_shape`` lets ``discrete-gan sample`` draw pictures.
+        options: The recipe's arguments, of a class defined in the recipe's file: that gives the run its name. What
+            their types state of ranges is checked before the data are read.
+        task: What is learnt.
 
     Attributes:
         device: Where models and data belong.
@@ -64,41 +71,43 @@ class Run:
         step: Steps begun so far.
 
     Raises:
-        InputError: If the directory holds a run already, there is none to resume, or the device is not there.
+        InputError: If an option is out of its range, the directory holds a run already, there is none to resume, or
+            the device is not there.
     """
 
-    def __init__(self, options: RunOptions, *, steps: int, data: dict[str, Any]) -> None:
-        if steps < 1:
-            raise InputError(f"--steps: expected at least 1, got {steps}")
-        check_options(
-            options,
-            log_every=(1, math.inf),
-            sample_every=(0, math.inf),
-            checkpoint_every=(0, math.inf),
-            probe_every=(0, math.inf),
-            probe_redraws=(2, math.inf),
-        )
+    def __init__(self, options: Any, task: Task) -> None:
+        check_ranges(options)
+        if hasattr(options, "estimator"):  # a mistake in it must not cost the reading of the data
+            with seeded(options.seed, "weights", "estimator"):
+                parse_estimator(options.estimator)
+        for spec in getattr(options, "scores", ()):
+            load_own("score", spec)
         recipe_file = Path(inspect.getfile(type(options))).resolve()
         self.recipe = recipe_file.stem
         self.directory = RunDirectory.of(options, self.recipe)
         self.options = options
-        self.total = steps
+        self.task = task
+        self.total: int = options.steps
         self.step = 0
+        self._data = dict(task.summary())
         self.fabric = launch(options)
         self.device = self.fabric.device
         self.rank = self.fabric.global_rank
         self.world_size = self.fabric.world_size
         self._recipe_file = recipe_file
-        self._data = data
         self._writer: Any = None
-        self._tracked: dict[str, Stateful] = {}
-        self._export: dict[str, nn.Module] = {}
+        self._players: dict[str, Player[Any]] = {}
+        self._probe: Callable[[], dict[str, Tensor]] | None = None
+        self._observed: tuple[nn.Module, nn.Module, Tensor, Tensor, Tensor | None] | None = None
         self._row: dict[str, Tensor | float] = {}
         self._bad_step: dict[str, Tensor] = {}
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
         self._resumed_at = time.perf_counter()
+        if self.rank == 0 and hasattr(task, "describe"):
+            print(task.describe())  # type: ignore[attr-defined]
+        task.to(self.device)
         # Equal on all ranks, so that every process builds the same weights.
         torch.manual_seed(derive_seed(options.seed, "weights"))
 
@@ -119,26 +128,179 @@ class Run:
         """Context of the forward passes: the run's precision."""
         return self.fabric.autocast()
 
-    def track(self, *, export: dict[str, nn.Module], **stateful: Stateful) -> None:
-        """Make the run directory, or take up its last checkpoint if the run is resumed.
+    def networks(self, build: Callable[[], tuple[G, D]]) -> tuple[G, D]:
+        """The recipe's networks on the device, or the user's own where ``--generator`` or ``--discriminator`` name any.
 
-        Called last before the steps: what fails before leaves no directory behind. A resumed run must have the data it
-        began with; what may be changed, such as its steps, is written into its config.json.
+        A class of the user's is called with those of its parameters that the task has as attributes, such as
+        ``num_positions`` or ``image_shape``, and ``latent_dim``, beside what its text gives as options.
 
         Args:
-            export: Models saved beside each checkpoint as ``NAME/config.json`` and ``NAME/model.safetensors``.
-            stateful: Everything with a state: models, optimizers, schedulers, averages, estimators with state. The
-                samples that the one called ``discriminator`` is shown are counted.
+            build: Makes generator and discriminator; what it refuses as a ``ValueError`` is the user's mistake.
+
+        Raises:
+            InputError: If the data do not fit the networks or lack what these are made from, or a file, a class or an
+                option is not usable.
         """
-        self._tracked = stateful
-        self._export = export
-        # What is exported may be an average, which nothing trains.
-        discriminator = stateful.get("discriminator", export.get("discriminator"))
-        if isinstance(discriminator, nn.Module):
-            self._counter.watch(discriminator)
+        try:
+            networks = build()
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"networks: {error} (see --image-size, where the data are images)") from None
+        except AttributeError as error:  # a user's own task, in a recipe that builds its networks from more
+            if error.obj is not self.task:
+                raise
+            expected = f"an attribute {error.name}, which the networks of {self.recipe} are made from"
+            raise InputError(f"--data {self.options.data}: expected {expected}") from None
+        made: list[Any] = []
+        for name, network in zip(("generator", "discriminator"), networks, strict=True):
+            spec = getattr(self.options, name, None)
+            made.append(own_network(name, str(spec), self.task, self.options) if is_own(spec) else network)
+        return made[0].to(self.device), made[1].to(self.device)
+
+    def draw(self, generator: nn.Module, labels: Tensor | None = None) -> Tensor:
+        """A sample for each of a batch of fresh latents, shape (B, *event), in the run's precision. No gradient."""
+        with torch.no_grad(), self.autocast():
+            g = labeled(generator, labels)(generator.latents(self.options.batch_size))  # type: ignore[operator]
+            return g.sample()
+
+    def observe(
+        self, generator: nn.Module, discriminator: nn.Module, real: Tensor, z: Tensor, labels: Tensor | None = None
+    ) -> None:
+        """Say what the step's :func:`diagnostics` are of; what :meth:`estimator` returns does it when it is called."""
+        self._observed = (generator, discriminator, real, z, labels)
+
+    def estimator(
+        self, spec: str, generator: nn.Module, discriminator: nn.Module, *, num_reference: int = 1024
+    ) -> tuple[Callable[..., Tensor], nn.Module]:
+        """The gradient estimator of that name, tried on copies of the networks: one that cannot work writes nothing.
+
+        It is the one that ``--probe-every`` probes, always on the same latents and real samples.
+
+        Args:
+            spec: As the user wrote it.
+            generator: Moved to the device.
+            discriminator: Moved to the device.
+            num_reference: Samples per latent of the probe's reference gradient.
+
+        Returns:
+            The estimator in the run's precision, one loss per latent, shape (B,), called as
+            ``estimate(generator, discriminator, z, real=real, labels=labels)``; and its state, an empty module if it
+            has none, whose parameters are optimized with the generator's: ``run.player(..., also=state)``.
+
+        Raises:
+            InputError: If it refuses the networks, or its gradient does not reach the generator.
+        """
+        generator.to(self.device)
+        discriminator.to(self.device)
+        with seeded(self.options.seed, "weights", "estimator"):
+            estimate = adapted(parse_estimator(spec))
+        with seeded(self.options.seed, "probe"):
+            z = generator.latents(self.options.batch_size)  # type: ignore[operator]
+            real, labels = self.task.batch(0)
+        inner = estimate.__wrapped__
+        state = inner if isinstance(inner, nn.Module) else nn.Module()
+        state.to(self.device)
+        before = copy.deepcopy({key: value for key, value in state.state_dict().items() if not is_lazy(value)})
+        copies = copy.deepcopy((generator, discriminator))
+        try:
+            with seeded(self.options.seed, "estimator"), self.autocast():
+                loss = estimate(*copies, z, real=real, labels=labels).sum()
+        except InputError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise InputError(f"estimator {spec}: {error}") from error
+        weights = list(copies[0].parameters())
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True) if loss.requires_grad else ()
+        if all(gradient is None for gradient in gradients):
+            raise InputError(f"estimator {spec}: expected a loss whose gradient reaches the generator, it does not")
+        state.load_state_dict(before, strict=False)
+
+        def probed() -> dict[str, Tensor]:
+            from discrete_gan.lab.probe import probe
+
+            options = {"seed": self.options.seed, "step": self.step, "num_redraws": self.options.probe_redraws}
+            with self.autocast():
+                return probe(
+                    estimate,
+                    generator,
+                    discriminator,
+                    z,
+                    real=real,
+                    labels=labels,
+                    num_reference=num_reference,
+                    **options,
+                )
+
+        def observed(
+            generator: nn.Module,
+            discriminator: nn.Module,
+            z: Tensor,
+            *,
+            real: Tensor | None = None,
+            labels: Tensor | None = None,
+        ) -> Tensor:
+            if real is not None:
+                self.observe(generator, discriminator, real, z, labels)
+            with self.autocast():
+                return estimate(generator, discriminator, z, real=real, labels=labels)
+
+        self._probe = probed
+        return functools.update_wrapper(observed, estimate.__wrapped__, assigned=(), updated=()), state
+
+    def player(
+        self,
+        name: str,
+        network: G,
+        *,
+        lr: float,
+        betas: tuple[float, float] = (0.5, 0.999),
+        also: nn.Module | None = None,
+        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        average: float = 0.0,
+    ) -> Player[G]:
+        """A network with what trains it, kept in checkpoints, and saved as ``NAME/model.safetensors``.
+
+        Args:
+            name: ``generator`` or ``discriminator``: these two are what a task scores. Any other name is a second
+                optimizer of a network that has a player already.
+            network: Moved to the device. The samples that the discriminator is shown are counted.
+            lr: Adam's learning rate.
+            betas: Adam's.
+            also: A module whose parameters are optimized with the network's.
+            schedule: Of the learning rate; if not given, it falls linearly to zero from the option ``--decay-from`` on.
+            average: Decay of the moving average of the weights, which is what is saved and scored; 0 for none.
+        """
+        network.to(self.device)
+        owns = all(network is not player.network for player in self._players.values())
+        if name == "discriminator":
+            self._counter.watch(network)
+        player = Player(
+            self,
+            name,
+            network,
+            lr=lr,
+            betas=betas,
+            also=also if also is not None and any(True for _ in also.state_dict()) else None,
+            schedule=schedule or linear_decay(self.total, getattr(self.options, "decay_from", 1.0)),
+            average=average,
+            owns=owns,
+        )
+        self._players[name] = player
+        return player
+
+    def _begin(self) -> None:
+        """Make the run directory, or take up its last checkpoint if the run is resumed.
+
+        What fails before leaves no directory. A resumed run must have the data it began with; what may be changed,
+        such as its steps, is written into its config.json.
+        """
         if self.options.resume is None:
             if self.rank == 0:
-                self.directory.create(self.options, self._recipe_file, self._data, export)
+                models = {name: player.best for name, player in self._owners()}
+                self.directory.create(self.options, self._recipe_file, self._data, models)
+                if hasattr(self.task, "save"):
+                    self.task.save(self.directory.path)  # type: ignore[attr-defined]
                 self._open_tensorboard()
             self.fabric.barrier()
             return
@@ -151,14 +313,17 @@ class Run:
         checkpoint = self.directory.load_checkpoint(self.device)
         if checkpoint["step"] > self.total:
             raise InputError(f"--steps: the run has done {checkpoint['step']} already, expected more, got {self.total}")
-        if checkpoint["states"].keys() != stateful.keys():
+        states, expected = checkpoint.get("players"), ", ".join(self._players)
+        if states is None or states.keys() != self._players.keys():
+            held = "what another version wrote" if states is None else ", ".join(states)
+            made_by = self.directory.read_config()["versions"].get("discrete-gan")
             raise InputError(
-                f"--resume {self.directory.path}: its checkpoint holds {', '.join(checkpoint['states'])}, "
-                f"expected {', '.join(stateful)}"
+                f"--resume {self.directory.path}: its checkpoint, of discrete-gan {made_by}, holds {held}, "
+                f"expected {expected}"
             )
         try:
-            for name, state in checkpoint["states"].items():
-                stateful[name].load_state_dict(state)
+            for name, state in states.items():
+                self._players[name].load_state_dict(state)
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
                 f"--resume {self.directory.path}: the checkpoint does not fit the models: resume with the "
@@ -166,22 +331,28 @@ class Run:
             ) from None
         self.step = checkpoint["step"]
         self._seconds = checkpoint["seconds"]
-        # Older checkpoints hold neither.
-        self._evaluations_before = checkpoint.get("evaluations", 0)
-        self._row = checkpoint.get("row", {})
+        self._evaluations_before = checkpoint["evaluations"]
+        self._row = checkpoint["row"]
         if self.rank == 0:
             self.directory.record_changes(self.options, self.step)
             self.directory.truncate_metrics(self.step)
             self._open_tensorboard()
 
+    def _owners(self) -> list[tuple[str, Player[Any]]]:
+        """Players whose networks are saved."""
+        return [(name, player) for name, player in self._players.items() if player.owns]
+
     def steps(self) -> Iterator[int]:
         """The steps that are left, counted from 0 over the whole run.
 
-        On Ctrl-C the step at hand is finished and saved, and the program ends with status 130.
+        What is due after a step is done here: averages and schedules of the players, probe, scores and pictures, the
+        line of the log, the checkpoint; after the last one, scores and picture of the whole run. On Ctrl-C the step at
+        hand is finished and saved, and the program ends with status 130.
 
         Raises:
             InputError: If a loss is not finite.
         """
+        self._begin()
         first = self.step
         bar = tqdm(
             total=self.total,
@@ -197,6 +368,7 @@ class Run:
                 torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
                 self.step = step + 1
                 yield step
+                self._end_step()
                 if self.device.type == "cpu" or self.logging:
                     self._check_finite()
                 if self.logging:
@@ -210,6 +382,53 @@ class Run:
             if self.rank == 0:
                 tqdm.write(f"stopped after step {self.step}; continue with --resume {self.directory.path}")
             raise SystemExit(130)
+        if self.rank == 0:
+            self._finish()
+
+    def _end_step(self) -> None:
+        for player in self._players.values():
+            player.end_step()
+        if self.probing and self._probe is not None:
+            self.log(**self._probe())
+        if self.logging and self._observed is not None:
+            generator, discriminator, real, z, labels = self._observed
+            self.log(**diagnostics(generator, discriminator, real, z, labels=labels))
+        self._observed = None
+        if self.due(self.options.sample_every) and self.rank == 0:
+            scores = self._measure("line")
+            self.directory.describe(scores)
+            self.log(**{score.name: score.value for score in scores if math.isfinite(score.value)})
+            path = self.directory.sample_path(self.step)
+            self.task.show(self._players["generator"].best, path)
+
+    def _measure(self, depth: Depth) -> list[Score]:
+        """Scores of what is saved."""
+        return measure(
+            self.task,
+            self._players["generator"].best,
+            self._players["discriminator"].best,
+            num=getattr(self.options, "num_scored", None),
+            depth=depth,
+            own=getattr(self.options, "scores", ()),
+        )
+
+    def _finish(self) -> None:
+        """Score, print and write results.json, then draw: a picture that fails takes nothing with it."""
+        scores = self._measure("run")
+        print("\n".join(lines(scores)))
+        cost = {"steps": self.step, "evaluations": self.evaluations, "seconds": self.seconds}
+        self.directory.write_json("results.json", {**cost, "scores": as_json(scores)})
+        if self._writer is not None:
+            self._writer.close()
+        shown = self.task.show(self._players["generator"].best, self.directory.path / "samples", scores)
+        if shown is not None:
+            print(f"{'samples':<24} {shown}")
+        print(f"{'run':<24} {self.directory.path}")
+
+    def save_model(self, name: str, network: nn.Module) -> None:
+        """Keep a network as it is now, as ``NAME/model.safetensors`` in the run directory."""
+        if self.rank == 0:
+            self.directory.save_model(name, network)
 
     def due(self, every: int) -> bool:
         """Whether the step at hand is one of every so many, or the last."""
@@ -248,14 +467,6 @@ class Run:
             {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
         )
 
-    def finish(self, results: dict[str, Any]) -> None:
-        """Write results.json, with steps, evaluations and seconds so far, and close the logs."""
-        if self.rank == 0:
-            cost = {"steps": self.step, "evaluations": self.evaluations, "seconds": self.seconds}
-            self.directory.write_json("results.json", {**cost, **results})
-        if self._writer is not None:
-            self._writer.close()
-
     def _check_finite(self) -> None:
         for name, bad in self._bad_step.items():
             if (step := int(bad)) >= 0:
@@ -280,12 +491,12 @@ class Run:
     def _save(self) -> None:
         self._check_finite()
         if self.rank == 0:
-            states = {name: value.state_dict() for name, value in self._tracked.items()}
-            for name, model in self._export.items():
-                model.save_pretrained(self.directory.path / name)  # type: ignore[operator]
+            states = {name: player.state_dict() for name, player in self._players.items()}
+            for name, player in self._owners():
+                self.directory.save_model(name, player.best)
             cost = {"step": self.step, "seconds": self.seconds, "evaluations": self.evaluations}
             row = {name: float(value) for name, value in self._row.items()}  # what waits for the next line
-            self.directory.save_checkpoint(self.step, {**cost, "row": row, "states": states})
+            self.directory.save_checkpoint(self.step, {**cost, "row": row, "players": states})
         self.fabric.barrier()
 
     def _open_tensorboard(self) -> None:

@@ -78,9 +78,32 @@ def test_each_position_is_equally_likely() -> None:
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(11, 1), (4, 3)])
 def test_a_batch_larger_than_the_data_is_refused(batch_size: int, world_size: int) -> None:
-    with pytest.raises(InputError, match=rf"takes {batch_size * world_size} items .* holds 10: use a smaller"):
+    with pytest.raises(
+        InputError, match=rf"takes {batch_size * world_size} items per step, .* holds 10: use a smaller batch_size"
+    ):
         Batches(10, batch_size, seed=0, world_size=world_size)
     assert Batches(10, 10, seed=0).steps_per_epoch == 1
+
+
+def test_rank_and_world_size_are_those_of_torch_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Batches(50, 4, seed=3)
+    assert (alone.rank, alone.world_size) == (0, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.distributed, "is_initialized", lambda: True)
+        patch.setattr(torch.distributed, "get_rank", lambda: 2)
+        patch.setattr(torch.distributed, "get_world_size", lambda: 3)
+        third, given = Batches(50, 4, seed=3), Batches(50, 4, seed=3, rank=0, world_size=1)
+        with pytest.raises(InputError, match=r"17 on each of 3 process\(es\) takes 51 items"):
+            Batches(50, 17, seed=3)
+        assert torch.equal(given.indices(7), alone.indices(7))
+    # Read once, not at every step.
+    expected = Batches(50, 4, seed=3, rank=2, world_size=3)
+    assert third.steps_per_epoch == expected.steps_per_epoch
+    assert all(torch.equal(third.indices(step), expected.indices(step)) for step in range(9))
+
+
+def test_the_permutation_is_that_of_every_release() -> None:
+    assert Batches(10, 5, seed=0).indices(1).tolist() == [6, 4, 1, 2, 7]
 
 
 def test_impossible_arguments_are_refused() -> None:

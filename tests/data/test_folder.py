@@ -213,8 +213,11 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     assert len(load_images(tmp_path).train_images) == 1
 
 
-def test_folders_without_pictures(tmp_path: Path) -> None:
-    assert refusal(tmp_path).startswith(f"{tmp_path}: the folder is empty: expected digits, hub:NAME, a folder of pict")
+def test_folders_without_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(tmp_path).startswith(f"{tmp_path}: the folder is empty: expected digits, mnist, fashion_mnist, hub:")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "PIL.Image", None)  # nothing needs decoding
+        assert refusal(tmp_path).startswith(f"{tmp_path}: the folder is empty: ")
     (tmp_path / "inner").mkdir()
     message = refusal(tmp_path)
     assert message.startswith(f"{tmp_path}: none of the known files is in this folder; looked for train-images-idx3")
@@ -260,7 +263,7 @@ def test_one_bit_pictures_are_binary(tmp_path: Path) -> None:
         (GREY[:3, :, 1:5] > 99).astype(int).reshape(3, -1).tolist()
     )
     assert refusal(tmp_path, image_size=3) == (
-        f"{tmp_path}: 0/1 data can be cropped but not resized, which would turn its edges grey: leave out --image-size"
+        f"{tmp_path}: 0/1 data can be cropped but not resized, which would turn its edges grey: leave out image_size"
     )
 
 
@@ -271,7 +274,7 @@ def test_sixteen_bits_are_refused(tmp_path: Path, corrupt: str) -> None:
     deep = save(tmp_path / "a.png", GREY[3].astype(np.uint16) * 257)
     # Known from the header, before the damage of another is.
     (tmp_path / "0.png").write_bytes((tmp_path / "0.png").read_bytes()[:50])
-    assert refusal(tmp_path, corrupt=corrupt) == f"{deep} has more than 8 bits a pixel (mode I;16)"
+    assert refusal(tmp_path, corrupt=corrupt) == f"{deep} has more than 8 bits per pixel (mode I;16)"
 
 
 def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
@@ -280,7 +283,7 @@ def test_different_sizes_need_an_image_size(tmp_path: Path) -> None:
     other = save(tmp_path / "c.png", GREY[2].T)
     assert refusal(tmp_path) == (
         f"pictures of different sizes, {first} of 6 x 4 and {other} of 4 x 6 pixels: "
-        "--image-size makes them equal squares"
+        "image_size makes them equal squares"
     )
     assert load_images(tmp_path, crop=3).image_shape == (1, 3, 3)
     data = load_images(tmp_path, image_size=4)
@@ -331,7 +334,7 @@ def test_a_rotation_that_the_header_does_not_tell_is_refused(tmp_path: Path) -> 
     exif[0x0112] = 6
     PIL_Image.fromarray(GREY[1]).save(tmp_path / "b.png", exif=exif)
     content = (tmp_path / "b.png").read_bytes()
-    # The EXIF chunk put behind the pixels, just before the end.
+    # The EXIF chunk put after the pixels, just before the end.
     start = content.index(b"eXIf") - 4
     length = 12 + int.from_bytes(content[start : start + 4], "big")
     chunk, content = content[start : start + length], content[:start] + content[start + length :]
@@ -368,7 +371,7 @@ def test_corrupt_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         message = refusal(tmp_path)
         assert message.startswith(f"{path}: cannot be read as a picture: ")
         assert reason in message
-        assert message.endswith(" (--corrupt skip leaves out such files)")
+        assert message.endswith(" (corrupt=skip leaves out such files)")
         path.unlink()
     assert len(load_images(tmp_path).train_images) == 5
     assert capsys.readouterr().err == ""
@@ -427,7 +430,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_does_not_fit_into_memory_is_refused(tmp_path: Path, side: int) -> None:
     for index in range(2):
         save(tmp_path / f"{index}.png", GREY[index])
-    expected = f"{tmp_path}: images of shape (2, 1, {side}, {side}) do not fit into memory: use --image-size"
+    expected = f"{tmp_path}: images of shape (2, 1, {side}, {side}) do not fit into memory: use image_size"
     assert refusal(tmp_path, image_size=side) == expected
 
 

@@ -22,8 +22,9 @@ PICTURES = [PIL_Image.fromarray(image) for image in GREY]
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps what the library prepares out of the user's home folder, and its bars off the screen."""
+    """Keeps what the library prepares out of the user's home folder, its bars off the screen, and asks no network."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("discrete_gan.data.hub._unreachable", lambda _: "")
     datasets.disable_progress_bars()
 
 
@@ -181,7 +182,7 @@ def test_unusable_columns_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unusable_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     imitate(monkeypatch, train=dataset(image=[*PICTURES[:2], PIL_Image.fromarray(GREY[0, :3])]))
     sizes = "images of different sizes: (4, 5) in row 0, (3, 5) in row 2"
-    assert refusal("hub:tiny") == f"tiny, split train: {sizes}; --image-size makes them equal squares"
+    assert refusal("hub:tiny") == f"tiny, split train: {sizes}; image_size makes them equal squares"
     imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), GREY[1, :3].tolist()]))
     assert refusal("hub:tiny").endswith("images of different sizes: (4, 5) in row 0, (3, 5) in row 1")
     imitate(monkeypatch, train=dataset(pixels=[GREY[0].tolist(), [[1], [2, 3]]]))
@@ -189,7 +190,7 @@ def test_unusable_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     imitate(monkeypatch, train=dataset(image=[*PICTURES, None]))
     assert refusal("hub:tiny") == "tiny, split train: row 10 has no image"
     imitate(monkeypatch, train=dataset(image=[PIL_Image.fromarray(GREY[0].astype(np.uint16))] * 2))
-    assert "row 0 has more than 8 bits a pixel (mode I;16)" in refusal("hub:tiny")
+    assert "row 0 has more than 8 bits per pixel (mode I;16)" in refusal("hub:tiny")
     imitate(monkeypatch, train=dataset(image=PICTURES).select([]))
     assert refusal("hub:tiny") == "tiny, split train: the data set is empty"
 

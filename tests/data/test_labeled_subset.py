@@ -35,5 +35,5 @@ def test_every_item_may_be_chosen() -> None:
 
 
 def test_too_few_of_a_class() -> None:
-    with pytest.raises(InputError, match=r"--labels-per-class 8: .* class 1 has 7"):
+    with pytest.raises(InputError, match=r"^per_class 8: .* class 1 has 7"):
         labeled_subset(torch.tensor([0] * 9 + [1] * 7), 8, 2, seed=0)

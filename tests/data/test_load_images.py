@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_gan.data import ImageData, load_images, to_range
+from discrete_gan.data import IMAGE_FORMATS, ImageData, load_images, to_range
+from discrete_gan.data.formats import ImageFormat, ImageReading
+from discrete_gan.data.images import FORMATS
 from discrete_gan.errors import InputError
 
-FORMS = "expected digits, hub:NAME, a folder of pictures or of idx, .mat or .amat files, or a .npy or .npz file"
+FORMS = (
+    "expected digits, mnist, fashion_mnist, hub:NAME, a folder of idx files, a folder of .mat or .amat files, "
+    "a folder of pictures, or a .npy or .npz file"
+)
 
 
 def refusal(spec: str) -> str:
@@ -106,6 +111,31 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str, suffix: str) ->
     path = tmp_path / name
     path.touch()
     assert refusal(str(path)) == f"{path}: files of type {suffix} are not read: {FORMS}"
+
+
+def test_a_format_is_its_loader_and_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"expected {IMAGE_FORMATS}" == FORMS
+    asked = []
+
+    def load(spec: str, reading: ImageReading) -> ImageData:
+        asked.append((spec, reading))
+        return small_data()
+
+    def reads(spec: str) -> bool:
+        return Path(spec, "mine.bin").is_file()
+
+    mine = ImageFormat("a folder of mine", reads, load, "mine.bin")
+    monkeypatch.setattr("discrete_gan.data.images.FORMATS", (*FORMATS, mine))
+    (tmp_path / "other").touch()
+    assert refusal(str(tmp_path)).endswith(" that Pillow reads), here or in folders, mine.bin")
+    (tmp_path / "mine.bin").touch()
+    data = load_images(tmp_path, seed=3, image_size=5, crop=4, corrupt="skip")
+    assert data.name == "small"
+    assert asked == [(str(tmp_path), ImageReading(seed=3, image_size=5, crop=4, corrupt="skip"))]
+
+
+def test_what_may_not_be_asked_is_one_line(tmp_path: Path) -> None:
+    assert "cannot be read: " in refusal(str(tmp_path / ("x" * 300)))
 
 
 def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

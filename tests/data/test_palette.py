@@ -102,9 +102,9 @@ def test_mixtures_of_categories_are_mixtures_of_colors() -> None:
 @pytest.mark.parametrize(
     ("num_colors", "message"),
     [
-        (1, r"^--colors: expected from 2 to 256, got 1$"),
-        (257, r"^--colors: expected from 2 to 256, got 257$"),
-        (5, r"^--colors 5: color has only 4 colors, expected at most as many$"),
+        (1, r"^num_colors: expected from 2 to 256, got 1$"),
+        (257, r"^num_colors: expected from 2 to 256, got 257$"),
+        (5, r"^num_colors 5: color has only 4 colors, expected at most as many$"),
     ],
 )
 def test_mistakes(color: ImageData, num_colors: int, message: str) -> None:

@@ -43,7 +43,7 @@ def test_every_mode_becomes_grey_or_color(mode: str, expected: str) -> None:
 
 @pytest.mark.parametrize(("dtype", "mode"), [(np.uint16, "I;16"), (np.int32, "I"), (np.float32, "F")])
 def test_more_than_eight_bits_are_refused(dtype: type, mode: str) -> None:
-    with pytest.raises(InputError, match=f"^the third has more than 8 bits a pixel \\(mode {mode}\\)$"):
+    with pytest.raises(InputError, match=f"^the third has more than 8 bits per pixel \\(mode {mode}\\)$"):
         decode(picture(GREY.astype(dtype)), "the third")
 
 
@@ -172,7 +172,7 @@ def test_zero_one_data_is_cropped_but_not_resized() -> None:
     assert data.maximum == 1
     assert fit_data(data, 5, 5).train_images.tolist() == images[:, :, 1:6, 2:7].reshape(6, -1).tolist()
     assert fit_data(data, 7, None).image_shape == (1, 7, 7)
-    message = "some: 0/1 data can be cropped but not resized, which would turn its edges grey: leave out --image-size"
+    message = "some: 0/1 data can be cropped but not resized, which would turn its edges grey: leave out image_size"
     for image_size, crop in ((4, 5), (6, None), (14, None)):
         with pytest.raises(InputError, match=f"^{message}$"):
             fit_data(data, image_size, crop)
@@ -216,9 +216,9 @@ def test_digits_are_fitted() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 0}, "--image-size: expected at least 1, got 0"),
-        ({"crop": 0}, "--crop: expected at least 1, got 0"),
-        ({"crop": -3}, "--crop: expected at least 1, got -3"),
+        ({"image_size": 0}, "image_size: expected at least 1, got 0"),
+        ({"crop": 0}, "crop: expected at least 1, got 0"),
+        ({"crop": -3}, "crop: expected at least 1, got -3"),
         ({"corrupt": "skp"}, "unknown treatment .* 'skp': did you mean 'skip'. expected one of refuse, skip"),
     ],
 )

@@ -41,7 +41,7 @@ def assert_consistent(data: TextData) -> None:
         assert int(tokens.max()) < data.num_categories
         assert data.vocabulary.decode(tokens) == lines
         ends = tokens == data.vocabulary.end
-        assert bool((ends[:, 1:] >= ends[:, :-1]).all())  # behind an end nothing but ends
+        assert bool((ends[:, 1:] >= ends[:, :-1]).all())  # after an end nothing but ends
         assert not ends[:, 0].any()
     assert not {*data.train_lines} & {*data.held_out_lines}
 
@@ -56,6 +56,13 @@ def test_equations_are_the_default() -> None:
     assert load_text(seed=1).fingerprint() != data.fingerprint()
     assert data.vocabulary.kind == "char"
     assert data.notes.remarks == ()
+
+
+def test_equations_may_be_held_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "12+30=42", "50-20=30")
+    data = load_text(path, held_out="equations", tokenizer=load_text().vocabulary, seed=3)
+    held_out = set(draw_equations(seed=3).held_out)
+    assert set(data.held_out_lines) == held_out - {"12+30=42", "50-20=30"}
 
 
 def test_lines_become_sequences_of_words(tmp_path: Path) -> None:
@@ -100,7 +107,7 @@ def test_two_different_lines_are_enough(tmp_path: Path) -> None:
         assert {*data.train_lines, *data.held_out_lines} == {"one", "two"}
         assert_consistent(data)
     path = write(tmp_path / "one.txt", "a single line")
-    hint = "none can be held out: expected more lines, or --window for running text"
+    hint = "none can be held out: expected more lines, or a window of running text"
     assert refusal(path) == f"{path}: there is only one line, {hint}"
     assert refusal(write(path, "twice", "twice")) == f"{path}: all lines are equal, {hint}"
     assert load_text(path, held_out=write(tmp_path / "b.txt", "other")).train_lines == ["twice"] * 2
@@ -117,8 +124,8 @@ def test_long_sequences_are_left_out_and_named(tmp_path: Path) -> None:
     assert (data.train_lines, data.held_out_lines) == (["a b", "a", "b c"], ["a c"])
     assert (data.max_length, data.notes.too_long) == (2, 3)
     assert data.notes.remarks == (
-        f"{path}: 2 of 5 lines of over 2 tokens (--max-length) left out, first line 3",
-        f"{held_out}: 1 of 2 lines of over 2 tokens (--max-length) left out, first line 1",
+        f"{path}: 2 of 5 lines of over 2 tokens (max_length) left out, first line 3",
+        f"{held_out}: 1 of 2 lines of over 2 tokens (max_length) left out, first line 1",
     )
     assert load_text(path, held_out=held_out).max_length == 4
     assert load_text(path, held_out=held_out, max_length=6).train.shape == (5, 6)
@@ -132,7 +139,7 @@ def test_by_default_256_tokens_are_enough(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", *sentences(20), "long " * 256, "x " + "longer " * 256)
     data = load_text(path, held_out=write(tmp_path / "b.txt", "w1"))
     assert (data.max_length, len(data.train), data.notes.too_long) == (256, 21, 1)
-    assert data.notes.remarks == (f"{path}: 1 of 22 lines of over 256 tokens (--max-length) left out, first line 22",)
+    assert data.notes.remarks == (f"{path}: 1 of 22 lines of over 256 tokens (max_length) left out, first line 22",)
     assert load_text(path, held_out=tmp_path / "b.txt", max_length=300).notes.too_long == 0
 
 
@@ -164,9 +171,9 @@ def test_running_text_is_cut_into_pieces(tmp_path: Path) -> None:
     assert held_out.held_out_lines == ["To b", "othe", "r no"]
     assert held_out.vocabulary.tokens.keys() == {"<unk>", *text} - {"!"}  # in the rest
     count = len(text)
-    assert refusal(path, window=count + 1) == f"--window {count + 1}: expected at most the {count} characters of {path}"
+    assert refusal(path, window=count + 1) == f"window {count + 1}: expected at most the {count} characters of {path}"
     assert "expected at most the 10 words of" in refusal(path, window=11, tokenizer="word")
-    only = f"{path}: there is only one piece, none can be held out: expected a smaller --window"
+    only = f"{path}: there is only one piece, none can be held out: expected a smaller window"
     assert refusal(path, window=count) == only
     long = write(tmp_path / "long.txt", *sentences(100))
     assert load_text(long, window=300).max_length == 300
@@ -205,7 +212,7 @@ def test_tokenizers_of_the_users(tmp_path: Path) -> None:
     assert data.num_categories == 4
     assert data.notes.unknown_rate > 0.8
     message = refusal(path, tokenizer=few, vocabulary_size=10)
-    assert message == "--vocabulary-size 10: expected none with a tokenizer that has its tokens already"
+    assert message == "vocabulary_size 10: expected none with a tokenizer that has its tokens already"
     expected = "did you mean 'word'? expected one of FILE.json, bpe, char, word"
     assert refusal(path, tokenizer="words") == f"unknown tokenizer 'words': {expected}"
     assert refusal(path, tokenizer="gpt2.json").startswith("no tokenizer at 'gpt2.json': ")
@@ -222,9 +229,9 @@ def test_lines_without_a_token_are_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_length": 0}, "--max-length: expected at least 1, got 0"),
-        ({"window": 0}, "--window: expected at least 1, got 0"),
-        ({"vocabulary_size": -1}, "--vocabulary-size: expected at least 1, got -1"),
+        ({"max_length": 0}, "max_length: expected at least 1, got 0"),
+        ({"window": 0}, "window: expected at least 1, got 0"),
+        ({"vocabulary_size": -1}, "vocabulary_size: expected at least 1, got -1"),
         (
             {"corrupt": "skp"},
             "unknown treatment of corrupt lines 'skp': did you mean 'skip'? expected one of refuse, skip",
@@ -275,7 +282,7 @@ def test_parts_of_a_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert other.held_out.shape == (2, 2)
     data = load_text(f"hub:{folder}", column="caption", max_length=2)
     assert data.notes.remarks == (
-        "captions, split train: 1 of 2 rows of over 2 tokens (--max-length) left out, first row 1",
+        "captions, split train: 1 of 2 rows of over 2 tokens (max_length) left out, first row 1",
     )
 
 
@@ -327,5 +334,5 @@ def test_a_line_that_is_left_out_does_not_set_the_length(tmp_path: Path) -> None
 def test_single_words_are_remarked(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("\n".join(f"{number}春眠不覺曉" for number in range(40)), encoding="utf-8")
-    assert any("--tokenizer char" in remark for remark in load_text(path).notes.remarks)
+    assert any("tokenizer=char" in remark for remark in load_text(path).notes.remarks)
     assert not load_text(path, tokenizer="char").notes.remarks

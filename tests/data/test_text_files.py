@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from discrete_gan.data.text_files import read_source
+from discrete_gan.data import TEXT_FORMATS
+from discrete_gan.data.equations import draw_equations
+from discrete_gan.data.text_lines import Source, TextFormat, TextReading
+from discrete_gan.data.text_sources import FORMATS, read_source
 from discrete_gan.errors import InputError
 
 
@@ -55,7 +58,7 @@ def test_lines_that_are_not_utf8(tmp_path: Path) -> None:
     bad = ["première".encode("latin-1"), b"\xed\xa0\x80", b"\xf0\x9f\x98"]
     path = write(tmp_path / "mixed.txt", b"\n".join([good[0], bad[0], good[1], *bad, bad[0], bad[1], good[2]]))
     what = f"{path}: 6 of 9 lines are not UTF-8 (line 2, 4, 5, 6, 7, ...)"
-    assert refusal(path) == f"{what}: make it UTF-8, or leave them out with --corrupt skip"
+    assert refusal(path) == f"{what}: make it UTF-8, or leave them out with corrupt=skip"
     lines = read_source(path, corrupt="skip").train
     assert lines.texts == ["première", "second", "\U0001f600"]
     assert (lines.numbers, lines.total, lines.undecodable) == ([1, 3, 9], 9, [2, 4, 5, 6, 7, 8])
@@ -63,11 +66,33 @@ def test_lines_that_are_not_utf8(tmp_path: Path) -> None:
     assert refusal(path, corrupt="skip") == f"{path}: no text in it: 1 of 2 lines empty, 1 not UTF-8"
 
 
+def test_equations_are_drawn_by_the_seed() -> None:
+    for seed in (0, 5):
+        source, drawn = read_source("equations", seed=seed), draw_equations(seed=seed)
+        assert source.held_out is not None
+        assert (source.train.texts, source.held_out.texts) == tuple(drawn)
+        assert source.train.numbers == list(range(1, 3001))
+
+
+def test_a_format_is_its_reader_and_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "some.mine", b"one\n")
+
+    def read(spec: str, reading: TextReading) -> Source:
+        assert (spec, reading) == (str(path), TextReading("caption", "skip", True, 4))
+        return Source("mine", read_source("equations").train, None)
+
+    mine = TextFormat("a .mine file", lambda spec: spec.endswith(".mine"), read)
+    monkeypatch.setattr("discrete_gan.data.text_sources.FORMATS", (mine, *FORMATS))
+    assert read_source(path, column="caption", corrupt="skip", running=True, seed=4).name == "mine"
+    assert read_source(write(tmp_path / "some.txt", b"one\n")).name == "some"
+
+
 def test_what_is_not_a_file_with_text(tmp_path: Path) -> None:
     path = write(tmp_path / "captions.txt", b"")
     assert refusal(path) == f"{path}: the file is empty"
     assert refusal(write(path, b" \n\r\n")) == f"{path}: no text in it: 2 of 2 lines empty, 0 not UTF-8"
-    expected = "expected equations, a text file (plain, .gz or .xz) or hub:NAME"
+    expected = "expected equations, hub:NAME, or a text file (plain, .gz or .xz)"
+    assert expected == f"expected {TEXT_FORMATS}"
     missing = str(tmp_path / "caption.txt")
     assert refusal(missing) == f"no text at {missing!r}: did you mean {str(path)!r}? {expected}"
     assert refusal("equation") == f"no text at 'equation': did you mean 'equations'? {expected}"
@@ -120,8 +145,8 @@ class TestHub:
     def test_refusals(self, tmp_path: Path, datasets: Any) -> None:
         spec = self.write(datasets, tmp_path / "a", train={"caption": ["one"], "length": [3]})
         found = "found columns caption (string), length (int64)"
-        assert refusal(spec) == f"a, split train: expected text in --column text, {found}"
-        assert refusal(spec, column="length") == f"a, split train: expected text in --column length, {found}"
+        assert refusal(spec) == f"a, split train: expected text in column text, {found}"
+        assert refusal(spec, column="length") == f"a, split train: expected text in column length, {found}"
         spec = self.write(datasets, tmp_path / "b", train={"text": [None, " "]})
         assert refusal(spec) == "b, split train: no text in it: 2 of 2 rows empty, 0 not UTF-8"
         spec = self.write(datasets, tmp_path / "c", dev={"text": ["one"]}, validation={"text": ["one"]})

@@ -92,7 +92,7 @@ def test_rows_end_and_are_padded() -> None:
     assert vocabulary.pad([], 2).shape == (0, 2)
     with pytest.raises(ValueError, match=r"^ids: expected sequences of at most length = 2 tokens, got 3$"):
         vocabulary.pad([[1], [1, 2, 3]], 2)
-    # What stands behind the first end is not text.
+    # What comes after the first end is not text.
     assert vocabulary.decode(torch.tensor([[1, 2, 4, 3], [4, 1, 1, 1], [1, 2, 3, 0]])) == ["ab", "", "abc<unk>"]
     assert vocabulary.decode(rows[:0]) == []
 
@@ -153,8 +153,8 @@ def test_a_tokenizer_that_drops_what_it_lacks(tmp_path: Path) -> None:
             lambda folder: Vocabulary.learn(["a"], "chr"),  # pyright: ignore[reportArgumentType]
             "unknown tokenizer 'chr': did you mean 'char'? expected one of bpe, char, word",
         ),
-        (lambda folder: Vocabulary.learn(["a"], "word", 0), "--vocabulary-size: expected at least 1 with tokenizer"),
-        (lambda folder: Vocabulary.learn(["a"], "bpe", 255), "--vocabulary-size: expected at least 256 with tokenizer"),
+        (lambda folder: Vocabulary.learn(["a"], "word", 0), "vocabulary_size: expected at least 1 with tokenizer"),
+        (lambda folder: Vocabulary.learn(["a"], "bpe", 255), "vocabulary_size: expected at least 256 with tokenizer"),
         (lambda folder: Vocabulary.load(folder / "ow.json"), "no tokenizer at "),
         (lambda folder: Vocabulary.load(folder), "no tokenizer at "),
         (lambda folder: Vocabulary.load(folder / "bad.json"), "bad.json: expected a JSON file of tokenizers: "),

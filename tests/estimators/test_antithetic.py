@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from discrete_gan.estimators import Arm, DisArm, arm_gradient, disarm_gradient
-from discrete_gan.estimators._common import Objective
+from discrete_gan.estimators import Arm, DisArm, Objective, arm_gradient, disarm_gradient
 from discrete_gan.lab import DISCRIMINATORS
 from discrete_gan.lab import PROBLEMS as LAB_PROBLEMS
 from tests.problems import (

@@ -188,6 +188,29 @@ def test_half_precision_log_ratios_are_weighed_in_float32(chunk_size: int | None
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_weights_are_of_the_type_of_the_samples(over: Over, chunk_size: int | None) -> None:
+    generator = TableGenerator(seeded_normal(5, 4))
+    log_w, g = seeded_normal(7, 5).float(), generator(torch.arange(5))
+    x = g.sample((7,))
+    estimator = BoundarySeeking(7, over, chunk_size=chunk_size)
+    loss = estimator(Replay(generator, x), GivenLogRatios(log_w), torch.arange(5))
+    assert_exact(loss, boundary_seeking_loss(log_w.double(), g.log_prob(x), over=over))
+    generator = TableGenerator(seeded_normal(5, 4).float())
+    networks = Replay(generator, x.float()), GivenLogRatios(log_w.double())
+    assert estimator(*networks, torch.arange(5)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("chunk_size", [None, 9])
+def test_bits_that_are_decided_add_nothing_whatever_the_rounding(chunk_size: int | None) -> None:
+    # Weights that sum to one but for a rounding, times an infinite logit.
+    generator = TableGenerator(math.inf * seeded_normal(200, 4).float().sign())
+    log_w = seeded_normal(50, 200, seed=1, scale=3).float()
+    estimator = BoundarySeeking(50, chunk_size=chunk_size)
+    assert bool((estimator(generator, GivenLogRatios(log_w), torch.arange(200)) == 0).all())
+
+
 def test_chunks_draw_no_more_than_their_size_and_no_more_than_asked() -> None:
     sizes = []
     generator = TableGenerator(seeded_normal(2, 4))
@@ -234,7 +257,7 @@ def test_errors_name_the_argument_and_the_reason() -> None:
         BoundarySeeking(1)
     with pytest.raises(ValueError, match=r"^num_samples: expected at least 1, got 0"):
         BoundarySeeking(0, over="batch")
-    with pytest.raises(ValueError, match=r"^over: expected one of samples, batch, union, got 'rows'"):
+    with pytest.raises(ValueError, match=r"^over: expected one of samples, batch, got 'rows'"):
         BoundarySeeking(over="rows")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^chunk_size: expected at least 1, got 0"):
         BoundarySeeking(chunk_size=0)

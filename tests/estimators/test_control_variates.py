@@ -1,13 +1,11 @@
 """Taylor control variates and NVIL's baselines, enumerated over every tuple of samples: unbiased to rounding."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 
-from discrete_gan.estimators import DoubleCV, Estimator, MuProp, Nvil, Reinforce, reinforce_loss
-from discrete_gan.estimators._common import Objective
+from discrete_gan.contracts import Conditional, Discriminator
+from discrete_gan.estimators import DoubleCV, Estimator, MuProp, Nvil, Objective, Reinforce, reinforce_loss
 from tests.problems import (
     PROBLEMS,
     ColumnGenerator,
@@ -27,7 +25,7 @@ OBJECTIVES = pytest.mark.parametrize("objective", ["log-ratio", "non-saturating"
 def of_one_latent(nvil: Nvil) -> Estimator:
     """Every row is the same latent (1, 2): its prediction must not tell the samples of one row from another's."""
 
-    def estimate(generator: Callable, discriminator: torch.nn.Module, z: Tensor) -> Tensor:
+    def estimate(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         latent = torch.tensor([1.0, 2.0]).double().expand(len(z), 2)
         return nvil(lambda _: generator(z), discriminator, latent)
 

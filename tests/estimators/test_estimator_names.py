@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from discrete_gan.errors import InputError
-from discrete_gan.estimators import BoundarySeeking, GumbelSoftmax, StraightThrough, parse_estimator
+from discrete_gan.estimators import (
+    BoundarySeeking,
+    GumbelSoftmax,
+    StraightThrough,
+    UnionBoundarySeeking,
+    parse_estimator,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +28,7 @@ from discrete_gan.estimators import BoundarySeeking, GumbelSoftmax, StraightThro
             BoundarySeeking(10, over="batch", zero_sum=False, chunk_size=5),
         ),
         ("boundary-seeking: num-samples = 10 , zero-sum = True", BoundarySeeking(10)),
-        ("boundary-seeking:over=union,num_samples=1", BoundarySeeking(1, over="union")),
+        ("boundary-seeking-union:num_samples=1", UnionBoundarySeeking(1)),
         ("gumbel-softmax:temperature=1,hard=true", GumbelSoftmax(temperature=1.0, hard=True)),
         ("gumbel-softmax:objective=log-ratio", GumbelSoftmax(objective="log-ratio")),
         ("straight-through:num_samples=3", StraightThrough(num_samples=3)),
@@ -45,7 +51,10 @@ def test_reinforce() -> None:
     ("spec", "message"),
     [
         ("boundary-seaking", r"unknown estimator 'boundary-seaking': did you mean 'boundary-seeking'\? expected"),
-        ("", r"unknown estimator ''.*boundary-seeking, boundary-seeking-cv, boundary-seeking-steps, disarm"),
+        (
+            "",
+            r"unknown estimator ''.*boundary-seeking-cv, boundary-seeking-steps, boundary-seeking-union, disarm",
+        ),
         ("reinforce:num_sample=2", r"option of estimator reinforce: 'num_sample': did you mean 'num_samples'\?"),
         ("reinforce:decay", r"estimator reinforce: expected decay=VALUE, got 'decay'"),
         ("reinforce:decay=fast", r"estimator reinforce: decay: expected a number, got 'fast'"),
@@ -54,7 +63,8 @@ def test_reinforce() -> None:
         ("boundary-seeking:zero_sum=1", r"estimator boundary-seeking: zero_sum: expected true or false, got '1'"),
         ("boundary-seeking:chunk_size=x", r"estimator boundary-seeking: chunk_size: expected a whole number"),
         ("boundary-seeking:num_samples=1", r"estimator boundary-seeking: num_samples: expected at least 2, got 1: a s"),
-        ("boundary-seeking:over=rows", r"estimator boundary-seeking: over: expected one of samples, batch, union"),
+        ("boundary-seeking:over=rows", r"estimator boundary-seeking: over: expected one of samples, batch, got"),
+        ("boundary-seeking:over=union", r"estimator boundary-seeking: over: .* which is boundary-seeking-union now$"),
         ("gumbel-softmax:temperature=0", r"estimator gumbel-softmax: temperature: expected a number above 0"),
         ("nowhere.py:estimate", r"estimator nowhere.py: no such file"),
     ],
@@ -71,7 +81,7 @@ def test_estimator_of_the_users_own_file(tmp_path: Path) -> None:
     estimator = parse_estimator(f"{path}:estimate")
     module = nn.Identity()
     assert estimator(module, module, torch.ones(2, requires_grad=True)).tolist() == [3, 3]
-    with pytest.raises(InputError, match=r"unknown function in .*mine.py: 'estimat': did you mean 'estimate'\?"):
+    with pytest.raises(InputError, match=r"unknown function or class in .*mine.py: 'estimat': did you mean 'estimate'\?"):
         parse_estimator(f"{path}:estimat")
     with pytest.raises(InputError, match=r"unknown function.*'FACTOR'"):
         parse_estimator(f"{path}:FACTOR")

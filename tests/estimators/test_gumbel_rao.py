@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
-from discrete_gan.estimators import GumbelRao, st_gumbel_softmax
-from discrete_gan.estimators._common import Objective
+from discrete_gan.estimators import GumbelRao, Objective, st_gumbel_softmax
 from tests.problems import (
     PROBLEMS,
     Problem,

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from discrete_gan.estimators import Rebar, Reinforce, Relax
-from discrete_gan.estimators._common import Objective
+from discrete_gan.estimators import Objective, Rebar, Reinforce, Relax
 from tests.problems import (
     PROBLEMS,
     Problem,

@@ -4,8 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from discrete_gan.estimators import GumbelSoftmax, SlopeAnnealedStraightThrough, StraightThrough, straight_through
-from discrete_gan.estimators._common import Objective
+from discrete_gan.estimators import (
+    GumbelSoftmax,
+    Objective,
+    SlopeAnnealedStraightThrough,
+    StraightThrough,
+    straight_through,
+)
 from tests.problems import (
     PROBLEMS,
     Estimator,

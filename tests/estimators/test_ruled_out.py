@@ -18,15 +18,16 @@ from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorica
 from discrete_gan.estimators import (
     SEQUENCE_ESTIMATORS,
     BoundarySeeking,
+    Estimator,
     GumbelSoftmax,
     Relax,
     Vimco,
+    adapted,
     parse_estimator,
-    with_real,
 )
 from discrete_gan.models import RecurrentDiscriminator, RecurrentGenerator
 from tests.estimators.test_estimators import BINARY_ONLY, EVERY, B, Z, fresh
-from tests.problems import ColumnGenerator, Estimator, SmoothDiscriminator, assert_exact, seeded_normal
+from tests.problems import ColumnGenerator, SmoothDiscriminator, assert_exact, seeded_normal
 
 D, K = 3, 4
 # Of each position, the categories that are left: at one position one is ruled out, two at every one, all but one.
@@ -207,7 +208,7 @@ def test_tokens(estimator: Estimator) -> None:
     optimizer = torch.optim.SGD(generator.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        loss = with_real(estimator, real)(generator, discriminator, generator.latents(3))
+        loss = adapted(estimator)(generator, discriminator, generator.latents(3), real=real)
         loss.sum().backward()
         assert loss.isfinite().all()
         for parameter in generator.parameters():

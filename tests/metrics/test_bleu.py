@@ -15,7 +15,7 @@ ORDERS = range(2, 6)
 
 
 def random_tokens(seed: int, count: int, size: int, end: int | None, num_symbols: int = 4) -> Tensor:
-    """Rows of all lengths from 0; what stands behind an ``end`` is arbitrary."""
+    """Rows of all lengths from 0; what comes after an ``end`` is arbitrary."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(num_symbols, (count, size), generator=generator)
     if end is not None:

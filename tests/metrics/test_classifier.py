@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from sklearn.datasets import load_digits
 from torch import Tensor
 
@@ -159,12 +160,12 @@ def garbage(path: Path) -> None:
 
 
 def other_network(path: Path) -> None:
-    content = classifier.to_safetensors({"head.weight": torch.zeros(2, 2)}, metadata={"config": '{"accuracy": 1}'})
+    content = save({"head.weight": torch.zeros(2, 2)}, metadata={"config": '{"accuracy": 1}'})
     path.write_bytes(content)
 
 
 def no_config(path: Path) -> None:
-    path.write_bytes(classifier.to_safetensors({"head.weight": torch.zeros(2, 2)}))
+    path.write_bytes(save({"head.weight": torch.zeros(2, 2)}))
 
 
 @pytest.mark.usefixtures("short_training")

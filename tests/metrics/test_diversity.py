@@ -14,11 +14,12 @@ from discrete_gan.metrics import (
     distinct_n,
     distinct_samples,
 )
-from discrete_gan.metrics.ngrams import SequenceMetric, Sequences, flatten, row_ids
+from discrete_gan.metrics.ngrams import Sequences, flatten, row_ids
+from discrete_gan.metrics.sequence_metrics import SequenceMetric
 
 
 def random_tokens(seed: int, count: int, size: int, end: int = 3) -> Tensor:
-    """Rows over few symbols, so that many are equal, with anything behind the first ``end``."""
+    """Rows over few symbols, so that many are equal, with anything after the first ``end``."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(end + 1, (count, size), generator=generator)
 

@@ -100,7 +100,7 @@ def test_too_few_samples_and_wrong_shapes_are_errors() -> None:
     metric.update(torch.rand(1, 3), real=False)
     with pytest.raises(ValueError, match="at least 2 fake samples, got 1"):
         metric.compute()
-    with pytest.raises(ValueError, match="expected 3 a row"):
+    with pytest.raises(ValueError, match="expected 3 per row"):
         metric.update(torch.rand(5, 4), real=True)
     with pytest.raises(ValueError, match="at least 2 samples, got 1"):
         gaussian_statistics(torch.rand(1, 3))

@@ -91,7 +91,7 @@ def test_wrong_arguments_are_errors() -> None:
     bits = torch.zeros(3, 4)
     with pytest.raises(ValueError, match=r"queries: expected shape \(N, D\), got \(4,\)"):
         nearest_hamming(bits[0], bits)
-    with pytest.raises(ValueError, match="references: expected 4 a row as in queries, got 2"):
+    with pytest.raises(ValueError, match="references: expected 4 per row as in queries, got 2"):
         nearest_hamming(bits, bits[:, :2])
     with pytest.raises(ValueError, match="number of references: expected at least 1, got 0"):
         nearest_hamming(bits, bits[:0])

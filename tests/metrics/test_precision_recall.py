@@ -178,7 +178,7 @@ def test_wrong_arguments_are_errors() -> None:
         precision_recall(real.flatten(), real)
     with pytest.raises(ValueError, match=r"fake_features: expected shape \(N, F\), got \(1, 6, 2\)"):
         precision_recall(real, real[None])
-    with pytest.raises(ValueError, match="fake_features: expected 2 a row as in real_features, got 3"):
+    with pytest.raises(ValueError, match="fake_features: expected 2 per row as in real_features, got 3"):
         precision_recall(real, normal(0, 6, 3))
     metric = PrecisionRecall(2)
     with pytest.raises(ValueError, match=r"features: expected shape \(N, 2\), got \(6, 3\)"):

@@ -106,7 +106,7 @@ def test_wrong_arguments_are_errors() -> None:
         classifier_two_sample_test(real.flatten(), real)
     with pytest.raises(ValueError, match="number of fake: expected at least 20, got 19"):
         classifier_two_sample_test(real, real[1:])
-    with pytest.raises(ValueError, match="fake: expected 3 a row as in real, got 2"):
+    with pytest.raises(ValueError, match="fake: expected 3 per row as in real, got 2"):
         classifier_two_sample_test(real, real[:, :2])
     with pytest.raises(ValueError, match="fake: expected finite values, got NaN or infinity"):
         classifier_two_sample_test(real, real / 0)

@@ -49,7 +49,7 @@ def discriminators() -> dict[str, Any]:
     return models
 
 
-def test_labels_stand_behind_the_latents() -> None:
+def test_labels_come_after_the_latents() -> None:
     z = seeded_normal(4, 2).requires_grad_()
     together = append_labels(z, LABELS, K)
     expected = torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)

@@ -63,14 +63,14 @@ def test_latents_are_standard_normal(kind: str) -> None:
 @PAIRS
 @pytest.mark.parametrize("num", [1, 3, 50])
 def test_latents_are_the_draws_of_randn_and_of_the_prior(kind: str, num: int) -> None:
-    """Runs of a seed stay what they are, and the random stream behind the draws too."""
+    """Runs of a seed stay what they are, and the random stream after the draws too."""
     generator = generator_of(kind, (1, 8, 8), None)
     draws = []
     for draw in (generator.latents, lambda num: torch.randn(num, LATENT), lambda num: generator.prior.sample((num,))):
         torch.manual_seed(num)
         draws.append((draw(num), torch.rand(1)))
-    for z, behind in draws:
-        assert torch.equal(z, draws[0][0]) and torch.equal(behind, draws[0][1])
+    for z, after in draws:
+        assert torch.equal(z, draws[0][0]) and torch.equal(after, draws[0][1])
     assert generator.prior.event_shape == (LATENT,) and generator.prior.batch_shape == ()
     assert not draws[0][0].requires_grad
     assert generator.double().latents(2).dtype == torch.float32

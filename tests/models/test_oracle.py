@@ -15,7 +15,7 @@ from torch import Tensor
 from discrete_gan.data.oracle import load_oracle
 from discrete_gan.errors import InputError
 from discrete_gan.models.oracle import NAMES, oracle_generator, random_oracle
-from discrete_gan.training import generate
+from discrete_gan.sampling import generate
 from tests.problems import assert_exact, seeded_normal
 
 D, K, E, H = 3, 4, 3, 5
@@ -77,7 +77,7 @@ def test_no_token_ends_a_sequence() -> None:
     assert {tuple(row) for row in g.enumerate_support()[:, 0].tolist()} == set(map(tuple, SEQUENCES.tolist()))
     samples = generate(oracle, 10_000, seed=0)
     assert samples.shape == (10_000, D)
-    # Behind every token comes every token: the rarest pair is expected 20 times.
+    # After every token comes every token: the rarest pair is expected 20 times.
     pairs = set(itertools.product(range(K), repeat=2))
     assert all(set(map(tuple, samples[:, start : start + 2].tolist())) == pairs for start in range(D - 1))
 
@@ -185,12 +185,12 @@ def refusal(path: Path) -> str:
 
 def test_no_single_file_is_refused_with_the_number_found(tmp_path: Path) -> None:
     wanted = "expected an .npz file, or a folder with one, found"
-    assert refusal(tmp_path / "gone.npz") == f"--oracle {tmp_path / 'gone.npz'}: {wanted} 0"
+    assert refusal(tmp_path / "gone.npz") == f"{tmp_path / 'gone.npz'}: {wanted} 0"
     (tmp_path / "text.txt").write_text("not weights")
-    assert refusal(tmp_path) == f"--oracle {tmp_path}: {wanted} 0"
+    assert refusal(tmp_path) == f"{tmp_path}: {wanted} 0"
     write(tmp_path / "one.npz", bi=np.zeros(2))
     write(tmp_path / "two.npz", bi=np.zeros(2))
-    assert refusal(tmp_path) == f"--oracle {tmp_path}: {wanted} 2"
+    assert refusal(tmp_path) == f"{tmp_path}: {wanted} 2"
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
@@ -201,12 +201,12 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     pickled = write(tmp_path / "pickled.npz", bi=np.array([None, {}], dtype=object))
     words = write(tmp_path / "words.npz", bi=np.array(["one", "two"]))
     for path in (text, single, cut, pickled, words):
-        assert refusal(path).startswith(f"--oracle {path}: cannot be read as .npz: ")
+        assert refusal(path).startswith(f"{path}: cannot be read as .npz: ")
     assert "allow_pickle=False" in refusal(pickled)
     folder = tmp_path / "folder"
     folder.mkdir()
     inside = words.rename(folder / "words.npz")
-    assert refusal(folder).startswith(f"--oracle {inside}: cannot be read as .npz: ")
+    assert refusal(folder).startswith(f"{inside}: cannot be read as .npz: ")
 
 
 def test_seqgans_own_weights(shared_data: Path) -> None:

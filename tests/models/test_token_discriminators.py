@@ -31,7 +31,7 @@ def discriminator_of(kind: str, end: int | None = END, **options: float) -> Any:
 
 
 def sequences(*leading: int, end: int | None = END) -> Tensor:
-    """Random tokens, (*leading, D), padded behind the first end."""
+    """Random tokens, (*leading, D), padded after the first end."""
     x = torch.randint(K, (*leading, D), generator=torch.Generator().manual_seed(1))
     return x if end is None else torch.where(before_end(x, end), x, end)
 
@@ -74,7 +74,7 @@ def test_a_shorter_sequence_is_another(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cnn"])
 @pytest.mark.parametrize("training", [False, True])
-def test_nothing_behind_the_end_matters(kind: str, training: bool) -> None:
+def test_nothing_after_the_end_matters(kind: str, training: bool) -> None:
     discriminator = discriminator_of(kind).train(training)
     x = sequences(40)
     other = torch.where(before_end(x, END), x, torch.randint(K, x.shape, generator=torch.Generator().manual_seed(2)))
@@ -123,7 +123,7 @@ def test_steps_are_causal_and_end_with_the_raw_output(kind: str, end: int | None
     assert (torch.diff(steps)[inside[:, 1:]].abs() > 1e-9).all()  # and each token is seen
 
 
-def test_steps_behind_the_end_are_those_of_the_whole_sequence() -> None:
+def test_steps_after_the_end_are_those_of_the_whole_sequence() -> None:
     x = sequences(30)
     lengths = before_end(x, END).sum(dim=1)
     assert set(lengths.tolist()) == set(range(1, D + 1))
@@ -196,7 +196,7 @@ def test_widths_of_seqgan(num_positions: int, used: int) -> None:
 
 
 def test_errors_name_the_argument() -> None:
-    with pytest.raises(ValueError, match=r"^channels: expected one number a width, 2, got 3"):
+    with pytest.raises(ValueError, match=r"^channels: expected one number per width, 2, got 3"):
         TextCNN(K, D, end=END, widths=(1, 2), channels=(1, 2, 3))
     with pytest.raises(ValueError, match=r"^widths: expected one of at most 6 tokens, got \[7, 9\]"):
         TextCNN(K, D, end=END, widths=(7, 9))

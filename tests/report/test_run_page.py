@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from discrete_gan.report.evaluation import Evaluation, WeightRow
 
 from discrete_gan.metrics.bootstrap import Interval
-from discrete_gan.report.evaluation import Evaluation, WeightRow
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
 from tests.report.elements import Elements

@@ -1,0 +1,85 @@
+"""Command line of a flat dataclass of options, its help under headings: the recipe's own first, then what it shares."""
+
+import dataclasses
+import functools
+import inspect
+import shutil
+import textwrap
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, cast
+
+import tyro
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
+
+from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
+
+T = TypeVar("T")
+_ORDER = ("Data", "Network", "Optimization", "Run")
+
+
+def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: str, description: str) -> T:
+    """Parse options into ``kind``, a flat dataclass.
+
+    An option stands under the heading of the class that first declares it, the first line of that class' docstring; a
+    subclass that gives it another default leaves it there. Those that ``kind`` itself declares come first.
+
+    Args:
+        kind: The dataclass.
+        words: Of the command line.
+        default: Values of options that are not given.
+        prog: The command, for the help.
+        description: What the help opens with.
+    """
+    # The fields as tyro reads them from the flat class: types, defaults, help texts along the classes.
+    flat = ConstructorRegistry.get_struct_spec(
+        StructTypeInfo.make(kind, tyro.MISSING_NONPROP if default is None else default, in_union_context=False)
+    )
+    assert isinstance(flat, StructConstructorSpec)
+    owner = {name: base for base in kind.__mro__ for name in inspect.get_annotations(base)}  # the last one wins
+    own: list[StructFieldSpec] = []
+    groups: dict[str, list[StructFieldSpec]] = {heading: [] for heading in _ORDER}
+    for field in flat.fields:
+        base = owner[field.name]
+        field = dataclasses.replace(field, helptext=functools.partial(_joined, field.helptext))
+        heading = (inspect.getdoc(base) or base.__name__).partition("\n")[0].rstrip(".")
+        (own if base is kind else groups.setdefault(heading, [])).append(field)
+    # tyro makes a group of a nested class: one that stands for each heading here.
+    nested = {heading: type(heading, (), {"__doc__": ""}) for heading, fields in groups.items() if fields}
+    sections = [
+        StructFieldSpec(
+            name=heading,
+            type=cast(type, Annotated[section, tyro.conf.arg(name=heading.lower())]),
+            default=tyro.MISSING_NONPROP,
+            helptext="",
+        )
+        for heading, section in nested.items()
+    ]
+
+    def build(**values: Any) -> T:
+        for heading in nested:
+            values |= values.pop(heading)
+        return flat.instantiate(**values)
+
+    specs: dict[Any, Any] = {
+        section: StructConstructorSpec(dict, tuple(groups[heading])) for heading, section in nested.items()
+    }
+    specs[kind] = StructConstructorSpec(build, (*own, *sections))
+    registry = ConstructorRegistry()
+    registry.struct_rule(lambda info: specs.get(info.type) if isinstance(info.type, type) else None)
+    about, markers = _paragraphs(description), (tyro.conf.OmitArgPrefixes,)
+    return tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry)
+
+
+def _joined(text: str | Callable[[], str | None] | None) -> str | None:
+    """On one line, for tyro to wrap, which leaves line breaks of the source in; with what data are read filled in."""
+    text = text() if callable(text) else text
+    for name, formats in {"{IMAGE_FORMATS}": IMAGE_FORMATS, "{TEXT_FORMATS}": TEXT_FORMATS}.items():
+        text = text and text.replace(name, formats)
+    return text and " ".join(text.split())
+
+
+def _paragraphs(text: str) -> str:
+    """Wrapped: tyro leaves lines alone that begin with a space, but joins others and never wraps them."""
+    width = min(100, shutil.get_terminal_size().columns)
+    wrapper = textwrap.TextWrapper(width, initial_indent=" ", subsequent_indent=" ", break_on_hyphens=False)
+    return "\n".join(wrapper.fill(part) for part in text.split("\n\n"))

@@ -1,0 +1,36 @@
+"""Lines of text from a column of a data set, through Hugging Face's ``datasets`` library."""
+
+from typing import Any
+
+from discrete_gan.data.extras import require
+from discrete_gan.data.hub import load_splits
+from discrete_gan.data.text_lines import Lines, Source, TextReading, require_text, select
+from discrete_gan.errors import InputError
+
+_HELD_OUT_SPLITS = ("test", "validation")
+
+
+def read_hub(spec: str, reading: TextReading) -> Source:
+    """Reads the split ``train``, and ``test`` or else ``validation``; each row is a line.
+
+    Raises:
+        InputError: If it cannot be loaded, has no such column of text, or no row holds text.
+    """
+    name, splits = load_splits(require("datasets", "datasets", spec), spec.removeprefix("hub:"))
+    if "train" not in splits:
+        raise InputError(f"{spec}: expected a split named train, found {', '.join(splits) or 'none'}")
+    held_out = next((split for split in _HELD_OUT_SPLITS if split in splits), None)
+    parts = {
+        split: require_text(_read_split(splits[split], f"{name}, split {split}", reading))
+        for split in ("train", held_out)
+        if split is not None
+    }
+    return Source(name, parts["train"], None if held_out is None else parts[held_out])
+
+
+def _read_split(split: Any, where: str, reading: TextReading) -> Lines:
+    texts = split[reading.column][:] if reading.column in split.features else None
+    if texts is None or not all(text is None or isinstance(text, str) for text in texts):
+        columns = ", ".join(f"{name} ({getattr(kind, 'dtype', kind)})" for name, kind in split.features.items())
+        raise InputError(f"{where}: expected text in column {reading.column}, found columns {columns}")
+    return select(where, "row", [text or "" for text in texts], 0, reading.running)

@@ -1,0 +1,120 @@
+"""Lines of text, where each stood, and what an entry in the table of text formats says."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from discrete_gan.data.formats import Corrupt
+from discrete_gan.errors import InputError
+
+_NUM_NAMED = 5  # line numbers in a message
+
+
+class Lines(NamedTuple):
+    """Lines that hold text, and where each stood.
+
+    Attributes:
+        where: The file or split, as messages name it.
+        unit: What is numbered: ``line`` from 1, ``row`` from 0.
+        texts: The lines, without white space at either end.
+        numbers: The number of each.
+        total: How many lines there are, with the empty and the undecodable ones.
+        empty: How many are empty.
+        undecodable: Numbers of those that are not UTF-8, which were left out.
+    """
+
+    where: str
+    unit: str
+    texts: list[str]
+    numbers: list[int]
+    total: int
+    empty: int
+    undecodable: list[int]
+
+
+class Source(NamedTuple):
+    """What one name gave.
+
+    Attributes:
+        name: What to call it in titles and file names.
+        train: Its lines, or those of the split ``train``.
+        held_out: Those of the split ``test`` or ``validation``; None where there is none, as in any file.
+    """
+
+    name: str
+    train: Lines
+    held_out: Lines | None
+
+
+class TextReading(NamedTuple):
+    """How lines are read, the same for every format; each uses what concerns it.
+
+    Attributes:
+        column: Of the text, in a data set of the hub.
+        corrupt: ``refuse`` lines that are not UTF-8, or ``skip`` them.
+        running: Keep empty lines and the white space around lines.
+        seed: Of the equations.
+    """
+
+    column: str = "text"
+    corrupt: Corrupt = "refuse"
+    running: bool = False
+    seed: int = 0
+
+
+class TextFormat(NamedTuple):
+    """A format of text.
+
+    Attributes:
+        called: What the user names, as help and messages put it.
+        reads: Whether what the user named is in this format; it need not exist.
+        read: Reads what the user named.
+    """
+
+    called: str
+    reads: Callable[[str], bool]
+    read: Callable[[str, TextReading], Source]
+
+
+def undecodable(lines: Lines) -> str:
+    """Says how many lines are not UTF-8, and which."""
+    first = ", ".join(map(str, lines.undecodable[:_NUM_NAMED]))
+    more = ", ..." if len(lines.undecodable) > _NUM_NAMED else ""
+    return f"{lines.where}: {len(lines.undecodable)} of {lines.total} lines are not UTF-8 (line {first}{more})"
+
+
+def select(where: str, unit: str, texts: Sequence[str | None], first: int, running: bool) -> Lines:
+    """The lines that hold text, stripped; all that are text, as they are, if ``running``.
+
+    Args:
+        where: As in ``Lines``.
+        unit: As in ``Lines``.
+        texts: What was read; None is not UTF-8.
+        first: The number of the first.
+        running: As in ``TextReading``.
+    """
+    kept: list[str] = []
+    numbers: list[int] = []
+    empty = 0
+    bad: list[int] = []
+    for number, text in enumerate(texts, start=first):
+        if text is None:
+            bad.append(number)
+            continue
+        stripped = text.strip()
+        empty += not stripped
+        if stripped or running:
+            kept.append(text if running else stripped)
+            numbers.append(number)
+    return Lines(where, unit, kept, numbers, len(texts), empty, bad)
+
+
+def require_text(lines: Lines) -> Lines:
+    """The same lines.
+
+    Raises:
+        InputError: If none holds text.
+    """
+    if lines.empty + len(lines.undecodable) == lines.total:
+        found = f"{lines.empty} of {lines.total} {lines.unit}s empty, {len(lines.undecodable)} not UTF-8"
+        raise InputError(f"{lines.where}: no text in it: {found}")
+    return lines

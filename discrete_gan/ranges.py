@@ -1,0 +1,61 @@
+"""Ranges of options, stated once, in the option's own type: ``batch_size: Count = 64``."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+from discrete_gan.errors import InputError
+
+
+class Range(NamedTuple):
+    """Metadata of an ``Annotated`` option: from ``least`` to below ``end``, or with ``end`` where it is closed."""
+
+    least: float
+    end: float = math.inf
+    closed: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and (
+            self.least <= value < self.end or (self.closed and value == self.end)
+        )
+
+    def __str__(self) -> str:
+        if math.isinf(self.end):
+            return f"at least {self.least:g}"
+        return f"from {self.least:g} to {'' if self.closed else 'below '}{self.end:g}"
+
+
+Count = Annotated[int, Range(1)]
+CountOrNone = Annotated[int, Range(0)]
+Pair = Annotated[int, Range(2)]
+Weight = Annotated[float, Range(0)]
+Fraction = Annotated[float, Range(0, 1)]
+Portion = Annotated[float, Range(0, 1, closed=True)]
+
+
+def check_ranges(options: Any) -> None:
+    """Refuse options out of the ranges that their types state.
+
+    Args:
+        options: A dataclass whose fields may be ``Annotated`` with a :class:`Range`. None is in every range.
+
+    Raises:
+        InputError: If a value is out of its range or not a number.
+    """
+    for base in type(options).__mro__:  # a subclass that changes a default alone leaves the range as it is
+        own = get_type_hints(base, include_extras=True) if dataclasses.is_dataclass(base) else {}
+        for name, hint in own.items():
+            value = getattr(options, name)
+            for allowed in _ranges(hint):
+                if value is not None and value not in allowed:
+                    raise InputError(f"--{name.replace('_', '-')}: expected {allowed}, got {value}")
+
+
+def _ranges(hint: Any) -> Iterator[Range]:
+    """Those of a type, and of the members of a union."""
+    for part in (*getattr(hint, "__metadata__", ()), *get_args(hint)):
+        if isinstance(part, Range):
+            yield part
+        else:
+            yield from _ranges(part)

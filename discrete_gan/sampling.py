@@ -1,0 +1,85 @@
+"""Drawing from a trained generator, from random streams that are each a pure function of what they are for."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discrete_gan.contracts import Conditional, Generator, Network
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed from, say, (seed, rank, step): a hash, so that no two streams are shifted copies of each other."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1  # torch takes 63 bits
+
+
+@contextmanager
+def seeded(*parts: int | str) -> Iterator[None]:
+    """Draw from the stream of ``parts`` inside, and go on outside as if nothing had been drawn."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(derive_seed(*parts))
+        yield
+
+
+@contextmanager
+def evaluating(*modules: Network) -> Iterator[None]:
+    """Evaluation mode inside: no batch statistics, running averages or power iterations are touched."""
+    were_training = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in zip(modules, were_training, strict=True):
+            module.train(was_training)
+
+
+def num_classes_of(generator: Conditional) -> int:
+    """K of a generator that is given labels, 0 of any other."""
+    return getattr(generator, "num_classes", 0)
+
+
+def generate(
+    generator: Generator,
+    num: int,
+    *,
+    seed: int = 0,
+    label: int | None = None,
+    batch_size: int = 1000,
+    convert: Callable[[Tensor], Tensor] = lambda samples: samples,
+    **options: Any,
+) -> Tensor:
+    """Samples of x, one for each fresh latent, in evaluation mode.
+
+    Neither the caller's random state nor the generator's mode is changed.
+
+    Args:
+        generator: With a method ``latents(num)`` and a forward that returns a distribution. One with ``num_classes``
+            gives the classes in turn, sample n of class n mod K, unless a label is asked for.
+        num: Number of samples.
+        seed: Of latents and samples.
+        label: Class of all samples, of a conditional generator.
+        batch_size: Samples drawn at a time. Part of the random stream: another size gives other samples.
+        convert: Applied to each batch, where what becomes of the samples is smaller than they are.
+        options: Passed on to the distribution's ``sample``, such as ``temperature``.
+
+    Returns:
+        Shape (num, *event), or what ``convert`` makes of it, on the generator's device. No gradient.
+    """
+    num_classes = num_classes_of(generator)
+
+    def distribution(start: int, size: int) -> Any:
+        z = generator.latents(size)
+        if not num_classes:
+            return generator(z)
+        in_turn = torch.arange(start, start + size, device=z.device) % num_classes
+        return generator(z, in_turn if label is None else torch.full_like(in_turn, label))
+
+    with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
+        sizes = [(start, min(batch_size, num - start)) for start in range(0, num, batch_size)]
+        return torch.cat([convert(distribution(start, size).sample(**options)) for start, size in sizes])

@@ -1,0 +1,38 @@
+"""What is learnt: data, batches, and how samples are scored and shown."""
+
+from discrete_gan.tasks.base import Batch, Depth, Task, TensorTask, make_task, measure
+from discrete_gan.tasks.few_labels import FewLabels
+from discrete_gan.tasks.images import BinaryImages, ContinuousImages, PaletteImages
+from discrete_gan.tasks.options import (
+    Binarize,
+    BinaryImageOptions,
+    DataOptions,
+    ImageOptions,
+    OracleOptions,
+    TextOptions,
+)
+from discrete_gan.tasks.oracle import Oracle
+from discrete_gan.tasks.score import Score
+from discrete_gan.tasks.text import Text
+
+__all__ = [
+    "Batch",
+    "Binarize",
+    "BinaryImageOptions",
+    "BinaryImages",
+    "ContinuousImages",
+    "DataOptions",
+    "Depth",
+    "FewLabels",
+    "ImageOptions",
+    "Oracle",
+    "OracleOptions",
+    "PaletteImages",
+    "Score",
+    "Task",
+    "TensorTask",
+    "Text",
+    "TextOptions",
+    "make_task",
+    "measure",
+]

@@ -1,0 +1,205 @@
+"""What is learnt: the data, its batches, and how samples are scored and shown.
+
+A task is any object with the methods of :class:`Task`: ``train --data FILE.py:CLASS`` takes a user's own, and it then
+works in every verb. :class:`TensorTask` has all of them but ``scores``, for data that fit into two tensors.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.data import Batches
+from discrete_gan.errors import InputError
+from discrete_gan.own import blaming, is_own, load_own
+from discrete_gan.sampling import generate
+from discrete_gan.tasks.output import write_samples
+from discrete_gan.tasks.score import Score
+
+Depth = Literal["line", "run", "full"]
+"""How much to measure: for a line of the log, at the end of a run, or in an evaluation."""
+
+
+T = TypeVar("T")
+_OWN = 2000  # samples of a user's own score, where nobody says
+
+
+class Batch(NamedTuple):
+    """Real samples of one step.
+
+    Attributes:
+        x: As the generator's distribution yields them, shape (B, *event).
+        labels: Their classes, int64, shape (B,); None where the networks are given none.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+
+
+class Task(Protocol):
+    """What is learnt.
+
+    Made by a recipe's ``task(args)``, which should read nothing yet: data that are first read when a batch or a
+    summary is asked for leave ``discrete-gan sample`` working where they are gone. Two more methods are used where a
+    task has them: ``save(folder)`` puts beside a run what its samples cannot be shown without, and ``recall(folder,
+    config)``, given the run's config.json too, takes that up in place of the data.
+    """
+
+    def summary(self) -> Mapping[str, Any]:
+        """What config.json says of the data: at least ``name``, and a ``fingerprint`` that changes with any datum."""
+        ...
+
+    def to(self, device: torch.device) -> object:
+        """Bring what batches and scores are made of to the run's device. Called once, before the first batch."""
+        ...
+
+    def batch(self, step: int) -> Batch:
+        """Real samples of a step, on the device: the same at every call but for what the task draws anew."""
+        ...
+
+    def held_out(self) -> Batch:
+        """Real samples that no step has seen, as the generator yields them, on the device."""
+        ...
+
+    def scores(
+        self, generator: Generator, discriminator: Discriminator, *, num: int | None, depth: Depth, seed: int = 0
+    ) -> Sequence[Score]:
+        """How good a generator is, the most telling score first.
+
+        Args:
+            generator: To draw from, by :func:`discrete_gan.sampling.generate`.
+            discriminator: Trained beside it.
+            num: Samples to score; the task's own choice if not given.
+            depth: How much to measure.
+            seed: Of latents and samples.
+        """
+        ...
+
+    def show(self, generator: Generator, path: Path, scores: Sequence[Score] = ()) -> Path | None:
+        """Write samples for people, into ``path`` with a suffix of the task's choice; with scores, at the end of a run.
+
+        Returns:
+            The file; None where there is nothing to show.
+        """
+        ...
+
+    def decode(self, x: Tensor) -> Tensor | list[str]:
+        """Samples as people look at them: lines, or images of shape (N, C, H, W), bool or from 0 to 1, or numbers.
+
+        Args:
+            x: As the generator's own ``decode`` left them.
+        """
+        ...
+
+
+class TensorTask:
+    """A task on two tensors: everything but ``scores`` follows from them.
+
+    Args:
+        name: Of the data.
+        train: As the generator's distribution yields samples, shape (N, *event).
+        held_out: Others, shape (N', *event).
+        batch_size: B, of each process.
+        seed: Of the order of the batches.
+    """
+
+    num_classes = 0  # batches come without labels
+
+    def __init__(self, name: str, train: Tensor, held_out: Tensor, *, batch_size: int = 64, seed: int = 0) -> None:
+        self.name, self.train, self.test = name, train, held_out
+        self.num_positions = train[0].numel()
+        self._batch_size, self._seed = batch_size, seed
+
+    def summary(self) -> dict[str, Any]:
+        """Name, sizes and fingerprint."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (self.train, self.test):
+            digest.update(part.cpu().contiguous().numpy().tobytes())
+        sizes = {"num_train": len(self.train), "num_test": len(self.test)}
+        return {"name": self.name, **sizes, "fingerprint": digest.hexdigest()}
+
+    def to(self, device: torch.device) -> None:
+        """Move both tensors there."""
+        self.train, self.test = self.train.to(device), self.test.to(device)
+        self._batches = Batches(len(self.train), self._batch_size, seed=self._seed)
+
+    def batch(self, step: int) -> Batch:
+        """Rows of the training tensor, each once per epoch."""
+        return Batch(self.train[self._batches.indices(step, device=self.train.device)])
+
+    def held_out(self) -> Batch:
+        """The other tensor."""
+        return Batch(self.test)
+
+    def show(self, generator: Generator, path: Path, scores: Sequence[Score] = ()) -> Path | None:
+        """64 samples, as :func:`write_samples` writes them."""
+        decoded = self.decode(generate(generator, 64, convert=generator.decode))
+        return write_samples(path.with_suffix(".txt" if isinstance(decoded, list) else ".png"), decoded)
+
+    def decode(self, x: Tensor) -> Tensor | list[str]:
+        """Numbers with blanks between; override for what they stand for."""
+        return [" ".join(f"{value:g}" for value in row) for row in x.flatten(1).tolist()]
+
+
+def make_task(options: Any, default: Callable[[], T]) -> T:
+    """The task of a recipe, or the user's own where ``--data FILE.py:CLASS`` names one, called with the options.
+
+    Raises:
+        InputError: If the file does not run or what it makes lacks a method of :class:`Task`.
+    """
+    spec = str(options.data)
+    if not is_own(spec):
+        return default()
+    found, _, path = load_own("task", spec)
+    with blaming(f"task {spec}", path):
+        made = found(options)
+    methods = [name for name in vars(Task) if not name.startswith("_")]
+    lacking = [name for name in methods if not callable(getattr(made, name, None))]
+    if lacking:
+        raise InputError(f"task {spec}: expected methods {', '.join(lacking)}, see discrete_gan.tasks.Task")
+    return made
+
+
+def measure(
+    task: Task,
+    generator: Generator,
+    discriminator: Discriminator,
+    *,
+    num: int | None,
+    depth: Depth,
+    seed: int = 0,
+    own: Sequence[str] = (),
+) -> list[Score]:
+    """The task's scores, then the user's own: all that is ever measured of samples goes through here.
+
+    Args:
+        task: On the device.
+        generator: As trained.
+        discriminator: As trained.
+        num: Samples to score.
+        depth: How much to measure.
+        seed: Of latents and samples.
+        own: Functions ``(samples, real) -> number or Score`` as ``FILE.py:NAME``, called with ``num`` samples and as
+            many held-out ones, both as :meth:`Task.decode` makes them.
+
+    Raises:
+        InputError: If a function does not work.
+    """
+    scores = list(task.scores(generator, discriminator, num=num, depth=depth, seed=seed))
+    for spec in own:
+        function, _, path = load_own("score", spec)
+        with blaming(f"score {spec}", path):
+            count = min(num or _OWN, _OWN) if depth == "line" else num or _OWN
+            samples = task.decode(generate(generator, count, seed=seed, convert=generator.decode))
+            real = task.decode(generator.decode(task.held_out().x[:count]))
+            value = function(samples, real)
+            if not isinstance(value, Score):
+                value = Score(
+                    function.__name__, float(value), protocol=f"n:{len(samples)}|real:{len(real)}|seed:{seed}"
+                )
+        scores.append(value)
+    return scores

@@ -1,0 +1,250 @@
+"""A whole evaluation of a run: what its task measures, and what any task has: likelihood, discriminator, weights."""
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.distributions import PointMass
+from discrete_gan.metrics.bootstrap import Interval, bootstrap_interval
+from discrete_gan.metrics.calibration import (
+    Reliability,
+    discriminator_accuracy,
+    expected_calibration_error,
+    fit_calibration,
+    mean_weight,
+    reliability,
+)
+from discrete_gan.sampling import evaluating, generate, num_classes_of, seeded
+from discrete_gan.tasks.base import Batch, Task, measure
+from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood
+from discrete_gan.tasks.score import Score, as_json
+from discrete_gan.weights import diagnose, log_partition
+
+SAMPLE_COUNTS = (2, 5, 10, 20, 50, 100)  # M of the weight diagnostics
+_LATENTS = 256  # B of the weight diagnostics
+_RESAMPLES = 100  # of the calibration
+_COMPARED = 2000  # samples, and held-out data, that the discriminator is asked about
+_ROWS = 1000  # samples the discriminator sees at a time
+
+
+class WeightRow(NamedTuple):
+    """Importance weights of M samples per latent, means over latents.
+
+    Attributes:
+        num_samples: M.
+        effective_part: Effective sample size as a part of M.
+        largest_weight: Of the normalized weights.
+        log_partition: Of all latents' samples together, nats; near 0 if the discriminator's outputs are log-ratios.
+        pareto_tail_index: Median over latents, reliable up to ``weights.tail_index_threshold(M)``; None below 21
+            samples, which cannot say.
+    """
+
+    num_samples: int
+    effective_part: float
+    largest_weight: float
+    log_partition: float
+    pareto_tail_index: float | None
+
+
+@dataclass
+class Evaluation:
+    """Everything that ``discrete-gan evaluate`` found out about one run."""
+
+    scores: list[Score] = field(default_factory=list)
+    """The task's, then likelihood, then the discriminator's."""
+    log_likelihood: list[float] = field(default_factory=list)
+    """Of each held-out datum, in nats, for comparisons in pairs."""
+    reliability: Reliability | None = None
+    """Reliability diagram of the discriminator."""
+    weights: list[WeightRow] = field(default_factory=list)
+    """Diagnostics over M."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        bins = self.reliability
+        return {
+            "scores": as_json(self.scores),
+            "weights": [row._asdict() for row in self.weights],
+            "reliability": {name: value.tolist() for name, value in bins._asdict().items()} if bins else None,
+            "log_likelihood": self.log_likelihood,
+        }
+
+
+def evaluate(
+    task: Task,
+    generator: Generator,
+    discriminator: Discriminator | None,
+    *,
+    num: int | None = None,
+    num_likelihood: int = 200,
+    likelihood: LikelihoodOptions | None = None,
+    test: Batch | None = None,
+    test_fingerprint: str = "",
+    own: Sequence[str] = (),
+    seed: int = 0,
+) -> Evaluation:
+    """Every score there is: those of the task, the likelihood of held-out data, the discriminator's calibration.
+
+    Args:
+        task: On the device.
+        generator: On the same device.
+        discriminator: As the run left it; None for none.
+        num: Samples that are scored; the task's own choice if not given.
+        num_likelihood: Held-out data whose likelihood is computed, where that takes latents; else all.
+        likelihood: How.
+        test: Data to take the likelihood of, where these are not the task's own.
+        test_fingerprint: Of these, for the protocol.
+        own: Scores of the user's own, as ``FILE.py:NAME``.
+        seed: Of latents and samples.
+    """
+    found = Evaluation()
+    found.scores += measure(task, generator, discriminator, num=num, depth="full", seed=seed, own=own)  # type: ignore[arg-type]
+    data = str(task.summary()["fingerprint"])
+    held_out = task.held_out()
+    options = (likelihood or LikelihoodOptions())._replace(seed=seed)
+    _add_likelihood(
+        found, generator, test or held_out, num_likelihood, options, data if test is None else test_fingerprint
+    )
+    if discriminator is not None:
+        _add_discriminator(found, task, generator, discriminator, held_out, data, seed)
+    return found
+
+
+def _add_likelihood(
+    found: Evaluation, generator: Generator, held_out: Batch, num: int, options: LikelihoodOptions, data: str
+) -> None:
+    """Log-likelihood of held-out data, and its gap where it is a bound."""
+    label = "log-likelihood"
+    end = len(held_out.x) if generator.latent_dim == 0 else num
+    labels = held_out.labels if num_classes_of(generator) else None
+    bounded = held_out_log_likelihood(
+        generator, held_out.x[:end], None if labels is None else labels[:end], options=options
+    )
+    if bounded is None:
+        reason = "not asked for" if options.method == "none" else "x(z) is a point"
+        found.scores.append(Score("log_likelihood", math.nan, label, note=reason))
+        return
+    protocol = f"{bounded.signature}|data:{data}"
+    exact = "exact" if bounded.gap is None else "a lower bound"
+    value = Score(
+        "log_likelihood", bounded.mean.value, label, "nats, held-out data", "more", protocol=protocol, note=exact
+    )
+    found.scores.append(value.within(bounded.mean))
+    if bounded.gap is not None:
+        how = "on samples of the model" if bounded.signature.startswith("ais") else "by the jackknife"
+        gap = Score("likelihood_gap", bounded.gap.value, "likelihood gap", "nats", "less", 0, protocol=protocol)
+        found.scores.append(gap._replace(note=f"what that bound lacks, {how}").within(bounded.gap))
+    found.log_likelihood = bounded.log_likelihood.tolist()
+
+
+def _add_discriminator(
+    found: Evaluation,
+    task: Task,
+    generator: Generator,
+    discriminator: Discriminator,
+    held_out: Batch,
+    data: str,
+    seed: int,
+) -> None:
+    """Calibration of raw outputs on held-out data and samples, and the weights that they give."""
+    num_classes, most = num_classes_of(generator), getattr(task, "num_compared", _COMPARED)
+    real, of_real = held_out.x[:most], held_out.labels
+    fake = generate(generator, most, seed=seed)
+    if num_classes and of_real is not None and "labels" in inspect.signature(discriminator.forward).parameters:  # type: ignore[attr-defined]
+        of_real, of_fake = of_real[: len(real)], torch.arange(len(fake), device=fake.device) % num_classes
+    else:
+        of_real = of_fake = None
+    log_w_real, log_w_fake = (raw_outputs(discriminator, *of) for of in ((real, of_real), (fake, of_fake)))
+    if log_w_real is None or log_w_fake is None:
+        reason = "the discriminator has more than one output per sample"
+        found.scores.append(Score("calibration_error", math.nan, "calibration error", note=reason))
+        return
+    protocol = f"n:{len(fake)}|held-out:{len(real)}|data:{data}|seed:{seed}"
+    found.scores += calibration_scores(log_w_real.cpu(), log_w_fake.cpu(), protocol)
+    found.reliability = reliability(log_w_real.cpu(), log_w_fake.cpu())
+    found.weights = weight_rows(generator, discriminator, num_classes=num_classes, seed=seed)
+
+
+def calibration_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) -> list[Score]:
+    """How far raw outputs are log-ratios, from those on held-out data, shape (N,), and on samples, shape (N',)."""
+    fit = fit_calibration(log_w_real, log_w_fake)
+    way = "too sharp" if abs(fit.scale) < 1 else "too flat"
+    verdict = (
+        f"its log-ratios are {way}: {fit.scale:.3g} times them, plus {fit.offset:.3g}, fit best "
+        f"(cross entropy {fit.cross_entropy_fitted:.4f} nats, as they are {fit.cross_entropy:.4f})"
+    )
+
+    def resampled(statistic: Callable[[Tensor, Tensor], float]) -> Interval:
+        return bootstrap_interval(statistic, log_w_real, log_w_fake, num_resamples=_RESAMPLES)
+
+    accuracy, weight = discriminator_accuracy(log_w_real, log_w_fake), mean_weight(log_w_fake)
+    error = resampled(lambda real, fake: expected_calibration_error(reliability(real, fake)))
+    temperature = resampled(lambda real, fake: fit_calibration(real, fake).temperature)
+    offset = resampled(lambda real, fake: fit_calibration(real, fake).offset)
+    scores = {
+        "accuracy": (accuracy, "discriminator accuracy", "", None, ""),
+        "mean_weight": (weight, "mean weight", "E_g[w] of samples", 1, ""),
+        "calibration_error": (error, "calibration error", "in probability", 0, verdict),
+        "temperature": (temperature, "fitted temperature", "of the discriminator's outputs", 1, ""),
+        "offset": (offset, "fitted offset", "nats", 0, ""),
+    }
+    return [
+        Score(
+            name,
+            interval.value,
+            label,
+            unit,
+            "less" if name == "calibration_error" else None,
+            perfect,
+            protocol=protocol,
+            note=note,
+        ).within(interval)
+        for name, (interval, label, unit, perfect, note) in scores.items()
+    ]
+
+
+@torch.no_grad()
+def raw_outputs(discriminator: Discriminator, x: Tensor, labels: Tensor | None = None) -> Tensor | None:
+    """Log-ratios of samples (N, *event), shape (N,); None of a discriminator that has more than one output each."""
+    with evaluating(discriminator):
+        outputs = [
+            discriminator(part) if labels is None else discriminator(part, of_part)
+            for part, of_part in zip(x.split(_ROWS), (x if labels is None else labels).split(_ROWS), strict=True)
+        ]
+    raw = torch.cat(outputs)
+    return raw.float() if raw.shape == x.shape[:1] else None
+
+
+@torch.no_grad()
+def weight_rows(
+    generator: Generator, discriminator: Discriminator, *, num_classes: int = 0, seed: int = 0
+) -> list[WeightRow]:
+    """Diagnostics of the importance weights for M from 2 to 100, over 256 latents; none for a generator of points."""
+    rows = []
+    with evaluating(generator, discriminator), seeded(seed, "weights"):
+        z = generator.latents(_LATENTS)
+        labels = (torch.arange(len(z), device=z.device) % num_classes,) if num_classes else ()
+        g = generator(z, *labels)
+        if isinstance(g, PointMass):
+            return []
+        # A latent may come once for all of them, where there are none to vary.
+        log_w = torch.cat([discriminator(g.sample((1,)), *labels) for _ in range(max(SAMPLE_COUNTS))]).float()
+        for count in SAMPLE_COUNTS:
+            found = diagnose(log_w[:count])
+            tail = float(found.pareto_tail_index.median())
+            rows.append(
+                WeightRow(
+                    count,
+                    float(found.effective_sample_size.mean()) / count,
+                    float(found.largest_weight.mean()),
+                    float(log_partition(log_w[:count], over="batch")),
+                    tail if math.isfinite(tail) else None,
+                )
+            )
+    return rows

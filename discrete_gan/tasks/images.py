@@ -1,0 +1,370 @@
+"""Images to learn: as bits, as colors of a palette, or as the intensities that they are."""
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.data import Batches, ImageData, binarize, load_images, to_range
+from discrete_gan.data.palette import learn_palette, quantized, to_indices
+from discrete_gan.errors import InputError
+from discrete_gan.metrics import load_or_train_classifier
+from discrete_gan.metrics.bootstrap import mean_interval
+from discrete_gan.metrics.memorization import memorization
+from discrete_gan.metrics.nearest import nearest_hamming
+from discrete_gan.metrics.two_sample import classifier_two_sample_test
+from discrete_gan.sampling import generate, num_classes_of, seeded
+from discrete_gan.tasks.base import Batch, Depth
+from discrete_gan.tasks.grid import picture_of, save_comparison
+from discrete_gan.tasks.image_scores import ImageScorer
+from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
+from discrete_gan.tasks.options import BinaryImageOptions, ImageOptions
+from discrete_gan.tasks.output import write_samples
+from discrete_gan.tasks.score import Score
+
+Pixels = Literal["threshold", "stochastic", "none", "grey"]
+_QUICK = 2000  # samples of the distance in a line of the log
+_COMPARED = 2000  # samples, and held-out images, of everything that is not scored by features
+_NEAREST = 10  # pairs to show
+
+
+class Images:
+    """What all tasks on images share; a member says how pixels become what a generator yields.
+
+    Args:
+        options: Names data and reading.
+        labels_for: What needs labels, for the message where there are none; batches come with their classes unless it
+            is empty.
+        pixels: How images are looked at: as bits, made as binarize says, or ``"grey"``, as they are.
+    """
+
+    num_compared = _COMPARED
+    scored_by_features = True
+    distance = "Hamming distance"
+
+    def __init__(self, options: ImageOptions, *, labels_for: str = "", pixels: Pixels = "grey") -> None:
+        self.options, self.labels_for = options, labels_for
+        self.look: Pixels = pixels
+        self._image_shape: tuple[int, int, int] | None = None
+        self._scorer: ImageScorer | None = None
+
+    # Data, read when they are first asked for.
+
+    @functools.cached_property
+    def data(self) -> ImageData:
+        """The data set."""
+        return self._read(self.options.data, seed=self.options.seed)
+
+    @functools.cached_property
+    def classifier_data(self) -> ImageData:
+        """Data that the scores' classifier is trained on: those of the task, where these have labels."""
+        return self.data
+
+    def _read(self, spec: str, *, seed: int = 0) -> ImageData:
+        options = self.options
+        return load_images(spec, seed=seed, image_size=options.image_size, crop=options.crop, corrupt=options.corrupt)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self._image_shape or self.data.image_shape
+
+    @property
+    def num_positions(self) -> int:
+        """D, numbers of an image."""
+        channels, height, width = self.image_shape
+        return channels * height * width
+
+    @property
+    def num_classes(self) -> int:
+        """K that networks are built for; 0 where batches come without labels."""
+        return self.data.classes_for(self.labels_for) if self.labels_for else 0
+
+    def summary(self) -> dict[str, object]:
+        """What config.json says of the data."""
+        return self.data.summary()
+
+    def recall(self, folder: Path, config: dict[str, Any]) -> None:
+        """Know the shape of the images without them."""
+        self._image_shape = tuple(config["data"]["image_shape"])
+
+    def to(self, device: torch.device) -> None:
+        """Move images there, and make what scores need; the first time on a data set, this trains its classifier."""
+        data, labeled = self.data, self.classifier_data
+        self.rows = self.training_rows().to(device)
+        self.labels = None if data.train_labels is None or not self.labels_for else data.train_labels.to(device)
+        self._batches = Batches(len(self.rows), self.options.batch_size, seed=self.options.seed)
+        with seeded("report", "binarization"):
+            self.train = self.prepared(data.train_images.to(device), data.maximum)
+            self.test = self.prepared(data.test_images.to(device), data.maximum)
+        if not self.scored_by_features or labeled.train_labels is None or labeled.test_labels is None:
+            return
+        # Labeled grey images may serve 0/1 data, which needs no binarization itself.
+        how: Pixels = "stochastic" if self.look == "none" and labeled.maximum > 1 else self.look
+        trained = load_or_train_classifier(
+            labeled.train_images,
+            labeled.train_labels,
+            labeled.test_images,
+            labeled.test_labels,
+            labeled.image_shape,
+            labeled.num_classes or 0,
+            binarizer=lambda images: prepared(images, how, labeled.maximum),
+            key=f"{labeled.fingerprint()}-{how}",
+            device=device,
+        )
+        self._scorer = ImageScorer(trained.classifier, self.train, self.test, accuracy=trained.accuracy)
+
+    # Batches.
+
+    def training_rows(self) -> Tensor:
+        """What batches are chosen from, shape (N, ...)."""
+        return self.data.train_images
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Rows as a generator yields samples."""
+        raise NotImplementedError
+
+    def prepared(self, images: Tensor, maximum: int) -> Tensor:
+        """Images as they are looked at, in [0, 1]."""
+        return prepared(images, self.look, maximum)
+
+    def batch(self, step: int) -> Batch:
+        """Rows of the training images, each once per epoch, and their classes where networks are given them."""
+        chosen = self._batches.indices(step, device=self.rows.device)
+        return Batch(self.encode(self.rows[chosen]), None if self.labels is None else self.labels[chosen])
+
+    def held_out(self) -> Batch:
+        """Test images, with their labels where there are any; bits are drawn by one fixed seed."""
+        return self.held_out_of(self.data)
+
+    def held_out_of(self, data: ImageData) -> Batch:
+        """The test images of a data set, as this task's generator yields samples."""
+        with seeded("report", "binarization"):
+            x = self.encode_test(data.test_images.to(self.rows.device), data.maximum)
+        return Batch(x, None if data.test_labels is None else data.test_labels.to(self.rows.device))
+
+    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
+        """Images up to ``maximum`` as a generator yields samples."""
+        raise NotImplementedError
+
+    # Scores and pictures.
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Pixels of shape (N, C, H, W), from 0 to 1."""
+        return x.unflatten(1, self.image_shape)
+
+    def draw(self, generator: Generator, num: int, *, seed: int = 0) -> Tensor:
+        """Samples as flat pixels in [0, 1], shape (num, D)."""
+        return generate(generator, num, seed=seed, convert=generator.decode)
+
+    def scores(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        *,
+        num: int | None = None,
+        depth: Depth = "run",
+        seed: int = 0,
+    ) -> list[Score]:
+        """Frechet distance and class scores; in full, intervals, neighbors, memorization and a two-sample test too."""
+        found = []
+        samples = None
+        if depth == "full" or self._scorer is not None:
+            samples = self.draw(generator, _QUICK if depth == "line" else num or 10_000, seed=seed)
+        if self._scorer is None:
+            reason = "the data has no labels, which train its classifier (see classifier_data, if any)"
+            found.append(Score("frechet", math.nan, "Frechet distance", note=reason))
+        elif samples is not None:
+            in_turn = bool(num_classes_of(generator))
+            found += self._scorer.scores(samples, in_turn=in_turn, depth=depth, protocol=f"|seed:{seed}")
+        return found if depth != "full" or samples is None else [*found, *self.copies(samples, seed)]
+
+    def copies(self, samples: Tensor, seed: int) -> list[Score]:
+        """Distinct samples, nearest training images, and whether a classifier can tell samples from test images."""
+        drawn = self.as_categories(samples)
+        _, which, times = drawn.unique(dim=0, return_inverse=True, return_counts=True)
+        distinct = mean_interval(1 / times[which].double())
+        train, test = self.as_categories(self.train), self.as_categories(self.test[:_COMPARED])
+        compared, nearest_test = nearest_hamming(drawn[:_COMPARED], train), nearest_hamming(test, train)
+        data = self.data.fingerprint()
+        protocol = f"n:{len(compared.distance)}|test:{len(test)}|train:{len(train)}|data:{data}|seed:{seed}"
+        closest = compared.distance.argsort(stable=True)[:_NEAREST]
+        pairs = torch.cat(
+            [samples[closest.to(samples.device)], self.train[compared.index[closest].to(self.train.device)]]
+        )
+        picture = picture_of(pairs.cpu(), self.image_shape, columns=len(closest))
+        found = [
+            Score(
+                "distinct",
+                distinct.value,
+                "distinct samples",
+                "per sample",
+                "more",
+                1,
+                protocol=f"n:{len(drawn)}|seed:{seed}",
+            ).within(distinct),
+            *memorization_scores(
+                memorization(compared.distance, nearest_test.distance), protocol, self.distance, picture
+            ),
+        ]
+        if min(len(drawn), len(test)) >= 20:
+            tested = classifier_two_sample_test(test.float(), drawn[: len(test)].float(), seed=seed)
+            found.append(two_sample_score(tested, protocol))
+        return found
+
+    def as_categories(self, images: Tensor) -> Tensor:
+        """Pixels (N, D) in [0, 1] as whole numbers that differ where pixels do, uint8 on the CPU."""
+        return (images > 0.5).to(torch.uint8).cpu()
+
+    def show(self, generator: Generator, path: Path, scores: Sequence[Score] = ()) -> Path | None:
+        """A grid of 64 samples, or of 8 of each class in columns; with scores, 100 beside test images."""
+        columns = num_classes_of(generator)
+        path = path.with_suffix(".png")
+        if not scores:
+            columns = columns or 8
+            samples = self.draw(generator, 8 * columns)
+            return write_samples(path, samples.unflatten(1, self.image_shape), columns=columns)
+        title = "samples as they come, none picked"
+        first = scores[0]
+        if math.isfinite(first.value):
+            real = "" if first.real is None else f" (real data: {first.real:.3g})"
+            title += f"; {first.title} {first.value:.3g}{real}"
+        shown = 10 * (columns or 10)
+        panels = {"generated": self.draw(generator, shown), "real (test)": self._real(shown, columns)}
+        save_comparison(path, panels, self.image_shape, title=title, columns=columns or 10)
+        return path
+
+    def _real(self, num: int, num_classes: int) -> Tensor:
+        """Test images for a picture, in columns of one class where there are classes."""
+        if not num_classes or self.data.test_labels is None:
+            return self.test[:: max(1, len(self.test) // num)][:num]
+        of_class = [(self.data.test_labels == label).nonzero()[:, 0] for label in range(num_classes)]
+        rows = min(num // num_classes, *map(len, of_class))
+        return self.test[torch.stack([indices[:rows] for indices in of_class], dim=1).flatten()]
+
+
+class BinaryImages(Images):
+    """Images as bits, made of pixels as ``--binarize`` says.
+
+    Args:
+        options: Names data and reading.
+        classifier_data: Labeled data for the scores' classifier, where the training data has no labels.
+        conditional: Whether the networks are given labels.
+    """
+
+    def __init__(
+        self, options: BinaryImageOptions, *, classifier_data: str | None = None, conditional: bool = False
+    ) -> None:
+        super().__init__(options, labels_for="--conditional" if conditional else "", pixels=options.binarize)
+        self._classifier_data = classifier_data
+
+    @functools.cached_property
+    def classifier_data(self) -> ImageData:
+        """Those of ``--classifier-data``, where that is given."""
+        if self._classifier_data is None:
+            return self.data
+        found = self._read(self._classifier_data)
+        if found.train_labels is None:
+            raise InputError(f"--classifier-data {self._classifier_data}: it has no labels, expected labeled images")
+        if found.image_shape != self.data.image_shape:
+            raise InputError(
+                f"--classifier-data {self._classifier_data}: its images are {found.image_shape}, expected "
+                f"{self.data.image_shape} as in {self.data.name}"
+            )
+        return found
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Bits, drawn anew at every call where they are stochastic, float32, shape (B, D)."""
+        return self.encode_test(rows, self.data.maximum)
+
+    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
+        """The same of other images."""
+        return self.prepared(images, maximum)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Bits of shape (N, C, H, W), bool."""
+        return super().decode(x) > 0.5
+
+
+class ContinuousImages(Images):
+    """Images as intensities.
+
+    Args:
+        options: Names data and reading.
+        pixel_range: That of the generator.
+        labels_for: As for :class:`Images`.
+    """
+
+    distance = "Hamming distance (pixels above half)"
+
+    def __init__(
+        self, options: ImageOptions, *, pixel_range: tuple[float, float] = (-1, 1), labels_for: str = ""
+    ) -> None:
+        super().__init__(options, labels_for=labels_for)
+        self.pixel_range = pixel_range
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Pixels in the range, float32, shape (B, D)."""
+        return self.encode_test(rows, self.data.maximum)
+
+    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
+        """The same of other images."""
+        return to_range(images, self.pixel_range, maximum)
+
+
+class PaletteImages(Images):
+    """Images in K colors, learnt from the training images: every pixel is one category.
+
+    Args:
+        options: Names data and reading.
+        num_colors: K.
+        labels_for: As for :class:`Images`.
+    """
+
+    def __init__(self, options: ImageOptions, num_colors: int, *, labels_for: str = "") -> None:
+        super().__init__(options, labels_for=labels_for)
+        self.num_colors = num_colors
+
+    @functools.cached_property
+    def _quantized(self) -> tuple[Tensor, Tensor, ImageData]:
+        """Colors (K, C), the color of every training pixel (N, H * W), and the data as they look in these colors."""
+        data = super().data
+        palette = learn_palette(data, self.num_colors, seed=self.options.seed)
+        return palette, *quantized(data, palette)
+
+    @property
+    def palette(self) -> Tensor:
+        """Colors from dark to bright, shape (K, C), in [0, 1]."""
+        return self._quantized[0]
+
+    @property
+    def data(self) -> ImageData:  # type: ignore[override]
+        """The data set in its colors."""
+        return self._quantized[2]
+
+    def training_rows(self) -> Tensor:
+        """The color of every pixel, uint8, shape (N, H * W)."""
+        return self._quantized[1]
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """One-hot colors, float32, shape (B, H * W, K)."""
+        return one_hot(rows.long(), self.num_colors).float()
+
+    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
+        """The nearest colors, one-hot."""
+        return self.encode(to_indices(images.cpu(), self.palette, maximum).to(images.device))
+
+    def as_categories(self, images: Tensor) -> Tensor:
+        """The colors, as whole numbers."""
+        return to_indices((255 * images).round().byte().cpu(), self.palette, 255)
+
+
+def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:
+    """Pixels in [0, 1]: as bits, or with ``"grey"`` as the intensities that they are. Float32, the same shape."""
+    return images / maximum if pixels == "grey" else binarize(images, pixels, maximum)

@@ -1,0 +1,94 @@
+"""Options of a recipe that say what is learnt from, and how it is read. The first line of each is its heading."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from discrete_gan.ranges import Count, Pair
+
+Binarize = Literal["threshold", "stochastic", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Data."""
+
+    data: str
+    """What is learnt from, or a task of your own as FILE.py:CLASS."""
+    batch_size: Pair = 64
+    """Real samples, and latents, per step."""
+    num_scored: Pair | None = 10_000
+    """Samples to score at the end."""
+    scores: tuple[str, ...] = ()
+    """Scores of your own beside the others, each as FILE.py:FUNCTION."""
+    seed: int = 0
+    """Seed of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(DataOptions):
+    """Data."""
+
+    data: str = "digits"
+    """{IMAGE_FORMATS}; or a task of your own as FILE.py:CLASS."""
+    image_size: int | None = None
+    """Side in pixels that the square in the middle of each image is resized to; as the data is if not given."""
+    crop: int | None = None
+    """Side in pixels of that square; the shorter side of the image if not given. For CelebA 108, resized to 64."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What to do with pictures of a folder that cannot be decoded: refuse the data, or skip them and say how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryImageOptions(ImageOptions):
+    """Data."""
+
+    binarize: Binarize = "stochastic"
+    """Pixels to bits: stochastic (drawn anew in each batch), threshold at half, or none for 0/1 data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """Data."""
+
+    data: str = "equations"
+    """{TEXT_FORMATS}, a sample per line; or a task of your own as FILE.py:CLASS."""
+    seed: int = 0
+    """Seed of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
+    tokenizer: str | None = None
+    """char, word, bpe, or a JSON file of the tokenizers library; char for equations and running text, else word."""
+    column: str = "text"
+    """Column of the text, with hub:."""
+    held_out: str | None = None
+    """Another file or name whose lines are held out; a tenth of the lines if not given."""
+    max_length: int | None = None
+    """Longest sequence in tokens; the longest of at most 256 if not given."""
+    window: int | None = None
+    """Take the file as running text, cut into pieces of so many characters, or words."""
+    vocabulary_size: int | None = None
+    """Most frequent characters or words to keep, or tokens of bpe."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What a training does with lines that are not UTF-8: refuse the file, or skip them."""
+
+
+def reading(options: Any) -> dict[str, Any]:
+    """What ``load_text`` takes beside the text itself, of :class:`TextOptions`."""
+    names = ("tokenizer", "column", "held_out", "max_length", "window", "vocabulary_size", "corrupt")
+    return {name: getattr(options, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleOptions(DataOptions):
+    """Data."""
+
+    data: str = "oracle"
+    """oracle, or a task of your own as FILE.py:CLASS."""
+    oracle: str | None = None
+    """SeqGAN's weights as .npz, or the folder of that file; drawn anew by --oracle-seed if not given."""
+    oracle_seed: int = 0
+    """Seed of an oracle without a file."""
+    length: Pair = 20
+    """Tokens of a sequence; 20 and 40 are published."""
+    num_train: Pair = 10_000
+    """Sequences drawn from the oracle for training, and as many others held out."""
+    batch_size: Count = 64
+    """Real sequences, and latents, per step."""

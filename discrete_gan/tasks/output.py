@@ -1,0 +1,69 @@
+"""Samples into files, by what they are: images as a picture or an array, lines as text, numbers as an array."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discrete_gan.errors import InputError
+from discrete_gan.tasks.grid import save_grid
+
+_LINE_BREAK = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")  # where str.splitlines breaks
+
+
+def write_samples(path: Path, samples: Tensor | list[str], *, columns: int | None = None) -> Path:
+    """Write what a task's ``decode`` made.
+
+    Args:
+        path: Images, shape (N, C, H, W): ``.png`` for a grid, ``.npy`` for uint8 of shape (N, H, W) or (N, C, H, W):
+            bits where they are bool, else up to 255. Lines: ``.txt``, a sample per line, or ``.jsonl``, each as
+            ``{"text": ...}``. Other tensors: ``.npy``.
+        samples: To write.
+        columns: Tiles in a row of a grid.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: If there is no such file of such samples.
+    """
+    kinds = suffixes(samples)
+    if path.suffix not in kinds:
+        raise InputError(f"{path}: expected a file name ending in {' or '.join(kinds)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(samples, list):
+        rows = "".join(json.dumps({"text": line}, ensure_ascii=False) + "\n" for line in samples)
+        path.write_text(rows if path.suffix == ".jsonl" else as_lines(samples), encoding="utf-8")
+    elif path.suffix == ".png":
+        save_grid(path, samples.flatten(1), samples.shape[1:], columns=columns)  # type: ignore[arg-type]
+    else:
+        np.save(path, _array(samples))
+    return path
+
+
+def suffixes(samples: Tensor | list[str]) -> tuple[str, ...]:
+    """What files such samples can be written into."""
+    if isinstance(samples, list):
+        return ".txt", ".jsonl"
+    return (".png", ".npy") if samples.ndim == 4 else (".npy",)
+
+
+def as_lines(samples: Iterable[str]) -> str:
+    r"""A sample per line: line breaks inside one, of any kind, are written as ``\n``, ``\u2028`` and so on."""
+    return "".join(_LINE_BREAK.sub(_escaped, sample) + "\n" for sample in samples)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _array(samples: Tensor) -> np.ndarray:
+    samples = samples.detach().cpu()
+    if samples.ndim != 4:
+        return samples.numpy()
+    pixels = samples if samples.dtype == torch.bool else (255 * samples).round()
+    return (pixels[:, 0] if samples.shape[1] == 1 else pixels).numpy().astype(np.uint8)

@@ -1,0 +1,284 @@
+"""Text to learn: lines as sequences of tokens, judged by the likelihood of held-out lines and by scores of samples."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from sklearn.feature_extraction.text import CountVectorizer
+from torch import Tensor
+
+from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.data import Batches, TextData, Vocabulary, load_text
+from discrete_gan.data.equations import equation_scores
+from discrete_gan.data.text_report import report_text
+from discrete_gan.distributions import before_end
+from discrete_gan.errors import InputError
+from discrete_gan.metrics import TokenNLL, importance_weighted_bound
+from discrete_gan.metrics.bootstrap import mean_interval
+from discrete_gan.metrics.memorization import memorization
+from discrete_gan.metrics.nearest import nearest_edit
+from discrete_gan.metrics.two_sample import classifier_two_sample_test
+from discrete_gan.sampling import evaluating, generate, seeded
+from discrete_gan.tasks.base import Batch, Depth
+from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
+from discrete_gan.tasks.options import reading
+from discrete_gan.tasks.output import write_samples
+from discrete_gan.tasks.score import Score
+from discrete_gan.tasks.text_scores import TextScorer
+
+_ROWS = 512  # sequences whose log-probability is computed at a time
+MOST_BOUNDED = 1000  # held-out sequences, where the likelihood costs num_latents passes
+_COMPARED = 1000  # samples, and held-out sequences, of everything that is compared in pairs
+_QUICK = 500  # samples, and held-out sequences, of a line of the log
+_POINT = 2000  # held-out sequences of a point over temperatures
+_COUNTED, _MOST_COUNTED = (1, 3), 1000  # n-grams that the two-sample test's classifier counts
+
+
+def held_out_likelihood(
+    generator: Generator, tokens: Tensor, *, num_latents: int = 20, temperature: float = 1.0
+) -> dict[str, float]:
+    """Negative log-likelihood of text under a generator: exact without latents, else an upper bound and its gap.
+
+    Args:
+        generator: Of sequences; in evaluation mode for the time.
+        tokens: Shape (N, D). With latents, the first 1,000.
+        num_latents: S, latents of each bound.
+        temperature: Divides the logits.
+
+    Returns:
+        ``nll_token`` and ``nll_sequence`` in nats, ``perplexity`` of a token, the end of a sequence among the tokens;
+        and ``nll_gap``, nats per sequence that the bound is too high by, as the jackknife has it.
+    """
+    # On the CPU, as not every device has float64; of this process alone, the one that reports.
+    metric, gap, num_sequences = TokenNLL(sync_on_compute=False), 0.0, 0
+    with torch.no_grad(), evaluating(generator), seeded("likelihood"):
+        exact = generator.latent_dim == 0
+        for part in tokens.split(_ROWS) if exact else tokens[:MOST_BOUNDED].split(max(1, _ROWS // num_latents)):
+            g = generator(generator.latents(1 if exact else num_latents))
+            # (N, S)
+            log_prob = g.log_prob(part[:, None].expand(-1, *g.batch_shape, -1), temperature=temperature).cpu()
+            bound = log_prob[:, 0] if exact else None
+            if bound is None:
+                bounded = importance_weighted_bound(log_prob.T)
+                bound, gap = bounded.bound, gap + float(bounded.gap.sum())
+            metric.update(bound, before_end(part, g.end).sum(dim=-1).cpu())
+            num_sequences += len(part)
+    result = metric.compute()
+    values = {
+        "nll_token": float(result.per_token),
+        "nll_sequence": float(result.per_sequence),
+        "perplexity": float(result.perplexity),
+    }
+    return values if exact else {**values, "nll_gap": gap / num_sequences}
+
+
+class Text:
+    """Lines of text.
+
+    Args:
+        options: Names data and reading.
+    """
+
+    num_compared = _COMPARED
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+        self._vocabulary: Vocabulary | None = None
+        self._config: dict[str, Any] | None = None
+
+    @functools.cached_property
+    def data(self) -> TextData:
+        """The data set."""
+        return load_text(self.options.data, seed=self.options.seed, **reading(self.options))
+
+    def describe(self) -> str:
+        """What there is to learn, to be read before it is."""
+        return report_text(self.data)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What tokens stand for."""
+        return self._vocabulary or self.data.vocabulary
+
+    @property
+    def num_categories(self) -> int:
+        """K, tokens with the one that ends a sequence."""
+        return self.data.num_categories
+
+    @property
+    def max_length(self) -> int:
+        """D, tokens of the longest sequence."""
+        return self.data.max_length
+
+    @property
+    def end(self) -> int | None:
+        """The token that ends a sequence."""
+        return self.vocabulary.end
+
+    @property
+    def are_equations(self) -> bool:
+        """Whether truth can be checked."""
+        return self.data.name == "equations"
+
+    @property
+    def unit(self) -> Literal["word", "char"]:
+        """What scores count."""
+        return "char" if self.data.vocabulary.kind == "char" else "word"
+
+    @functools.cached_property
+    def scorer(self) -> TextScorer:
+        """Scores lines against the held-out ones."""
+        data = self.data
+        return TextScorer(data.train_lines, data.held_out_lines, unit=self.unit, split=data.fingerprint())
+
+    def summary(self) -> dict[str, object]:
+        """What config.json says of the data."""
+        return self.data.summary()
+
+    def save(self, folder: Path) -> None:
+        """Write the vocabulary."""
+        self.data.vocabulary.save(folder / "tokenizer.json")
+
+    def recall(self, folder: Path, config: dict[str, Any]) -> None:
+        """Take up the vocabulary."""
+        if (folder / "tokenizer.json").is_file():
+            self._vocabulary = Vocabulary.load(folder / "tokenizer.json")
+
+    def to(self, device: torch.device) -> None:
+        """Move the tokens there."""
+        self.tokens, self.test = self.data.train.to(device), self.data.held_out.to(device)
+        self._batches = Batches(len(self.tokens), self.options.batch_size, seed=self.options.seed)
+
+    def batch(self, step: int) -> Batch:
+        """Training sequences, each once per epoch, int64, shape (B, D)."""
+        return Batch(self.tokens[self._batches.indices(step, device=self.tokens.device)])
+
+    def held_out(self) -> Batch:
+        """Held-out sequences."""
+        return Batch(self.test)
+
+    def decode(self, x: Tensor) -> list[str]:
+        """Lines."""
+        return self.vocabulary.decode(x.cpu())
+
+    def encode_prompt(self, prompt: str) -> Tensor:
+        """Tokens of what every sample is to begin with, shape (P,).
+
+        Raises:
+            InputError: If a part of it is not in the vocabulary.
+        """
+        vocabulary = self.vocabulary
+        (ids,) = vocabulary.encode([prompt])
+        if vocabulary.unknown in ids:
+            parts = prompt.split() if vocabulary.kind == "word" else prompt
+            lacking = ", ".join(part for part in parts if vocabulary.unknown in vocabulary.encode([part])[0])
+            raise InputError(f"--prompt {prompt!r}: expected what the training data has, which lacks {lacking}")
+        return torch.tensor(ids, dtype=torch.int64)
+
+    def scores(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        *,
+        num: int | None = None,
+        depth: Depth = "run",
+        seed: int = 0,
+        temperature: float | None = None,
+    ) -> list[Score]:
+        """Truth of equations, likelihood of held-out text, BLEU and its kin; in full, intervals and memorization too.
+
+        Args:
+            generator: To draw from.
+            discriminator: Not asked.
+            num: Samples; 10,000 if not given, or 2,000 equations, of which there are 6,480; in full 2,000.
+            depth: How much to measure.
+            seed: Of latents and samples.
+            temperature: Divides the logits; where it is given, the likelihood is of at most 2,000 held-out sequences.
+        """
+        quick, full = depth == "line", depth == "full"
+        num = _QUICK if quick else num or (2000 if self.are_equations or full else 10_000)
+        most = _QUICK if quick else None if temperature is None else _POINT
+        temperature = temperature or 1.0
+        likelihood = self._likelihood(generator, most, temperature)
+        if quick:  # perplexity is the exponential of the first
+            likelihood = [score for score in likelihood if score.name != "perplexity"]
+        if quick and not self.are_equations:
+            return likelihood
+        lines = self.decode(generate(generator, num, seed=seed, temperature=temperature))
+        equations = self._equations(lines, full) if self.are_equations else []
+        if quick:
+            return [*equations[:2], *likelihood]
+        found = [*equations, *likelihood, *self.scorer.scores(lines, intervals=full)]
+        return [*found, *self._copies(lines, seed)] if full else found
+
+    def _likelihood(self, generator: Generator, num: int | None, temperature: float) -> list[Score]:
+        """Of the first ``num`` held-out sequences, all if not given."""
+        data, tokens = self.data, self.test[:num]
+        values = held_out_likelihood(generator, tokens, temperature=temperature)
+        count = min(len(tokens), MOST_BOUNDED) if "nll_gap" in values else len(tokens)
+        kind, size = data.vocabulary.kind, self.num_categories
+        protocol = f"n:{count}|tokens:{kind}|K:{size}|length:{self.max_length}|split:{data.fingerprint()}"
+        labels = {
+            "nll_token": ("held-out NLL", "nats per token"),
+            "nll_sequence": ("held-out NLL", "nats per sequence"),
+            "perplexity": ("held-out perplexity", "per token"),
+            "nll_gap": ("NLL too high by", "nats per sequence, as a bound"),
+        }
+        return [Score(name, value, *labels[name], "less", protocol=protocol) for name, value in values.items()]
+
+    def _equations(self, lines: Sequence[str], interval: bool) -> list[Score]:
+        """How many samples are true, different and new; scored like them, training lines are all true."""
+        labels = {
+            "valid": ("true equations", "per sample"),
+            "distinct": ("distinct true equations", "per sample"),
+            "new": ("new equations", "of the distinct true ones"),
+        }
+        train = self.data.train_lines
+        real = equation_scores(train[: len(lines)], ())
+        protocol = f"n:{len(lines)}|train:{len(train)}|split:{self.data.fingerprint()}"
+        found = [
+            Score(name, value, *labels[name], "more", 1, None if name == "new" else real[name], protocol=protocol)
+            for name, value in equation_scores(lines, train).items()
+        ]
+        if interval:
+            each = [equation_scores([line], ())["valid"] for line in lines]
+            found[0] = found[0].within(mean_interval(torch.tensor(each, dtype=torch.float64)))
+        return found
+
+    def _copies(self, lines: Sequence[str], seed: int) -> list[Score]:
+        """Nearest training lines, by edits of the unit that the scores count, and a two-sample test."""
+        data, unit = self.data, self.unit
+        split = (lambda line: line.split()) if unit == "word" else list
+        train = [split(line) for line in data.train_lines]
+        real = data.held_out_lines[:_COMPARED]
+        compared = nearest_edit([split(line) for line in lines[:_COMPARED]], train)
+        of_held_out = nearest_edit([split(line) for line in real], train)
+        protocol = (
+            f"unit:{unit}|n:{len(compared.distance)}|held-out:{len(of_held_out.distance)}|train:{len(train)}"
+            f"|data:{data.fingerprint()}|seed:{seed}"
+        )
+        found = memorization(compared.distance, of_held_out.distance)
+        scores = memorization_scores(found, protocol, f"edits of {unit}s")
+        fake = list(lines[: len(real)])
+        if min(len(real), len(fake)) >= 20:
+            units: Any = {"analyzer": "word", "token_pattern": r"\S+"} if unit == "word" else {"analyzer": "char"}
+            counter = CountVectorizer(**units, ngram_range=_COUNTED, max_features=_MOST_COUNTED, lowercase=False)
+            found_ngrams: Any = counter.fit_transform([*real, *fake])  # a sparse matrix, which its type does not say
+            counts = torch.from_numpy(found_ngrams.toarray()).float()
+            test = classifier_two_sample_test(counts[: len(real)], counts[len(real) :], seed=seed)
+            scores.append(two_sample_score(test, f"ngrams:{_COUNTED[0]}-{_COUNTED[1]}|{protocol}"))
+        return scores
+
+    def show(self, generator: Generator, path: Path, scores: Sequence[Score] = ()) -> Path:
+        """64 samples, one per line; with scores, as many as were scored."""
+        num = self.options.num_scored or (2000 if self.are_equations else 10_000)
+        return write_samples(path.with_suffix(".txt"), self.decode(generate(generator, num if scores else 64)))
+
+    # Over temperatures.
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Scores of diversity and of quality that span the picture of temperatures."""
+        return ("distinct", "valid") if self.are_equations else ("self_bleu5", "bleu5")

@@ -1,0 +1,127 @@
+"""A network with what trains it."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from discrete_gan.training.average import MovingAverage
+
+if TYPE_CHECKING:
+    from discrete_gan.training.run import Run
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class Player(Generic[N]):
+    """A network, its optimizer, the schedule of its learning rate, and the moving average of its weights.
+
+    Made by :meth:`Run.player`, whose arguments are these. Schedule and average go on by one at the end of each step of
+    the run, however often the network was updated in it.
+
+    Attributes:
+        network: As it is trained.
+        optimizer: Adam.
+        owns: Whether the network is this player's to save, and not an earlier one's.
+    """
+
+    def __init__(
+        self,
+        run: "Run",
+        name: str,
+        network: N,
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        also: nn.Module | None,
+        schedule: Callable[[Optimizer], LRScheduler] | None,
+        average: float,
+        owns: bool,
+    ) -> None:
+        self._run, self.name, self.network, self._also, self.owns = run, name, network, also, owns
+        weights = [*network.parameters(), *(() if also is None else also.parameters())]
+        self.optimizer = Adam(weights, lr, betas=betas, fused=True)
+        self._schedule = None if schedule is None else schedule(self.optimizer)
+        self._average = MovingAverage(network, average) if average else None
+
+    @property
+    def best(self) -> N:
+        """What is saved and sampled from: the moving average where there is one, else the network."""
+        return self.network if self._average is None else self._average.module  # type: ignore[return-value]
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimizer down a scalar loss, with gradients averaged over processes."""
+        self._run.minimize(self.name, loss, self.optimizer)
+
+    def frozen(self) -> "_Frozen":
+        """Inside, no gradients are computed for the network's weights: while another player learns through it."""
+        return _Frozen(self.network)
+
+    def end_step(self) -> None:
+        """Move average and schedule on."""
+        if self._average is not None:
+            self._average.update_parameters(self.network)
+        if self._schedule is not None:
+            self._schedule.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of every part."""
+        return {name: part.state_dict() for name, part in self._parts()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` gave.
+
+        Raises:
+            KeyError: If it is of other parts.
+        """
+        parts = dict(self._parts())
+        if state.keys() != parts.keys():
+            raise KeyError(f"{self.name}: holds {', '.join(state)}, expected {', '.join(parts)}")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        if isinstance(self._schedule, LambdaLR):  # a run that goes on for longer follows its new schedule at once
+            rates = zip(self._schedule.base_lrs, self._schedule.lr_lambdas, strict=True)
+            for group, (rate, factor) in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor(self._schedule.last_epoch)
+
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        parts = {
+            "network": self.network if self.owns else None,
+            "optimizer": self.optimizer,
+            "schedule": self._schedule,
+            "average": self._average,
+            "also": self._also,
+        }
+        return ((name, part) for name, part in parts.items() if part is not None)
+
+
+class _Frozen:
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __enter__(self) -> None:
+        self._network.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        self._network.requires_grad_(True)
+
+
+def linear_decay(steps: int, start: float) -> Callable[[Optimizer], LRScheduler] | None:
+    """Learning rates that stay for the part ``start`` of the steps and then fall linearly to zero; None for 1."""
+    if start >= 1:
+        return None
+    return lambda optimizer: LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / (1 - start)))
+
+
+def phased_decay(steps: int, first: int, start: float) -> Callable[[Optimizer], LRScheduler] | None:
+    """:func:`linear_decay` over each of two phases, of which the first ends after so many steps."""
+    if start >= 1:
+        return None
+
+    def factor(step: int) -> float:
+        begin, end = (0, first) if step < first else (first, steps)
+        return min(1.0, (end - step) / (end - begin) / (1 - start)) if end > begin else 0.0
+
+    return lambda optimizer: LambdaLR(optimizer, factor)
