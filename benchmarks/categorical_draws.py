@@ -1,6 +1,6 @@
-"""Time of drawing categories: the inverse distribution function beside one random number a category.
+"""Time of drawing categories: the inverse distribution function beside one random number per category.
 
-``torch.multinomial`` and the Gumbel argmax draw K random numbers a row; ``FactorizedCategorical`` draws one. Run with::
+``torch.multinomial`` and the Gumbel argmax draw K random numbers per row, ``FactorizedCategorical`` one. Run with::
 
     python benchmarks/categorical_draws.py
 """
@@ -29,7 +29,7 @@ def milliseconds(function: Callable[[], object], repeats: int = 11) -> float:
 def main() -> None:
     """Print a Markdown table."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {NUM_ROWS} rows, milliseconds\n")
-    print("| K | draws a row | torch.multinomial | Gumbel argmax | this package | multinomial / this |")
+    print("| K | draws per row | torch.multinomial | Gumbel argmax | this package | multinomial / this |")
     print("|---|---|---|---|---|---|")
     for num_categories in (96, 1000, 5000):
         for num_draws in (1, 20):

@@ -9,13 +9,10 @@ Runs that are finished already are not run again, so an interrupted table goes o
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from finished import finished, spread, train
 
 ESTIMATORS = {
     "boundary-seeking": "boundary-seeking:num_samples=20",
@@ -30,21 +27,10 @@ ESTIMATORS = {
 }
 
 
-def train(folder: Path, spec: str, seed: int, args: argparse.Namespace) -> None:
-    """One cell, on one thread, unless it is there."""
-    if (folder / "results.json").exists():
-        return
-    command = [sys.executable, "-m", "discrete_gan", "train", "binary_mnist", "--data", args.data, "--overwrite"]
-    command += ["--estimator", spec, "--seed", str(seed), "--steps", str(args.steps), "--out", str(folder)]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".log").open("w") as log:
-        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean and sample standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+def train_cell(folder: Path, spec: str, seed: int, args: argparse.Namespace) -> None:
+    """One estimator with one seed."""
+    options = ["--data", args.data, "--estimator", spec, "--seed", str(seed), "--steps", str(args.steps)]
+    train("binary_mnist", folder, options)
 
 
 def main() -> None:
@@ -58,21 +44,20 @@ def main() -> None:
     args = parser.parse_args()
     cells = {(name, seed): args.out / f"{name}-{seed}" for seed in range(args.seeds) for name in ESTIMATORS}
     with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(lambda cell: train(cells[cell], ESTIMATORS[cell[0]], cell[1], args), cells))
+        list(pool.map(lambda cell: train_cell(cells[cell], ESTIMATORS[cell[0]], cell[1], args), cells))
     print("| estimator | Frechet distance | times the floor | rarest class | Inception Score | seconds | failed |")
     print("|---|---|---|---|---|---|---|")
     for name in ESTIMATORS:
-        files = [cells[name, seed] / "results.json" for seed in range(args.seeds)]
-        runs = [json.loads(file.read_text()) for file in files if file.exists()]
+        runs = [run for seed in range(args.seeds) if (run := finished(cells[name, seed])) is not None]
         if not runs:
             print(f"| {name} | | | | | | {args.seeds} |")
             continue
         columns = [
-            spread([run["frechet"] for run in runs], 2),
-            spread([run["frechet"] / run["frechet_floor"] for run in runs], 1),
-            spread([100 * min(run["class_fractions"]) for run in runs], 1) + " %",
-            spread([run["inception_score"] for run in runs], 2),
-            spread([run["seconds"] for run in runs], 0),
+            spread([run.scores["frechet"]["value"] for run in runs], 2),
+            spread([run.times_real("frechet") for run in runs], 1),
+            spread([100 * min(run.class_fractions()) for run in runs], 1) + " %",
+            spread([run.scores["inception_score"]["value"] for run in runs], 2),
+            spread([run.seconds for run in runs], 0),
         ]
         print(f"| {name} | {' | '.join(columns)} | {args.seeds - len(runs)} |")
 

@@ -3,32 +3,29 @@
 Grids::
 
     stress         Softmax GAN's three stress tests, with GAN and with Softmax GAN
-    small-batches  five real and five generated images an update, with both
-    continuous     the squared log-ratio, the non-saturating loss and Softmax GAN on grey MNIST
+    small-batches  five real and five generated images per update, with both
+    continuous     the squared log-ratio, and by ``softmax_gan`` the non-saturating loss and Softmax GAN, on grey MNIST
     quantized      the reweighted GAN on 16 grey levels
     classes        losses with class labels, dynamic and predefined labeling, on MNIST
     classes-fashion  the same on Fashion-MNIST
 
-One command a cell, as ``python benchmarks/image_grids.py stress --jobs 2``. Runs that are finished already are not run
-again, so an interrupted grid goes on where it stopped, and a run that fails is counted and the others go on. A run has
-collapsed when fewer than 5 classes have more than 2 % of its samples.
+One command per cell, as ``python benchmarks/image_grids.py stress --jobs 2``. Runs that are finished already are not
+run again, so an interrupted grid goes on where it stopped, and a run that fails is counted and the others go on. A run
+has collapsed when fewer than 5 classes have more than 2 % of its samples, to 0.1 %.
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from finished import finished, spread, train
 from matplotlib.figure import Figure
 
-from discrete_gan.cli.models import load_model
-from discrete_gan.report import generate_pixels, image_grid
-from discrete_gan.training import num_classes_of
+from discrete_gan.cli.runs import load_model
+from discrete_gan.sampling import generate, num_classes_of
+from discrete_gan.tasks.grid import image_grid
 from discrete_gan.training.directory import RunDirectory
 
 DATA = Path("../shared/data")
@@ -36,15 +33,17 @@ _COLLAPSED_BELOW, _COVERED_ABOVE = 5, 0.02
 
 
 class Grid(NamedTuple):
-    """A recipe, and the options of rows and columns under the names they get."""
+    """A recipe, the options of rows and columns under the names they get, and columns that another recipe trains."""
 
     recipe: str
     rows: dict[str, list[str]]
     columns: dict[str, list[str]]
+    recipes: dict[str, str] = {}
 
 
 _SMALL = ["--data", str(DATA / "fashion_mnist"), "--width", "16"]
 _GAN_AND_SOFTMAX = {"gan": ["--loss", "gan"], "softmax": ["--loss", "softmax"]}
+_AS_CONTINUOUS = ["--width", "16", "--steps", "3000", "--decay-from", "0.4", "--average", "0.995"]
 _LOSSES = ("gan", "gan-star", "ac-gan", "ac-gan-star", "ac-gan-star-plus", "label-gan", "am-gan")
 
 
@@ -73,7 +72,12 @@ GRIDS = {
     "continuous": Grid(
         "continuous",
         {"MNIST": ["--data", str(DATA / "mnist")]},
-        {loss: ["--loss", loss] for loss in ("log-ratio", "non-saturating", "softmax")},
+        {
+            "log-ratio": [],
+            "non-saturating": ["--loss", "gan", *_AS_CONTINUOUS],
+            "softmax": ["--loss", "softmax", *_AS_CONTINUOUS],
+        },
+        {"non-saturating": "softmax_gan", "softmax": "softmax_gan"},
     ),
     "quantized": Grid(
         "quantized_images",
@@ -83,47 +87,28 @@ GRIDS = {
 }
 
 
-def train(recipe: str, folder: Path, options: list[str]) -> None:
-    """One cell, on one thread, unless it is there."""
-    if (folder / "results.json").exists():
-        return
-    command = [sys.executable, "-m", "discrete_gan", "train", recipe, "--overwrite", "--out", str(folder), *options]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".log").open("w") as log:
-        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
-
-
-def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation; empty without values."""
-    if not values:
-        return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
-
-
 def print_table(grid: Grid, cells: dict[tuple[str, str, int], Path], seeds: int) -> None:
-    """One line a cell, in Markdown."""
+    """One line per cell, in Markdown."""
     scores = {"inception_score": "Inception Score", "am_score": "AM Score", "ms_ssim": "MS-SSIM"}
     names = ["Frechet distance", "times the floor", *scores.values(), "classes above 2 %", "collapsed", "seconds"]
     print("| setting | variant | " + " | ".join([*names, "failed"]) + " |")
     print("|---" * (len(names) + 3) + "|")
     for row in grid.rows:
         for column in grid.columns:
-            files = [cells[row, column, seed] / "results.json" for seed in range(seeds)]
-            runs = [json.loads(file.read_text()) for file in files if file.exists()]
+            runs = [run for seed in range(seeds) if (run := finished(cells[row, column, seed])) is not None]
             if not runs:
                 print(f"| {row} | {column} |{' |' * len(names)} {seeds} |")
                 continue
-            covered = [sum(part > _COVERED_ABOVE for part in run["class_fractions"]) for run in runs]
+            covered = [sum(part > _COVERED_ABOVE for part in run.class_fractions()) for run in runs]
             line = [
                 row,
                 column,
-                spread([run["frechet"] for run in runs]),
-                spread([run["frechet"] / run["frechet_floor"] for run in runs], digits=0),
-                *(spread([run[name] for run in runs if run.get(name) is not None], digits=2) for name in scores),
+                spread([run.scores["frechet"]["value"] for run in runs]),
+                spread([run.times_real("frechet") for run in runs], digits=0),
+                *(spread([v for run in runs if (v := run.value(name)) is not None], digits=2) for name in scores),
                 " ".join(map(str, covered)),
                 f"{sum(count < _COLLAPSED_BELOW for count in covered)} of {len(runs)}",
-                f"{statistics.mean(run['seconds'] for run in runs):.0f}",
+                f"{statistics.mean(run.seconds for run in runs):.0f}",
                 str(seeds - len(runs)),
             ]
             print(f"| {' | '.join(line)} |")
@@ -141,9 +126,9 @@ def save_picture(path: Path, grid: Grid, cells: dict[tuple[str, str, int], Path]
             directory = RunDirectory(cells[row, column, 0])
             if (directory.path / "results.json").exists():
                 generator = load_model(directory)
-                columns = num_classes_of(generator) or 8  # a class a column, where the generator is given classes
-                samples = generate_pixels(generator, 8 * columns)
-                image_shape = tuple(directory.read_config()["data"]["image_shape"])
+                columns = num_classes_of(generator) or 8  # one class per column, where the generator is given classes
+                samples = generate(generator, 8 * columns, convert=generator.decode)
+                image_shape: Any = tuple(directory.read_config()["data"]["image_shape"])
                 axes.imshow(image_grid(samples, image_shape, columns=columns))
     figure.savefig(path)
 
@@ -166,7 +151,8 @@ def main() -> None:
     }
     with ThreadPoolExecutor(args.jobs) as pool:
         for (row, column, seed), folder in cells.items():
-            pool.submit(train, grid.recipe, folder, [*grid.rows[row], *grid.columns[column], "--seed", str(seed)])
+            recipe = grid.recipes.get(column, grid.recipe)
+            pool.submit(train, recipe, folder, [*grid.rows[row], *grid.columns[column], "--seed", str(seed)])
     print_table(grid, cells, args.seeds)
     save_picture(out / "samples.png", grid, cells)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators import ESTIMATORS, parse_estimator
 from discrete_gan.lab import DISCRIMINATORS, PROBLEMS, Analysis, Problem, analyze
 from discrete_gan.weights import normalized_weights
@@ -33,7 +34,7 @@ def header(*cells: str) -> None:
     print("|" + "---|" * len(cells))
 
 
-def normalized_only(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int = 1) -> Tensor:
+def normalized_only(generator: Conditional, discriminator: Discriminator, z: Tensor, *, num_samples: int = 1) -> Tensor:
     """Boundary-seeking with its plain weights for any M, one among them."""
     g = generator(z)
     x = g.sample((num_samples,))

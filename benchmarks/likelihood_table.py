@@ -1,4 +1,4 @@
-"""Likelihood and scores of finished runs over seeds, by ``discrete-gan evaluate``: a Markdown table, a row a pattern.
+"""Likelihood and scores of finished runs over seeds, by ``discrete-gan evaluate``: in Markdown, one row per pattern.
 
 ``python benchmarks/likelihood_table.py "runs/table/boundary-seeking-?" "runs/table/reinforce-?" --jobs 2``
 
@@ -8,14 +8,14 @@ the spread over seeds is that of the generators. What is evaluated already is no
 
 import argparse
 import glob
-import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from image_grids import DATA, spread
+from finished import finished, spread
+from image_grids import DATA
 
 
 def evaluate(run: str, options: list[str]) -> None:
@@ -29,7 +29,7 @@ def evaluate(run: str, options: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("patterns", nargs="+", help="of run directories, quoted: a row of the table each")
+    parser.add_argument("patterns", nargs="+", help="of run directories, quoted: one row of the table for each")
     parser.add_argument("--test", default=str(DATA / "binarized_mnist"))
     parser.add_argument("--likelihood-num", type=int, default=200)
     parser.add_argument("--ais-steps", type=int, default=2500)
@@ -54,13 +54,14 @@ def main() -> None:
     print(f"| runs | {' | '.join(names)} | seconds of training |")
     print("|---" * (len(names) + 2) + "|")
     for pattern, runs in rows.items():
-        done = [run for run in runs if Path(run, "evaluation.json").exists()]
+        found = [(finished(Path(run), "evaluation.json"), finished(Path(run))) for run in runs]
+        done = [(evaluation, results) for evaluation, results in found if evaluation and results]
         if not done:
             print(f"| {pattern} | none of {len(runs)} could be evaluated: see the logs beside them |")
             continue
-        found = [json.loads(Path(run, "evaluation.json").read_text())["figures"] for run in done]
-        seconds = [json.loads(Path(run, "results.json").read_text())["seconds"] for run in done]
-        cells = [spread([figures[name]["value"] for figures in found], digits) for name, digits in names.items()]
+        values = {name: [v for run, _ in done if (v := run.value(name)) is not None] for name in names}
+        seconds = [results.seconds for _, results in done]
+        cells = [spread(values[name], digits) for name, digits in names.items()]
         print(f"| {pattern} | {' | '.join(cells)} | {spread(seconds, 0)} |")
 
 

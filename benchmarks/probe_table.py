@@ -1,4 +1,4 @@
-"""Noise of the generator's gradient on the networks of a finished run, one estimator a row, as Markdown.
+"""Noise of the generator's gradient on the networks of a finished run, one estimator per row, as Markdown.
 
 All see the same averaged generator, discriminator and 64 latents. Run with::
 
@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from discrete_gan.cli.models import load_model
+from discrete_gan.cli.runs import load_model
 from discrete_gan.estimators import parse_estimator
-from discrete_gan.lab.probe import probe
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.probe import probe
 
-# 20 discriminator evaluations a latent, or the nearest number that divides.
+# 20 discriminator evaluations per latent, or the nearest number that divides.
 ESTIMATORS = (
     "boundary-seeking:num_samples=20",
     "boundary-seeking-cv:num_samples=19",
@@ -72,7 +72,8 @@ def main() -> None:
             num_reference=args.reference,
         )
         claims = estimator.claims  # type: ignore[attr-defined]
-        noise = 1 / float(found["probe/all/snr"])
+        signal = float(found["probe/all/snr"])
+        noise = 1 / signal if signal else float("inf")
         cells = [spec, claims.target, claims.evaluations, f"{noise:.3f}", f"{float(found['probe/all/cosine']):.3f}"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 

@@ -14,7 +14,7 @@ REPEATS = 15
 
 
 def usual_sampling(generator: RecurrentGenerator, num: int) -> Tensor:
-    """An nn.LSTM call a step, log-softmax over the vocabulary, torch.multinomial."""
+    """An nn.LSTM call per step, log-softmax over the vocabulary, torch.multinomial."""
     token = torch.full((num,), generator.num_categories)
     state = (torch.zeros(1, num, generator.rnn.hidden_size),) * 2
     tokens = []

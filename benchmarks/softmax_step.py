@@ -1,7 +1,7 @@
 """Step time of the Softmax GAN recipe on the MLP pair of PyTorch-GAN, beside minimal hand-written loops.
 
 All do the same arithmetic: generator 100-128-256-512-1024-784 with batch norm, discriminator 784-512-256-1, batch 64,
-one update of each a step, real scores taken anew for the generator's update, Adam. ``by hand`` indexes a tensor in
+one update of each per step, real scores taken anew for the generator's update, Adam. ``by hand`` indexes a tensor in
 memory and has nothing but the loop; ``by hand, DataLoader`` shuffles through torch's DataLoader and takes Adam as it
 comes, as most public code does. The recipe is timed as users run it: progress bar, log, random streams, checks of the
 losses::
@@ -31,7 +31,7 @@ BATCH, WARM_UP, LR = 64, 100, 2e-4
 
 
 def by_hand(batches: Iterator[Tensor], steps: int, *, fused: bool) -> float:
-    """Milliseconds a step of the plain loop."""
+    """Milliseconds per step of the plain loop."""
     generator, discriminator = MLPImageGenerator(), MLPDiscriminator()
     g_adam = torch.optim.Adam(generator.parameters(), LR, betas=(0.5, 0.999), fused=fused)
     d_adam = torch.optim.Adam(discriminator.parameters(), LR, betas=(0.5, 0.999), fused=fused)
@@ -64,7 +64,7 @@ def by_hand(batches: Iterator[Tensor], steps: int, *, fused: bool) -> float:
 
 
 def by_recipe(data: str, steps: int, folder: str) -> float:
-    """Milliseconds a step, from the recipe's own log."""
+    """Milliseconds per step, from the recipe's own log."""
     command = [sys.executable, "-m", "discrete_gan", "train", "softmax_gan", "--data", data, "--model", "mlp"]
     command += ["--steps", str(WARM_UP + steps), "--num-scored", "10", "--sample-every", "0", "--checkpoint-every", "0"]
     subprocess.run([*command, "--out", folder, "--overwrite"], check=True, capture_output=True)
@@ -91,7 +91,7 @@ def main() -> None:
             times["by hand, DataLoader"].append(by_hand(loaded, args.steps, fused=False))
             times["the recipe"].append(by_recipe(args.data, args.steps, folder))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.repeats} times {args.steps} steps\n")
-    print("| loop | ms a step, median | least | most | of by hand |")
+    print("| loop | ms per step, median | least | most | of by hand |")
     print("|---|---|---|---|---|")
     for name, values in times.items():
         median = statistics.median(values)

@@ -8,11 +8,12 @@ import glob
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("patterns", nargs="+", help="of run directories, quoted: a row of the table each")
+    parser.add_argument("patterns", nargs="+", help="of run directories, quoted: one row of the table for each")
     parser.add_argument("--names", nargs="+", required=True, help="of scores")
     parser.add_argument("--curve", help="temperature: take the scores of temperatures.json there, by generator")
     args = parser.parse_args()
@@ -25,16 +26,23 @@ def main() -> None:
 
 
 def rows_of(pattern: str, temperature: str | None) -> dict[str, list[dict[str, float]]]:
-    """Scores of the runs, one dictionary a seed, under the title of a row."""
+    """Scores and seconds of the runs, one dictionary per seed, under the title of a row."""
     found: dict[str, list[dict[str, float]]] = {}
     for folder in sorted(glob.glob(pattern)):
         if temperature is None:
-            found.setdefault(pattern, []).append(json.loads(Path(folder, "results.json").read_text()))
+            results = json.loads(Path(folder, "results.json").read_text())
+            found.setdefault(pattern, []).append({"seconds": results["seconds"], **values(results["scores"])})
             continue
         for name, points in json.loads(Path(folder, "temperatures.json").read_text())["curves"].items():
             title = f"{pattern}, {name.partition(': ')[2]}"
-            found.setdefault(title, []).extend(p for p in points if p["temperature"] == float(temperature))
+            chosen = [point["scores"] for point in points if point["temperature"] == float(temperature)]
+            found.setdefault(title, []).extend(map(values, chosen))
     return found
+
+
+def values(scores: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """The measured ones, by name."""
+    return {name: score["value"] for name, score in scores.items() if score["value"] is not None}
 
 
 def spread(values: list[float]) -> str:

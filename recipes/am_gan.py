@@ -79,7 +79,7 @@ def networks(args: Args, data: ContinuousImages) -> tuple[Any, Any]:
 
 
 def main(args: Args) -> None:
-    """Train."""
+    """Train both networks by the losses of the family."""
     data = task(args)
     run = Run(args, data)
     generator, discriminator = run.networks(lambda: networks(args, data))

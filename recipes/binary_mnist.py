@@ -70,7 +70,7 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
 
 
 def main(args: Args) -> None:
-    """Train."""
+    """Train: in each step the discriminator, with an R1 penalty, and then the generator by the estimator."""
     data = task(args)
     run = Run(args, data)
     generator, discriminator = run.networks(lambda: networks(args, data))

@@ -63,7 +63,7 @@ def networks(args: Args, data: ContinuousImages) -> tuple[Any, Any]:
 
 
 def main(args: Args) -> None:
-    """Train."""
+    """Train: the generator descends half the squared log-ratio."""
     if args.r1 and args.model == "dcgan" and args.discriminator_norm == "batch":
         reason = "the penalty is one of each image alone, expected another --discriminator-norm than batch"
         raise InputError(f"--r1: {reason}")

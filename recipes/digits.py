@@ -27,19 +27,16 @@ def task(args: Args) -> BinaryImages:
     return make_task(args, lambda: BinaryImages(args))
 
 
-def networks(args: Args, data: BinaryImages) -> tuple[MLPGenerator, MLPDiscriminator]:
-    """Two hidden layers each."""
-    return (
-        MLPGenerator(args.latent_dim, data.num_positions, hidden=(256, 256)),
-        MLPDiscriminator(data.num_positions, hidden=(256, 128)),
-    )
-
-
 def main(args: Args) -> None:
     """Train: each step updates the discriminator, with an R1 penalty, and then the generator by the estimator."""
     data = task(args)
     run = Run(args, data)
-    generator, discriminator = run.networks(lambda: networks(args, data))
+    generator, discriminator = run.networks(
+        lambda: (
+            MLPGenerator(args.latent_dim, data.num_positions, hidden=(256, 256)),
+            MLPDiscriminator(data.num_positions, hidden=(256, 128)),
+        )
+    )
     estimate, state = run.estimator(args.estimator, generator, discriminator)
     g = run.player("generator", generator, lr=args.generator_lr, also=state, average=args.average)
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr)

@@ -58,7 +58,7 @@ def networks(args: Args, data: PaletteImages) -> tuple[PaletteGenerator, ConvDis
 
 
 def main(args: Args) -> None:
-    """Train."""
+    """Train as ``binary_mnist`` does, on one-hot colors."""
     data = task(args)
     run = Run(args, data)
     generator, discriminator = run.networks(lambda: networks(args, data))

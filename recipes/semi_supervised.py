@@ -69,7 +69,7 @@ def networks(args: Args, data: FewLabels) -> tuple[Any, Any]:
 
 
 def main(args: Args) -> None:
-    """Train."""
+    """Train: the classifier by labeled, unlabeled and generated images, the generator by its features."""
     data = task(args)
     run = Run(args, data)
     generator, discriminator = run.networks(lambda: networks(args, data))

@@ -21,8 +21,8 @@ from discrete_gan.training import DecayOptions, LossOptions, NetworkOptions, Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(ImageOptions, NetworkOptions, DecayOptions, LossOptions, RunOptions):
-    """Options of the recipe."""
+class Args(LossOptions, DecayOptions, ImageOptions, NetworkOptions, RunOptions):
+    """Losses, updates and networks."""
 
     loss: Literal["softmax", "gan", "wgan-gp", "lsgan", "hinge"] = "softmax"
     """What both networks descend; gan is the non-saturating one."""
@@ -76,7 +76,7 @@ def networks(args: Args, data: ContinuousImages) -> tuple[Any, Any]:
 
 
 def main(args: Args) -> None:
-    """Train."""
+    """Train: in each step as many updates of both as are asked for."""
     if args.loss == "wgan-gp" and args.discriminator_norm == "batch":
         raise InputError("--discriminator-norm batch: wgan-gp penalizes each image alone, expected another one")
     data = task(args)

@@ -24,7 +24,7 @@ from discrete_gan.data import Batches
 from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical, PointMass
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.estimators import parse_estimator, with_real
-from discrete_gan.lab.probe import probe
+from discrete_gan.training.probe import probe
 from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
 from discrete_gan.models import MLPGenerator

@@ -1,6 +1,7 @@
 """What importing the package pulls in, and the arrows between its parts."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,27 +11,38 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "discrete_gan"
 
-# A part may import itself and these. The design's layers: what is reusable anywhere stands on nothing else.
-FOUNDATION = {"_arguments", "_precision", "errors"}
+# A part may import itself and these. What is reusable anywhere stands on nothing else.
+NUMBERS = {"_arguments", "_precision"}
 ARROWS: dict[str, set[str]] = {
-    "__init__": set(),
     "_arguments": set(),
     "_precision": set(),
-    "errors": set(),
+    "contracts": set(),
     "distributed": set(),
-    "weights": {"_arguments", "_precision"},
-    "divergences": {"_arguments", "_precision", "distributed"},
-    "distributions": {"_arguments", "_precision"},
-    "estimators": {"weights", "distributions", "distributed"} | FOUNDATION,
-    "losses": {"weights", "divergences", "distributed", "_arguments", "_precision"},
-    "models": {"distributions", "distributed", "_precision"},
-    "data": FOUNDATION,
-    "metrics": FOUNDATION,
-    "training": {"weights", "distributed"} | FOUNDATION,
-    "report": {"weights", "estimators", "distributions", "metrics", "data", "training"} | FOUNDATION,
-    "lab": {"weights", "estimators", "distributions", "metrics", "training"} | FOUNDATION,
+    "errors": set(),
+    "labels": set(),
+    "own": {"errors"},
+    "ranges": {"errors"},
+    "sampling": {"contracts"},
+    "weights": NUMBERS,
+    "divergences": {"distributed"} | NUMBERS,
+    "distributions": NUMBERS,
+    "estimators": {"weights", "distributions", "distributed", "contracts", "labels", "own", "errors"} | NUMBERS,
+    "losses": {"weights", "divergences", "distributed"} | NUMBERS,
+    "models": {"distributions", "distributed", "labels"} | NUMBERS,
+    "data": {"distributed", "errors"} | NUMBERS,
+    "metrics": {"errors"} | NUMBERS,
+    "tasks": {"data", "metrics", "distributions", "weights", "contracts", "sampling", "own", "ranges", "errors"}
+    | NUMBERS,
+    "training": {"tasks", "estimators", "distributions", "weights", "distributed"}
+    | {"contracts", "labels", "sampling", "own", "ranges", "errors"}
+    | NUMBERS,
+    "lab": {"estimators", "distributions", "weights", "training", "contracts", "labels", "errors"} | NUMBERS,
+    "report": {"tasks", "training", "metrics", "weights", "errors"},
 }
-ANYTHING = {"cli", "__main__"}
+# An oracle is a model: the data of that one task are its samples.
+OF_ONE_FILE = {"tasks/oracle.py": {"models"}}
+# The package itself imports a part when it is asked for: tests/test_namespace.py.
+ANYTHING = {"cli", "__main__", "__init__"}
 
 LOSSES = [f".losses.{path.stem}" for path in sorted((PACKAGE / "losses").glob("[!_]*.py"))]
 LIGHT = ["", ".weights", ".divergences", ".distributions", ".estimators", *LOSSES]
@@ -41,23 +53,32 @@ def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
-    """Absolute names of all modules that a file imports, also inside functions."""
-    folder = ("discrete_gan", *path.relative_to(PACKAGE).parent.parts)
-    names = set()
+def imports(path: Path) -> list[tuple[str, list[str]]]:
+    """Absolute names of all modules that a file imports, also inside functions, each with what it takes from there."""
+    folder = ("discrete_gan", *path.relative_to(PACKAGE).parent.parts) if path.is_relative_to(PACKAGE) else ()
+    found: list[tuple[str, list[str]]] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            found += [(alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = ".".join(folder[: len(folder) - node.level + 1]) if node.level else ""
             base = ".".join(filter(None, (start, node.module)))
-            # "from discrete_gan import weights" names the part only after the import
-            names |= {f"{base}.{alias.name}" for alias in node.names} if base == "discrete_gan" else {base}
+            found.append((base, [alias.name for alias in node.names]))
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports."""
+    names = set()
+    for module, taken in imports(path):
+        # "from discrete_gan import weights" names the part only after the import
+        names |= {f"{module}.{name}" for name in taken} if module == "discrete_gan" else {module}
     return names
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 PARTS = {part_of(path) for path in FILES}
+OUTSIDE = sorted(file for name in ("recipes", "benchmarks", "docs/examples") for file in (ROOT / name).glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -65,15 +86,43 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     part = part_of(path)
     assert part in ARROWS or part in ANYTHING, f"{part}: a new part of the package needs its arrows here"
     inside = {name.split(".")[1] for name in imported(path) if name.startswith("discrete_gan.")} & PARTS
-    assert inside <= (PARTS if part in ANYTHING else ARROWS[part] | {part})
+    mine = OF_ONE_FILE.get(path.relative_to(PACKAGE).as_posix(), set())
+    assert inside <= (PARTS if part in ANYTHING else ARROWS[part] | mine | {part})
     assert "recipes" not in {name.split(".")[0] for name in imported(path)}
 
 
-def test_arrows_have_no_cycle() -> None:
+def test_arrows_have_no_cycle_and_lead_somewhere() -> None:
+    needs = {part: set(of) for part, of in ARROWS.items()}
+    for file, more in OF_ONE_FILE.items():
+        needs[file.split("/")[0]] |= more
+    assert needs.keys() == PARTS - ANYTHING
     done: set[str] = set()
-    while ready := {part for part, needs in ARROWS.items() if part not in done and needs <= done}:
+    while ready := {part for part, of in needs.items() if part not in done and of <= done}:
         done |= ready
-    assert done == ARROWS.keys()
+    assert done == needs.keys()
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+@pytest.mark.parametrize("path", [*FILES, *OUTSIDE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_private_of_another_part_is_imported(path: Path) -> None:
+    """A leading underscore is for the part alone; the two modules that have one serve all parts of the package."""
+    own, serving = ({part_of(path)}, NUMBERS) if path.is_relative_to(PACKAGE) else (set(), set())
+    for module, taken in imports(path):
+        for name in taken or [""]:
+            root, *below = f"{module}.{name}".split(".")
+            if root != "discrete_gan" or below[0] in own:
+                continue
+            below = below[1:] if below[0] in serving else below
+            assert not list(filter(private, below)), f"{module} {name}"
+
+
+def test_data_know_nothing_of_command_lines() -> None:
+    for path in sorted((PACKAGE / "data").glob("*.py")):
+        flags = re.findall(r"(?<![-\w])--[a-z][-a-z]*", path.read_text(encoding="utf-8"))
+        assert not flags, path.name
 
 
 def run_python(code: str) -> str:

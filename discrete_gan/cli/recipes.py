@@ -48,9 +48,10 @@ def find_recipe(name: str) -> Path:
         InputError: If there is none.
     """
     if name.endswith(".py"):
-        shipped = recipe_files().get(Path(name).stem)
+        path = Path(name)
         # A run of a recipe that came with the package names the place where the package was then.
-        return shipped if shipped and not Path(name).is_file() else find_file("recipe", name)
+        shipped = recipe_files().get(path.stem) if path.parent.name == "recipes" else None
+        return shipped if shipped and not path.is_file() else find_file("recipe", name)
     files = recipe_files()
     if name not in files:
         raise unknown_name("recipe", name, files)

@@ -45,6 +45,8 @@ _SETTINGS = {
     "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.bottom": False,  # the grid says where the labels belong
     "xtick.color": INK,
+    **{f"{axis}tick.{kind}.size": 0 for axis in "xy" for kind in ("major", "minor")},
+    **{f"{axis}tick.{kind}.pad": 6 for axis in "xy" for kind in ("major", "minor")},  # labels of both on one line
     "ytick.color": INK,
     "ytick.left": False,
 }

@@ -2,15 +2,16 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from discrete_gan.metrics.bootstrap import Interval, paired_difference
+from discrete_gan.report.names import titled
 from discrete_gan.report.trials import COST, Group
-from discrete_gan.tasks.score import Score, words
+from discrete_gan.tasks.score import Score
 from discrete_gan.tasks.score import as_json as scores_as_json
 
 _MOST_SHOWN = 4
@@ -70,7 +71,7 @@ def table(groups: Sequence[Group]) -> list[Row]:
         failures = {trial.seed: trial.failure for trial in group.trials if trial.failure is not None}
         done = group.finished
         cost = {name: [trial.cost[name] for trial in done if name in trial.cost] for name in COST}
-        described = {name: score for trial in reversed(done) for name, score in trial.scores.items()}
+        described = _first_of(trial.scores for trial in done)
         scores = {
             name: _spread([trial.scores[name].value for trial in done if name in trial.scores]) for name in described
         }
@@ -87,7 +88,7 @@ def table(groups: Sequence[Group]) -> list[Row]:
 
 def described(rows: Sequence[Row]) -> dict[str, Score]:
     """Every score that any group has, in order of interest."""
-    return {name: score for row in reversed(rows) for name, score in reversed(row.described.items())}
+    return _first_of(row.described for row in rows)
 
 
 def shown_scores(rows: Sequence[Row]) -> list[str]:
@@ -108,7 +109,7 @@ def verdict(groups: Sequence[Group]) -> list[str]:
         ranked = sorted(rows, key=lambda row: row.scores[score].mean, reverse=better == "more")
         best, other = ranked[:2]
         sentences.append(
-            f"Best by {every[score].title}, of which {better} is better: {best.name} with "
+            f"Best by {titled(score, every)}, of which {better} is better: {best.name} with "
             f"{best.scores[score]} ({_over(best.num_finished)}), then {other.name} "
             f"with {other.scores[score]}."
         )
@@ -199,11 +200,6 @@ def as_json(groups: Sequence[Group]) -> dict[str, Any]:
     return _finite({"groups": rows, "verdict": verdict(groups)})
 
 
-def titled(name: str, every: Mapping[str, Score]) -> str:
-    """A column of a log or of a table as words."""
-    return every[name].title if name in every else words(name)
-
-
 def _doubt(best: Group, other: Group, score: str, scores: dict[str, Spread], others: dict[str, Spread]) -> str:
     """Whether the difference of two groups is more than seeds make."""
     difference = abs(scores[score].mean - others[score].mean)
@@ -243,6 +239,15 @@ def _over(num: int) -> str:
 
 def _seeds(num: int) -> str:
     return f"{num} seed{'' if num == 1 else 's'}"
+
+
+def _first_of(parts: Iterable[Mapping[str, Score]]) -> dict[str, Score]:
+    """All scores in the order of the first part, then of the next ones, each as the first part that has it says."""
+    found: dict[str, Score] = {}
+    for scores in parts:
+        for name, score in scores.items():
+            found.setdefault(name, score)
+    return found
 
 
 def _pairs(group: Group, other: Group, score: str) -> list[tuple[float, float]]:

@@ -116,7 +116,7 @@ class ImageScorer:
                 "classes_covered",
                 covered,
                 "classes covered",
-                f"of {num_classes} above {COVERAGE_THRESHOLD:.0%} of the samples",
+                f"of {num_classes} above {100 * COVERAGE_THRESHOLD:g} % of the samples",
                 "more",
                 num_classes,
                 note=f"{percents} %{accurate}",

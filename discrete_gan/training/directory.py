@@ -52,13 +52,17 @@ class RunDirectory:
             directory = cls(options.resume)
             if directory.last_checkpoint() is None:
                 raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
+            config = directory.read_config()
             for name, value in directory._changes(options).items():
-                if name not in _MAY_CHANGE:
-                    was = directory.read_config()["args"].get(name)
-                    raise InputError(
-                        f"--resume {options.resume}: --{name.replace('_', '-')} of this run is {was}, got {value}: "
-                        "expected no change but of --steps and of what is reported"
-                    )
+                if name in _MAY_CHANGE:
+                    continue
+                option, resumed = f"--{name.replace('_', '-')}", f"--resume {options.resume}"
+                if name not in config["args"]:
+                    made_by = config.get("versions", {}).get("discrete-gan")
+                    expected = "expected a run of this version"
+                    raise InputError(f"{resumed}: discrete-gan {made_by}, which wrote it, had no {option}: {expected}")
+                expected = "expected no change but of --steps and of what is reported"
+                raise InputError(f"{resumed}: {option} of this run is {config['args'][name]}, got {value}: {expected}")
             return directory
         directory = cls(options.out or Path("runs") / recipe)
         if directory.path.exists() and any(directory.path.iterdir() if directory.path.is_dir() else [1]):

@@ -1,6 +1,8 @@
 """A network with what trains it."""
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor, nn
@@ -64,7 +66,10 @@ class Player(Generic[N]):
         if self._average is not None:
             self._average.update_parameters(self.network)
         if self._schedule is not None:
-            self._schedule.step()
+            # torch warns of a schedule that moves before the first update: phases of a run make some players wait.
+            begun = self._schedule.last_epoch > 0
+            with nullcontext() if begun else warnings.catch_warnings(action="ignore", category=UserWarning):
+                self._schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Of every part."""

@@ -33,6 +33,7 @@ from discrete_gan.training.interrupts import interrupts_collected
 from discrete_gan.training.launch import launch
 from discrete_gan.training.network import own_network
 from discrete_gan.training.player import Player, linear_decay
+from discrete_gan.training.probe import probe
 
 G = TypeVar("G", bound=nn.Module)
 D = TypeVar("D", bound=nn.Module)
@@ -217,8 +218,6 @@ class Run:
         state.load_state_dict(before, strict=False)
 
         def probed() -> dict[str, Tensor]:
-            from discrete_gan.lab.probe import probe
-
             options = {"seed": self.options.seed, "step": self.step, "num_redraws": self.options.probe_redraws}
             with self.autocast():
                 return probe(

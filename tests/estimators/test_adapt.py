@@ -25,9 +25,9 @@ from discrete_gan.estimators import (
     adapted,
     parse_estimator,
 )
-from discrete_gan.lab.probe import probe
 from discrete_gan.labels import labeled
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
+from discrete_gan.training.probe import probe
 from tests.problems import TableGenerator, seeded_normal
 
 REAL = torch.arange(6.0).view(3, 2)

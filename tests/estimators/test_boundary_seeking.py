@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators import BoundarySeeking, boundary_seeking_loss, maligan
 from discrete_gan.weights import Over, normalized_weights
 from tests.problems import (
@@ -25,7 +26,7 @@ OVER: list[Over] = ["samples", "batch"]
 ALL = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 
 
-def without_check(num_samples: int, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+def without_check(num_samples: int, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
     """The estimator for any M, also 1, from the weights alone."""
     g = generator(z)
     x = g.sample((num_samples,))

@@ -81,12 +81,14 @@ def test_estimator_of_the_users_own_file(tmp_path: Path) -> None:
     estimator = parse_estimator(f"{path}:estimate")
     module = nn.Identity()
     assert estimator(module, module, torch.ones(2, requires_grad=True)).tolist() == [3, 3]
-    with pytest.raises(InputError, match=r"unknown function or class in .*mine.py: 'estimat': did you mean 'estimate'\?"):
+    with pytest.raises(
+        InputError, match=r"unknown function or class in .*mine.py: 'estimat': did you mean 'estimate'\?"
+    ):
         parse_estimator(f"{path}:estimat")
     with pytest.raises(InputError, match=r"unknown function.*'FACTOR'"):
         parse_estimator(f"{path}:FACTOR")
     for spec in (str(path), f"{path}:", f"{path}:a-b"):
-        with pytest.raises(InputError, match=r"expected FILE.py:FUNCTION"):
+        with pytest.raises(InputError, match=r"expected FILE.py:NAME"):
             parse_estimator(spec)
 
 

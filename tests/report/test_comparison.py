@@ -20,7 +20,20 @@ from discrete_gan.report.comparison import (
 )
 from discrete_gan.report.comparison_page import write_comparison_page
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
+from discrete_gan.tasks import Score
+from discrete_gan.tasks.score import as_json as scores_as_json
 from tests.report.elements import Elements
+
+# What scores are called in these tests, and which way they are better.
+KNOWN = {
+    "frechet": Score("frechet", 0, "Frechet distance", "squared feature units", "less", 0, 0.25),
+    "valid": Score("valid", 0, better="more", perfect=1),
+    "odd": Score("odd", 0),
+}
+
+
+def scored(**values: float) -> dict[str, Score]:
+    return {name: KNOWN[name]._replace(value=value) for name, value in values.items()}
 
 
 def write_run(path: Path, *, results: dict[str, Any] | None = None, data: str = "abc", **args: Any) -> Path:
@@ -31,15 +44,27 @@ def write_run(path: Path, *, results: dict[str, Any] | None = None, data: str = 
     (path / "config.json").write_text(json.dumps(config))
     lines = [{"step": step, "evaluations": 10 * step, "seconds": 2.0 * step, "loss": 0.5} for step in (1, 2)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    results = {"steps": 2, "evaluations": 20, "seconds": 9.0, "frechet": 1.0} if results is None else results
+    if results is None:
+        results = finished(*scored(frechet=1.0).values())
     (path / "results.json").write_text(json.dumps(results))
     return path
+
+
+def finished(*scores: Score) -> dict[str, Any]:
+    """What a run leaves in results.json."""
+    return {"steps": 2, "evaluations": 20, "seconds": 9.0, "scores": scores_as_json(scores)}
+
+
+def evaluated(path: Path, *scores: Score) -> None:
+    (path / "evaluation.json").write_text(json.dumps({"scores": scores_as_json(scores)}))
 
 
 def group(name: str, **scores: list[float]) -> Group:
     """Seeds from 0, each with one value of every score."""
     count = len(next(iter(scores.values())))
-    trials = [Trial(Path(name), seed, scores={k: v[seed] for k, v in scores.items()}) for seed in range(count)]
+    trials = [
+        Trial(Path(name), seed, scores=scored(**{k: v[seed] for k, v in scores.items()})) for seed in range(count)
+    ]
     return Group(name, trials)
 
 
@@ -47,24 +72,66 @@ def logged(name: str, *runs: list[dict[str, float]]) -> Group:
     return Group(name, [Trial(Path(name), seed, rows=rows) for seed, rows in enumerate(runs)])
 
 
-def test_scores_are_the_finite_numbers_that_are_no_protocol(tmp_path: Path) -> None:
-    results = {"steps": 2, "seconds": 9.0, "frechet": 1.5, "ms_ssim": None, "classes_covered": 3, "num_samples": 20}
-    results |= {"class_fractions": [0.5, 0.5], "protocol": {"n": 1}, "broken": math.nan, "collapsed": True}
-    (trial,) = read_trials([write_run(tmp_path / "a", results=results)])
-    assert trial.scores == {"frechet": 1.5, "classes_covered": 3}
+def test_scores_are_those_that_could_be_measured(tmp_path: Path) -> None:
+    scores = (
+        KNOWN["frechet"]._replace(value=1.5),
+        Score("ms_ssim", math.nan, "MS-SSIM", note="too small"),
+        Score("classes_covered", 3, better="more", protocol="n:20"),
+        Score("broken", math.inf),
+    )
+    (trial,) = read_trials([write_run(tmp_path / "a", results=finished(*scores))])
+    assert [(name, score.value) for name, score in trial.scores.items()] == [("frechet", 1.5), ("classes_covered", 3)]
+    found = trial.scores["frechet"]
+    assert (found.title, found.better, found.unit, found.real) == (
+        "Frechet distance",
+        "less",
+        "squared feature units",
+        0.25,
+    )
     assert trial.cost == {"steps": 2, "evaluations": 20, "seconds": 4.0}, "seconds without those of the scoring"
+    assert trial.apart == ()
 
 
-def test_evaluations_count_where_every_run_has_them_alike(tmp_path: Path) -> None:
+def test_runs_of_another_version_are_told(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "a", results={"steps": 2, "evaluations": 20, "seconds": 9.0, "frechet": 1.0})
+    with pytest.raises(InputError, match=r"a: its results\.json is of discrete-gan") as raised:
+        read_trials([path])
+    assert "\n" not in str(raised.value)
+
+
+def test_evaluations_count_where_every_run_has_them(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
-    for path, signature, lengths in zip(paths, ("n:5", "n:6"), (3, 4), strict=True):
-        figures = {
-            "log_likelihood": {"value": -2.0, "low": -3.0, "high": -1.0, "signature": "same"},
-            "frechet": {"value": 8.0, "signature": signature},
-        }
-        figures |= {"only_first": {"value": 1.0, "signature": ""}} if lengths == 3 else {}
-        (path / "evaluation.json").write_text(json.dumps({"figures": figures}))
-    assert [trial.scores for trial in read_trials(paths)] == [{"frechet": 1.0, "log_likelihood": -2.0}] * 2
+    likelihood = Score("log_likelihood", -2.0, better="more", low=-3.0, high=-1.0, protocol="same")
+    evaluated(paths[0], likelihood, Score("only_first", 1.0), KNOWN["frechet"]._replace(value=8.0))
+    assert [[*trial.scores] for trial in read_trials(paths)] == [["frechet"]] * 2
+    evaluated(paths[1], likelihood._replace(value=-2.5), KNOWN["frechet"]._replace(value=9.0))
+    found = [{name: score.value for name, score in trial.scores.items()} for trial in read_trials(paths)]
+    # An evaluation says more than the end of the training of the same name.
+    assert found == [{"frechet": 8.0, "log_likelihood": -2.0}, {"frechet": 9.0, "log_likelihood": -2.5}]
+    assert [trial.apart for trial in read_trials(paths)] == [()] * 2
+
+
+def test_scores_of_different_protocols_are_not_compared_and_named(tmp_path: Path) -> None:
+    """Neither those of the training nor those of evaluations, whichever runs are side by side."""
+    first = (KNOWN["frechet"]._replace(value=1.0, protocol="n:5"), Score("am_score", 1.0, "AM Score", better="less"))
+    other = (KNOWN["frechet"]._replace(value=2.0, protocol="n:6"), Score("am_score", 2.0, "AM Score", better="less"))
+    paths = [
+        write_run(tmp_path / name, results=finished(*scores), seed=seed)
+        for seed, (name, scores) in enumerate({"a": first, "b": other, "c": other}.items())
+    ]
+    for path, protocol in zip(paths, ("n:7", "n:8", "n:7"), strict=True):
+        evaluated(path, Score("recall", 0.5, "recall", protocol=protocol), Score("density", 0.5, "density"))
+    trials = read_trials(paths)
+    assert [[*trial.scores] for trial in trials] == [["am_score", "density"]] * 3
+    assert {trial.apart for trial in trials} == {("Frechet distance", "recall")}
+    (sentence,) = (each for each in verdict(grouped(trials)) if "protocol" in each)
+    assert "Not compared" in sentence and "Frechet distance, recall." in sentence
+    assert "AM Score" not in sentence
+    alike = read_trials(paths[1:])
+    assert [*alike[0].scores] == ["frechet", "am_score", "density"] and alike[0].apart == ("recall",)
+    alone = read_trials(paths[2:])
+    assert [*alone[0].scores] == ["frechet", "am_score", "recall", "density"] and alone[0].apart == ()
+    assert not any("protocol" in each for each in verdict(grouped(alone)))
 
 
 def test_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
@@ -128,6 +195,25 @@ def test_verdict_says_whether_a_difference_is_more_than_seeds_make() -> None:
     assert "0.7, is more than the spread" in far[1]
     alone = verdict([group("a", frechet=[1.0]), group("b", frechet=[2.0])])
     assert alone[1] == "Their difference is 1; one seed tells no spread."
+
+
+def test_the_main_score_is_the_first_that_is_judged() -> None:
+    """Of the runs' own scores, in their order, and which way is better is what the score says."""
+    first = [group("a", odd=[1.0], valid=[0.9], frechet=[9.0]), group("b", odd=[2.0], valid=[0.2], frechet=[1.0])]
+    assert verdict(first)[0].startswith("Best by valid, of which more is better: a with 0.9")
+    assert shown_scores(table(first)) == ["valid", "frechet"]
+    turned = [group("a", frechet=[9.0], valid=[0.9]), group("b", frechet=[1.0], valid=[0.2])]
+    assert verdict(turned)[0].startswith("Best by Frechet distance, of which less is better: b with 1")
+    other_way = [Group(of.name, [Trial(t.path, t.seed, scores=other(t.scores)) for t in of.trials]) for of in turned]
+    assert verdict(other_way)[0].startswith("Best by Frechet distance, of which more is better: a with 9")
+    # A score that one group lacks decides nothing.
+    lacking = [turned[0], group("b", valid=[0.2])]
+    assert verdict(lacking)[0].startswith("Best by valid, of which more is better: a with 0.9")
+    assert not any("Best" in each for each in verdict([group("a", odd=[1.0]), group("b", odd=[2.0])]))
+
+
+def other(scores: dict[str, Score]) -> dict[str, Score]:
+    return {name: score._replace(better="less" if score.better == "more" else "more") for name, score in scores.items()}
 
 
 def test_verdict_tells_failures_and_unequal_cost() -> None:
@@ -204,32 +290,63 @@ def test_spread_of_any_deviation(deviation: float, text: str) -> None:
 
 
 def test_figures_that_every_group_logged() -> None:
-    rows = {"step": 1.0, "seconds": 1.0, "loss": 1.0, "frechet": 1.0, "probe/all/snr": 1.0}
-    groups = [logged("a", [{**rows, "own": 1.0}]), logged("b", [{"step": 1.0}, rows])]
-    assert logged_figures(groups) == ["frechet", "loss"]
+    """The runs' own scores first, in their order; what a training cost is no figure."""
+    rows = {"step": 1.0, "seconds": 1.0, "evaluations": 1.0, "loss": 1.0, "valid": 1.0, "frechet": 1.0}
+    rows |= {"probe/all/snr": 1.0}
+    scores = scored(frechet=1.0, valid=0.5)
+    groups = [
+        Group(name, [Trial(Path(name), 0, rows=of, scores=scores)])
+        for name, of in {"a": [{**rows, "own": 1.0}], "b": [{"step": 1.0}, rows]}.items()
+    ]
+    assert logged_figures(groups) == ["frechet", "valid", "loss"]
+    assert logged_figures([logged(of.name, of.trials[0].rows) for of in groups]) == ["loss", "valid", "frechet"]
 
 
 def test_short_table_and_json() -> None:
     groups = [group("a", frechet=[1.0, 2.0], odd=[1.0, 1.0]), group("b", frechet=[2.0, 4.0], odd=[0.0, 1.0])]
     assert shown_scores(table(groups)) == ["frechet"]
-    assert shown_scores(table([group("a", odd=[1.0])])) == ["odd"]
+    assert shown_scores(table([group("a", odd=[1.0])])) == []
     content = json.loads(json.dumps(as_json([*groups, group("c", frechet=[1.0])]), allow_nan=False))
     assert content["groups"][1]["differences_to_first"]["frechet"] == {"value": 1.5, "low": 1.0, "high": 2.0}
     assert content["groups"][2]["scores"]["frechet"] == {"mean": 1.0, "deviation": None, "num_seeds": 1}
-    assert content["groups"][0]["runs"][1]["scores"] == {"frechet": 2.0, "odd": 1.0}
+    of_run = content["groups"][0]["runs"][1]["scores"]
+    assert {name: score["value"] for name, score in of_run.items()} == {"frechet": 2.0, "odd": 1.0}
+    assert (of_run["frechet"]["label"], of_run["frechet"]["better"]) == ("Frechet distance", "less")
+
+
+def compared_page(tmp_path: Path, groups: list[Group]) -> Elements:
+    config = {"versions": {}, "commit": None, "data": {}}
+    groups = [
+        Group(of.name, [Trial(tmp_path, t.seed, config, t.rows, t.cost, t.scores, t.apart) for t in of.trials])
+        for of in groups
+    ]
+    write_comparison_page(tmp_path / "page.html", groups, title="t", command="c", settings={})
+    return Elements((tmp_path / "page.html").read_text(encoding="utf-8"))
+
+
+def test_page_says_what_scores_are_called_and_which_way_is_better(tmp_path: Path) -> None:
+    groups = [group("a", frechet=[1.0, 2.0], odd=[1.0, 1.0]), group("b", frechet=[4.0, 6.0], odd=[2.0, 2.0])]
+    for of in groups:
+        for trial in of.trials:
+            trial.rows.extend({"step": s, "frechet": 3.0 * s, "seconds": 1.0 * s, "evaluations": s} for s in (1, 2))
+    found = compared_page(tmp_path, groups)
+    text = " ".join(element.text for element in found.all("main"))
+    assert "frechet" not in text and "Best by Frechet distance, of which less is better: a" in text
+    rows = found.texts("th")
+    assert "Frechet distance, squared feature units, less is better" in rows and "odd" in rows
+    # The axes: steps, discriminator evaluations and seconds, abreast, and none of them is a figure of its own.
+    labels = [str(label) for label in found.values("svg", "aria-label")]
+    axes = ("steps", "discriminator evaluations", "seconds of training")
+    assert labels == [f"Frechet distance against {axis}" for axis in axes]
+    (abreast,) = (element for element in found.all("div") if element.attributes.get("class") == "abreast")
+    assert all(axis in abreast.text for axis in axes)
+    assert "Frechet distance, less is better. At the end: a 6, b 6." in found.texts("figcaption")
 
 
 def test_differences_of_what_belongs_to_the_data_are_left_out(tmp_path: Path) -> None:
-    config = {"versions": {}, "commit": None, "data": {}}
-    groups = [
-        Group(
-            name,
-            [Trial(tmp_path, seed, config, scores={"frechet": value + seed, "frechet_floor": 0.25}) for seed in (0, 1)],
-        )
-        for name, value in (("a", 1.0), ("b", 4.0))
-    ]
-    write_comparison_page(tmp_path / "page.html", groups, title="t", command="c", settings={})
-    rows = [row.text.split() for row in Elements((tmp_path / "page.html").read_text()).all("tr")]
-    assert ["frechet", "floor", "0.25", "±", "0", "0.25", "±", "0"] in rows
-    assert ["Frechet", "distance", "+3", "(+3", "to", "+3)"] in rows
-    assert [row[:2] for row in rows].count(["frechet", "floor"]) == 1
+    groups = [group(name, frechet=[value, value + 1], odd=[0.25, 0.25]) for name, value in (("a", 1.0), ("b", 4.0))]
+    rows = [row.text.split() for row in compared_page(tmp_path, groups).all("tr")]
+    title = ["Frechet", "distance,", "squared", "feature", "units,", "less", "is", "better"]
+    assert ["odd", "0.25", "±", "0", "0.25", "±", "0"] in rows
+    assert [*title, "+3", "(+3", "to", "+3)"] in rows
+    assert [row[0] for row in rows if row].count("odd") == 1

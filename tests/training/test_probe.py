@@ -22,7 +22,7 @@ from discrete_gan.estimators import (
     Relax,
     Vimco,
 )
-from discrete_gan.lab.probe import probe
+from discrete_gan.training.probe import probe
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from tests.problems import PROBLEMS, Problem, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
 

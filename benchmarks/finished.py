@@ -1,0 +1,59 @@
+"""What finished runs say of themselves, and training those that are not there: shared by the tables."""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Finished(NamedTuple):
+    """The results.json of a run, or its evaluation.json, which knows no seconds."""
+
+    seconds: float
+    scores: dict[str, dict[str, Any]]
+
+    def value(self, name: str) -> float | None:
+        """Of a score; None where the run has none."""
+        return self.scores.get(name, {}).get("value")
+
+    def times_real(self, name: str) -> float:
+        """A score as a multiple of what real data get: of the Frechet distance, its floor."""
+        return self.scores[name]["value"] / self.scores[name]["real"]
+
+    def class_fractions(self) -> list[float]:
+        """Share of each class among the samples, to 0.1 %: the percentages that the score of covered classes notes."""
+        note = self.scores["classes_covered"]["note"]
+        percents = re.match(r"((?:\d+\.\d )+)%", note)
+        if percents is None:
+            raise ValueError(f"classes_covered: expected its note to begin with percentages, got {note!r}")
+        return [float(percent) / 100 for percent in percents[1].split()]
+
+
+def finished(folder: Path, file: str = "results.json") -> Finished | None:
+    """What a run ended with; None if it has not."""
+    if not (folder / file).exists():
+        return None
+    content = json.loads((folder / file).read_text())
+    return Finished(content.get("seconds", float("nan")), content["scores"])
+
+
+def train(recipe: str, folder: Path, options: list[str]) -> None:
+    """One run on one thread, its output in a file beside it, unless it is there."""
+    if (folder / "results.json").exists():
+        return
+    command = [sys.executable, "-m", "discrete_gan", "train", recipe, "--overwrite", "--out", str(folder), *options]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".log").open("w") as log:
+        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Mean and sample standard deviation; empty without values."""
+    if not values:
+        return ""
+    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
