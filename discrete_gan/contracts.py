@@ -3,7 +3,7 @@
 Any ``torch.nn.Module`` with these methods is one; :class:`discrete_gan.models.Generator` has all but ``forward``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -51,6 +51,11 @@ class Conditional(Network, Protocol):
 
 class Discriminator(Network, Protocol):
     """Log-ratios of samples: positive means real."""
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """What a call does; whether it has a parameter ``labels`` is looked up."""
+        ...
 
     def __call__(self, x: Tensor, *labels: Tensor) -> Tensor:
         """Raw outputs in nats, shape (...), of samples (..., *event): log p_data(x) - log p_g(x) as far as it is learnt."""

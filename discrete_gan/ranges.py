@@ -1,6 +1,7 @@
 """Ranges of options, stated once, in the option's own type: ``batch_size: Count = 64``."""
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
@@ -37,24 +38,32 @@ Portion = Annotated[float, Range(0, 1, closed=True)]
 def check_ranges(options: Any) -> None:
     """Refuse options out of the ranges that their types state.
 
+    A subclass that changes a default alone leaves the range as it is; one that states a range has its own.
+
     Args:
-        options: A dataclass whose fields may be ``Annotated`` with a :class:`Range`. None is in every range.
+        options: A dataclass whose fields may be ``Annotated`` with a :class:`Range`. None is in every range; of a
+            tuple each member is checked.
 
     Raises:
         InputError: If a value is out of its range or not a number.
     """
-    for base in type(options).__mro__:  # a subclass that changes a default alone leaves the range as it is
-        own = get_type_hints(base, include_extras=True) if dataclasses.is_dataclass(base) else {}
-        for name, hint in own.items():
-            value = getattr(options, name)
-            for allowed in _ranges(hint):
-                if value is not None and value not in allowed:
-                    raise InputError(f"--{name.replace('_', '-')}: expected {allowed}, got {value}")
+    stated: dict[str, list[Range]] = {}
+    for base in filter(dataclasses.is_dataclass, type(options).__mro__):
+        hints = get_type_hints(base, include_extras=True)
+        for name in inspect.get_annotations(base):
+            if ranges := list(_ranges(hints[name])):
+                stated.setdefault(name, ranges)
+    for name, ranges in stated.items():
+        value = getattr(options, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            for allowed in ranges:
+                if each is not None and each not in allowed:
+                    raise InputError(f"--{name.replace('_', '-')}: expected {allowed}, got {each}")
 
 
 def _ranges(hint: Any) -> Iterator[Range]:
-    """Those of a type, and of the members of a union."""
-    for part in (*getattr(hint, "__metadata__", ()), *get_args(hint)):
+    """Those of a type, and of the members of a union or a tuple."""
+    for part in get_args(hint):
         if isinstance(part, Range):
             yield part
         else:

@@ -1,8 +1,7 @@
 """Reweighted GAN on binary images: MNIST, Fashion-MNIST, binarized MNIST or your own file.
 
-Each step updates the discriminator once, with an R1 penalty, and the generator once, by the gradient estimator.
-Both learning rates fall linearly to zero over the last part of the run, and samples come from an exponential
-moving average of the generator's weights.
+Learning rates fall linearly to zero over the last part of the run, and samples come from an exponential moving average
+of the generator's weights.
 
 Reference:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
@@ -47,26 +46,18 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
 
 def task(args: Args) -> BinaryImages:
     """Images as bits."""
-    return make_task(
-        args, lambda: BinaryImages(args, classifier_data=args.classifier_data, conditional=args.conditional)
-    )
+    return make_task(args, lambda: BinaryImages(args, args.classifier_data, conditional=args.conditional))
 
 
 def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
     """Generator and discriminator, conditional where the data come with classes."""
-    given = {"num_classes": data.num_classes}
-    normalized = {"spectral_normalization": args.spectral_norm, **given}
-    first, second = args.generator_width, args.discriminator_width
+    classes, first, second = {"num_classes": data.num_classes}, args.generator_width, args.discriminator_width
+    shape, normalized = data.image_shape, {"spectral_normalization": args.spectral_norm, **classes}
     if args.model == "conv":
-        shape, width = data.image_shape, args.channels
-        return (
-            ConvGenerator(args.latent_dim, shape, width=width, hidden=first, **given),
-            ConvDiscriminator(shape, width=width, hidden=second, **normalized),
-        )
-    return (
-        MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **given),
-        MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized),
-    )
+        generator = ConvGenerator(args.latent_dim, shape, width=args.channels, hidden=first, **classes)
+        return generator, ConvDiscriminator(shape, width=args.channels, hidden=second, **normalized)
+    generator = MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes)
+    return generator, MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
 
 
 def main(args: Args) -> None:

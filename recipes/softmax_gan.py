@@ -103,7 +103,7 @@ def main(args: Args) -> None:
                 given = (discriminator(real).detach(),) if args.loss == "softmax" else ()  # it looks at real ones too
                 g_loss = loss.generator_loss(*given, raw_fake).mean()
             g.descend(g_loss)
-            run.log(g_loss=g_loss)
+            run.log(g_loss=g_loss, raw_fake=raw_fake.mean())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, OneHotCategorical
 
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
-
-Estimator = Callable[[nn.Module, nn.Module, Tensor], Tensor]
+from discrete_gan.estimators import Estimator
 
 
 def seeded_normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:

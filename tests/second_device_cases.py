@@ -18,20 +18,21 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tests.second_device import DEVICE, NAME, assert_alike, counting, devices, lacking, peek  # first: it registers it
 
 # isort: split
+from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
+
 from discrete_gan import models, weights
 from discrete_gan._precision import widest_float
 from discrete_gan.data import Batches
 from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical, PointMass
 from discrete_gan.divergences import DIVERGENCES
-from discrete_gan.estimators import parse_estimator, with_real
-from discrete_gan.training.probe import probe
+from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
 from discrete_gan.models import MLPGenerator
-from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.training import MovingAverage, diagnostics, generate
+from discrete_gan.training.probe import probe
 from tests.problems import assert_mean, seeded_normal
-from tests.processes.estimator_cases import ESTIMATES, _problem
+from tests.processes.estimator_cases import ESTIMATES, estimator_problem
 from tests.processes.loss_cases import LABELS, LOSSES, NUM_FAKE, NUM_REAL, REFERENCE, Critic, D, Sides
 from tests.processes.metric_cases import METRICS
 
@@ -153,14 +154,14 @@ def test_estimators(name: str) -> None:
             torch.manual_seed(
                 seed
             )  # on a CPU, sequences are drawn until all have ended, and no more numbers after that
-            losses.append(with_real(chosen, real)(networks["generator"], networks["discriminator"], z))
+            losses.append(adapted(chosen)(networks["generator"], networks["discriminator"], z, real=real))
         return gradients(networks, torch.stack(losses))
 
     estimator: Any = parse_estimator(spec)
-    generator, discriminator, z, real = _problem(kind)
+    generator, discriminator, z, real = estimator_problem(kind)
     networks = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
     if isinstance(estimator, nn.Module):
-        with_real(estimator.double(), real)(generator, discriminator, z)  # gives lazy layers their sizes
+        adapted(estimator.double())(generator, discriminator, z, real=real)  # gives lazy layers their sizes
         networks["estimator"] = estimator
     assert_alike(step, networks, z, real)
 
@@ -386,7 +387,7 @@ def tiny() -> tuple[models.MLPGenerator, models.MLPDiscriminator]:
 def test_diagnostics_and_probe() -> None:
     def figures(generator: nn.Module, discriminator: nn.Module, real: Tensor, z: Tensor) -> dict[str, Tensor]:
         found = diagnostics(generator, discriminator, real, z, num_samples=30)
-        options = {"seed": 0, "step": 1, "num_redraws": 2, "num_reference": 8}
+        options: dict[str, Any] = {"seed": 0, "step": 1, "num_redraws": 2, "num_reference": 8}
         return found | probe(parse_estimator("reinforce:num_samples=4"), generator, discriminator, z, **options)
 
     generator, discriminator = tiny()
@@ -463,12 +464,12 @@ def no_float64() -> Iterator[None]:
 
 @pytest.mark.parametrize(("kind", "spec"), FIRST.values(), ids=[" ".join(each) for each in FIRST])
 def test_estimators_where_there_is_no_float64(kind: str, spec: str, no_float64: None) -> None:
-    networks = [each.float() if each.is_floating_point() else each for each in _problem(kind)[2:]]
+    networks = [each.float() if each.is_floating_point() else each for each in estimator_problem(kind)[2:]]
     z, real = (each.to(DEVICE) for each in networks)
-    generator, discriminator = (network.float().to(DEVICE) for network in _problem(kind)[:2])
+    generator, discriminator = (network.float().to(DEVICE) for network in estimator_problem(kind)[:2])
     estimator: Any = parse_estimator(spec)
     estimator = estimator.to(DEVICE) if isinstance(estimator, nn.Module) else estimator
-    loss = with_real(estimator, real)(generator, discriminator, z)
+    loss = adapted(estimator)(generator, discriminator, z, real=real)
     loss.sum().backward()
     assert bool(peek(loss).isfinite().all())
 

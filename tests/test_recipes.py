@@ -45,7 +45,7 @@ def test_a_recipe_is_read_on_two_screens(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["digits", "binary_mnist"])
 def test_the_first_recipes_are_shorter_still(name: str) -> None:
-    assert lines_without_option_texts(RECIPES[name]) < 80 + 10 * (name == "binary_mnist")
+    assert lines_without_option_texts(RECIPES[name]) < 80
 
 
 def test_no_block_stands_in_two_recipes() -> None:

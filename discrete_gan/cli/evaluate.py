@@ -36,9 +36,9 @@ class EvaluateArgs:
     num: Pair | None = None
     """Samples to score; 10,000 images or 2,000 texts if not given."""
     likelihood: LikelihoodMethod = "auto"
-    """How the likelihood of held-out data is found: auto is exact where that is possible, else annealed importance sampling with its gap, else, of
-    a generator that states no prior, the cheap importance-weighted bound; ais refuses that bound, bound asks for it;
-    none skips it."""
+    """How the likelihood of held-out data is found: auto is exact where that is possible, else annealed importance
+    sampling with its gap, else, for a generator that states no prior, the cheap importance-weighted bound; ais refuses
+    that bound, bound asks for it; none skips it."""
     likelihood_num: Count = 200
     """Held-out data whose likelihood is computed, where that is not exact."""
     ais_steps: Annotated[int, Range(10)] = 5000

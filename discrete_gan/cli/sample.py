@@ -51,8 +51,8 @@ def sample(arguments: list[str]) -> None:
     args = tyro.cli(SampleArgs, args=arguments, prog="discrete-gan sample")
     check_ranges(args)
     run = open_run(args.run)
-    if hasattr(run.task, "recall"):
-        run.task.recall(args.run, run.config)  # type: ignore[attr-defined]
+    if recall := getattr(run.task, "recall", None):
+        recall(args.run, run.config)
     generator = load_model(run.directory).to(find_device(args.device))
     options = _options(args, run, generator)
     _check_out(args, run.task, generator)

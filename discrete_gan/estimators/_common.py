@@ -175,7 +175,7 @@ def step_log_ratios(discriminator: Discriminator, x: Tensor, estimator: object) 
     if steps is None:
         name = type(discriminator).__name__
         raise TypeError(
-            f"{type(estimator).__name__}: expected a discriminator with a raw output a step, such as "
+            f"{type(estimator).__name__}: expected a discriminator with a raw output per step, such as "
             f"RecurrentDiscriminator, got {name}"
         )
     return log_ratios(steps, x, batch_dims=x.dim())

@@ -16,7 +16,7 @@ def checked_loss(loss: object, num_latents: int, name: str) -> Tensor:
         returned = "None" if loss is None else f"a {type(loss).__name__}"
         raise InputError(f"estimator {name}: returned {returned}, expected a tensor")
     if loss.shape != (num_latents,):
-        expected = f"one loss a latent, {(num_latents,)}"
+        expected = f"one loss per latent, {(num_latents,)}"
         raise InputError(f"estimator {name}: returned shape {tuple(loss.shape)}, expected {expected}")
     if torch.is_grad_enabled() and not loss.requires_grad:
         raise no_gradient(name)

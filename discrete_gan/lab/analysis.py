@@ -33,7 +33,7 @@ class Analysis(NamedTuple):
             nearest was taken.
         num_samples: M where the estimator has one.
         method: ``"enumerated"`` or ``"sampled"``.
-        num_outcomes: Tuples (or multisets) enumerated a latent, or gradients drawn a latent.
+        num_outcomes: Tuples (or multisets) enumerated per latent, or gradients drawn per latent.
         bias: Length of the expected error. Where sampled, with the square of its own noise taken off.
         bias_error: Standard error of the length where sampled, else 0.
         z_score: Largest bias of a component in standard errors where sampled, else NaN.
@@ -42,7 +42,7 @@ class Analysis(NamedTuple):
         cosine: Of the expected gradient to the target's.
         cosine_kl: To the gradient of KL(p_data || p_g).
         cosine_reverse_kl: To the gradient of KL(p_g || p_data).
-        evaluations: Discriminator evaluations a latent in one call, as counted.
+        evaluations: Discriminator evaluations per latent in one call, as counted.
         seconds: Of a call and its backward pass on 64 latents, median.
         gradient: The expected gradient, shape (L, *event).
     """
@@ -92,7 +92,7 @@ def analyze(
         target: What the gradient should be, where the estimator does not state it (``claims.target``). Without
             either, the target whose gradient has the nearest direction is taken.
         most_tuples: Enumerate no more than this many tuples or multisets a latent.
-        num_draws: Gradients drawn a latent otherwise; a twentieth of it, at least 100, where latents are coupled.
+        num_draws: Gradients drawn per latent otherwise; a twentieth of it, at least 100, where latents are coupled.
         adapt: Calls in which an estimator with parameters or averages adapts them first, by Adam.
         seed: Of everything drawn.
 
@@ -100,7 +100,7 @@ def analyze(
         :class:`Analysis`.
 
     Raises:
-        InputError: If the estimator takes no ``num_samples``, or returns what is not one finite loss a latent with
+        InputError: If the estimator takes no ``num_samples``, or returns what is not one finite loss per latent with
             a gradient that reaches the generator.
         TypeError: If it does not accept the problem's distribution.
     """

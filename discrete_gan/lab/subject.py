@@ -61,7 +61,7 @@ class Subject(NamedTuple):
 
 
 def finite_loss(loss: object, num_latents: int, name: str) -> Tensor:
-    """What the estimator of that name returned, if it is one finite loss a latent.
+    """What the estimator of that name returned, if it is one finite loss per latent.
 
     Raises:
         InputError: If it is not.
@@ -76,7 +76,7 @@ def checked_gradient(loss: object, logits: Tensor, name: str) -> Tensor:
     """Gradient of the summed losses, finite and of the shape of the logits (R, *event).
 
     Raises:
-        InputError: If what the estimator returned is not one finite loss a latent with a finite gradient.
+        InputError: If what the estimator returned is not one finite loss per latent with a finite gradient.
     """
     loss = finite_loss(loss, len(logits), name)
     (gradient,) = torch.autograd.grad(loss.sum(), logits, allow_unused=True)

@@ -62,7 +62,7 @@ def train(
         :class:`Curve`.
 
     Raises:
-        InputError: If the estimator returns what is not one finite loss a latent.
+        InputError: If the estimator returns what is not one finite loss per latent.
         TypeError: If it does not accept the problem's distribution.
     """
     problem = named_problem(problem)

@@ -124,6 +124,6 @@ def generator_loss(fake: Tensor, fake_classes: Tensor, targets: Tensor, *, class
 def _check_raw(name: str, raw: Tensor, classes_name: str, classes: Tensor) -> None:
     if raw.shape != classes.shape[:1]:
         raise ValueError(
-            f"{name}: expected shape ({len(classes)},), one raw output a sample of {classes_name}, "
+            f"{name}: expected shape ({len(classes)},), one raw output per sample of {classes_name}, "
             f"got {tuple(raw.shape)}"
         )

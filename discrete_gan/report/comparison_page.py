@@ -14,17 +14,16 @@ from discrete_gan.report.comparison import (
     logged_figures,
     shown_scores,
     table,
-    titled,
     verdict,
 )
+from discrete_gan.report.names import PROBES, titled
 from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
 from discrete_gan.report.trials import Group
 from discrete_gan.tasks.score import Score
 
 _AXES = {"step": "steps", "evaluations": "discriminator evaluations", "seconds": "seconds of training"}
-_PROBES = {"variance": "variance of the gradient", "snr": "signal-to-noise ratio", "cosine": "cosine to the reference"}
 _LINES = 10  # of text samples
-_SMALL = (4.6, 3.0)  # inches, of a curve
+_SMALL = (3.8, 2.7)  # inches, of a curve: the three axes side by side
 
 
 def write_comparison_page(
@@ -120,10 +119,11 @@ def _scores(groups: Sequence[Group]) -> list[Block]:
     if not names:
         return []
     body = [
-        [_with_unit(every[name]), *(str(row.scores[name]) if name in row.scores else None for row in rows)]
-        for name in names
+        [score.title, *(str(row.scores[name]) if name in row.scores else None for row in rows), *_aside(score)]
+        for name, score in every.items()
     ]
-    blocks: list[Block] = [Table("Mean ± sample standard deviation over seeds.", ["", *(r.name for r in rows)], body)]
+    header = ["score", *(row.name for row in rows), "unit", "better"]
+    blocks: list[Block] = [Table("Mean ± sample standard deviation over seeds.", header, body)]
     compared = [row for row in rows[1:] if row.differences]
     trials = [trial for group in groups for trial in group.finished]
     varying = {
@@ -132,19 +132,19 @@ def _scores(groups: Sequence[Group]) -> list[Block]:
     if compared:
         seeds = min(row.num_finished for row in [rows[0], *compared])
         differences = [
-            [_with_unit(every[name]), *(interval_text(row.differences.get(name)) for row in compared)]
+            [every[name].title, *(interval_text(row.differences.get(name)) for row in compared), *_aside(every[name])]
             for name in names
             if name in varying and any(name in row.differences for row in compared)
         ]
         caption = f"Minus {rows[0].name}: mean difference over seeds that both have, with its 95 % bootstrap interval"
-        header = ["", *(row.name for row in compared)]
+        header = ["score", *(row.name for row in compared), "unit", "better"]
         blocks.append(Table(f"{caption}{few_seeds(seeds)}.", header, differences))
     return blocks
 
 
-def _with_unit(score: Score) -> str:
-    """A score as the name of a row."""
-    return ", ".join(filter(None, [score.title, score.unit, f"{score.better} is better" if score.better else ""]))
+def _aside(score: Score) -> tuple[str, str]:
+    """What a row ends with."""
+    return score.unit, score.better or ""
 
 
 def _samples(groups: Sequence[Group]) -> list[Block]:
@@ -164,14 +164,14 @@ def _samples(groups: Sequence[Group]) -> list[Block]:
 
 def _probes(groups: Sequence[Group]) -> list[Block]:
     """How noisy the generator's gradient was, for the groups that measured it."""
-    blocks: list[Block] = []
-    for name, words in _PROBES.items():
-        series = _series(groups, f"probe/all/{name}", "step")
+    charts = []
+    for name, words in PROBES.items():
+        series = _series(groups, name, "step")
         if series:
-            chart = line_chart(series, x_label="steps", y_label=words, log_y=name == "variance")
-            blocks.append(Chart(chart, f"{words} against steps", _at_end(series)))
+            chart = line_chart(series, x_label="steps", y_label="", log_y=name.endswith("variance"), size=_SMALL)
+            charts.append(Chart(chart, f"{words} against steps", f"{words}. {_at_end(series)}"))
     note = Text("Redrawn on one fixed batch with the networks as they were, all parameters of the generator together.")
-    return [note, *blocks] if blocks else []
+    return [note, Abreast(charts)] if charts else []
 
 
 def _origin(groups: Sequence[Group], command: str, settings: Mapping[str, str]) -> list[Block]:

@@ -42,8 +42,9 @@ def save_temperature_curves(
                 fontsize=8,
                 color=line.get_color(),
             )
-    if described and all(score.real is not None for score in described.values()):
-        plot.plot([described[across].real], [described[upward].real], "k*", markersize=12, label="real text")  # type: ignore[list-item]
+    real = [score.real for score in described.values() if score.real is not None]
+    if len(real) == 2:
+        plot.plot(real[:1], real[1:], "k*", markersize=12, label="real text")
     if described:
         plot.set_xlabel(_labeled(described[across]))
         plot.set_ylabel(_labeled(described[upward]))

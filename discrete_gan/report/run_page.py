@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from discrete_gan.report.charts import Series, line_chart
+from discrete_gan.report.names import titled
 from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
 from discrete_gan.tasks.evaluation import Evaluation
 from discrete_gan.tasks.score import Score, from_json
@@ -15,7 +16,7 @@ from discrete_gan.weights import tail_index_threshold
 
 _MAIN = 6  # scores of the summary
 _LINES = 20  # of text samples
-_SMALL = (4.6, 2.6)  # inches, of a curve
+_SMALL = (3.8, 2.4)  # inches, of a curve
 _CURVES = 24  # at most: a probe alone logs three for every layer
 _COST = ("step", "seconds", "evaluations")  # what curves are drawn against
 
@@ -58,7 +59,8 @@ def _summary(config: dict[str, Any], results: dict[str, Any], scores: Sequence[S
     took = f" in {_duration(seconds)}" if seconds else ""
     steps = f"{results['steps']:,} steps{took}" if "steps" in results else "a run that has not finished"
     subject = f"{config['recipe']} on {data.get('name', 'data')}, seed {config['args']['seed']}"
-    notes = [Text(f"{score.title}: {score.note}.") for score in scores if score.note]
+    # What is said of a picture stands below it.
+    notes = [Text(f"{score.title}: {score.note}.") for score in scores if score.note and score.picture is None]
     main = [score_table("The main scores", scores[:_MAIN])] if scores else []
     return [Text(f"{subject}: {steps}."), *main, *notes]
 
@@ -83,7 +85,7 @@ def _scores(scores: Sequence[Score], of_training: Sequence[Score]) -> list[Block
     for score in scores:
         if score.protocol:
             protocols.setdefault(score.protocol, []).append(score.title)
-    rows = [[", ".join(titles), protocol] for protocol, titles in protocols.items()]
+    rows = [[", ".join(dict.fromkeys(titles)), protocol] for protocol, titles in protocols.items()]
     blocks: list[Block] = [score_table("Every score", scores)]
     if rows:
         blocks.append(Table("Protocols: only scores of the same one compare", ["scores", "protocol"], rows))
@@ -94,7 +96,11 @@ def _scores(scores: Sequence[Score], of_training: Sequence[Score]) -> list[Block
 
 def _pictures(scores: Sequence[Score]) -> list[Block]:
     return [
-        Picture(score.picture, f"What this score rests on: {score.title}", f"{score.title}: {score.value:.4g}.")
+        Picture(
+            score.picture,
+            score.note or f"What this score rests on: {score.title}",
+            ": ".join(filter(None, [f"{score.title} {score.value:.4g} {score.unit}".rstrip(), score.note])) + ".",
+        )
         for score in scores
         if score.picture is not None
     ]
@@ -154,7 +160,7 @@ def _curves(directory: RunDirectory, scores: Sequence[Score]) -> list[Block]:
         points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
         if len(points) < 2 or len(charts) == _CURVES:
             continue
-        score = known.get(name, Score(name, math.nan))
+        score = known.get(name, Score(name, math.nan, titled(name, {})))
         steps, values = zip(*points, strict=True)
         last = next((value for value in reversed(values) if math.isfinite(value)), math.nan)
         aside = [score.unit, f"{score.better} is better" if score.better else ""]
@@ -172,12 +178,15 @@ def _origin(config: dict[str, Any], path: Path) -> list[Block]:
         Text("The command that makes it again, and the one that goes on with it:"),
         Code(f"{config['command']}\ndiscrete-gan train {config['recipe']} --resume {path}"),
         Table("Settings", ["option", "value"], settings),
-        Table("Data", ["", ""], data),
+        Table("Data", ["of the data", "value"], data),
         Table("Versions", ["package", "version"], [*versions, ["commit", _shown(config.get("commit"))]]),
     ]
 
 
 def _shown(value: Any) -> str:
+    """A setting as text: none where it is left out, lists by commas."""
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or None
     return "none" if value is None else str(value)
 
 

@@ -66,13 +66,13 @@ class Task(Protocol):
         ...
 
     def scores(
-        self, generator: Generator, discriminator: Discriminator, *, num: int | None, depth: Depth, seed: int = 0
+        self, generator: Generator, discriminator: Discriminator | None, *, num: int | None, depth: Depth, seed: int = 0
     ) -> Sequence[Score]:
         """How good a generator is, the most telling score first.
 
         Args:
             generator: To draw from, by :func:`discrete_gan.sampling.generate`.
-            discriminator: Trained beside it.
+            discriminator: Trained beside it; None where it is not there any more.
             num: Samples to score; the task's own choice if not given.
             depth: How much to measure.
             seed: Of latents and samples.
@@ -167,7 +167,7 @@ def make_task(options: Any, default: Callable[[], T]) -> T:
 def measure(
     task: Task,
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Discriminator | None,
     *,
     num: int | None,
     depth: Depth,

@@ -104,7 +104,7 @@ def evaluate(
         seed: Of latents and samples.
     """
     found = Evaluation()
-    found.scores += measure(task, generator, discriminator, num=num, depth="full", seed=seed, own=own)  # type: ignore[arg-type]
+    found.scores += measure(task, generator, discriminator, num=num, depth="full", seed=seed, own=own)
     data = str(task.summary()["fingerprint"])
     held_out = task.held_out()
     options = (likelihood or LikelihoodOptions())._replace(seed=seed)
@@ -156,7 +156,7 @@ def _add_discriminator(
     num_classes, most = num_classes_of(generator), getattr(task, "num_compared", _COMPARED)
     real, of_real = held_out.x[:most], held_out.labels
     fake = generate(generator, most, seed=seed)
-    if num_classes and of_real is not None and "labels" in inspect.signature(discriminator.forward).parameters:  # type: ignore[attr-defined]
+    if num_classes and of_real is not None and "labels" in inspect.signature(discriminator.forward).parameters:
         of_real, of_fake = of_real[: len(real)], torch.arange(len(fake), device=fake.device) % num_classes
     else:
         of_real = of_fake = None

@@ -59,7 +59,7 @@ class FewLabels(ContinuousImages):
     def scores(
         self,
         generator: Generator,
-        discriminator: Discriminator,
+        discriminator: Discriminator | None,
         *,
         num: int | None = None,
         depth: Depth = "run",
@@ -67,7 +67,7 @@ class FewLabels(ContinuousImages):
     ) -> list[Score]:
         """Accuracy on the test images, without noise and dropout; in full, the memorization of samples too."""
         x, labels = self.held_out()
-        assert labels is not None
+        assert labels is not None and discriminator is not None  # the recipe has both
         with evaluating(discriminator):
             parts = [discriminator(part)[:, : self.num_classes].argmax(dim=1) for part in x.split(1000)]
         right = torch.cat(parts) == labels

@@ -166,7 +166,7 @@ class Images:
     def scores(
         self,
         generator: Generator,
-        discriminator: Discriminator,
+        discriminator: Discriminator | None,
         *,
         num: int | None = None,
         depth: Depth = "run",
@@ -259,7 +259,7 @@ class BinaryImages(Images):
     """
 
     def __init__(
-        self, options: BinaryImageOptions, *, classifier_data: str | None = None, conditional: bool = False
+        self, options: BinaryImageOptions, classifier_data: str | None = None, *, conditional: bool = False
     ) -> None:
         super().__init__(options, labels_for="--conditional" if conditional else "", pixels=options.binarize)
         self._classifier_data = classifier_data

@@ -7,6 +7,8 @@ from discrete_gan.tasks.score import Score
 
 def memorization_scores(found: Memorization, protocol: str, distance: str, picture: bytes | None = None) -> list[Score]:
     """Distances to the nearest training sample, of which the picture shows the shortest, and the verdict."""
+    shown = "the report shows the samples that come nearest to training data, and below each what it is nearest to"
+    note = "" if picture is None else shown
     return [
         Score(
             "nearest_training",
@@ -15,6 +17,7 @@ def memorization_scores(found: Memorization, protocol: str, distance: str, pictu
             f"{distance} to the nearest, mean",
             real=found.held_out_distance.value,
             protocol=protocol,
+            note=note,
             picture=picture,
         ).within(found.sample_distance),
         Score(

@@ -14,6 +14,7 @@ from discrete_gan.data import Batches
 from discrete_gan.data.oracle import load_oracle
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import mean_interval
+from discrete_gan.models import RecurrentGenerator
 from discrete_gan.models.oracle import oracle_generator, random_oracle
 from discrete_gan.sampling import generate, seeded
 from discrete_gan.tasks.base import Batch, Depth
@@ -43,7 +44,7 @@ class Oracle:
         self.end: int | None = None
 
     @functools.cached_property
-    def oracle(self) -> Generator:
+    def oracle(self) -> RecurrentGenerator:
         """A generator without latents, of sequences of exactly D tokens."""
         options = self.options
         weights = random_oracle(options.oracle_seed) if options.oracle is None else load_oracle(Path(options.oracle))
@@ -63,7 +64,7 @@ class Oracle:
     @property
     def num_categories(self) -> int:
         """K."""
-        return int(self.oracle.num_categories)  # type: ignore[attr-defined]
+        return self.oracle.num_categories
 
     @functools.cached_property
     def _fingerprint(self) -> str:
@@ -87,7 +88,7 @@ class Oracle:
 
     def to(self, device: torch.device) -> None:
         """Move oracle and sequences there."""
-        self.oracle.to(device)  # type: ignore[attr-defined]
+        self.oracle.to(device)
         self.tokens, self.test = (part.to(device) for part in self._drawn)
         self._batches = Batches(len(self.tokens), self.options.batch_size, seed=self.options.seed)
 
@@ -113,7 +114,7 @@ class Oracle:
     def scores(
         self,
         generator: Generator,
-        discriminator: Discriminator,
+        discriminator: Discriminator | None,
         *,
         num: int | None = None,
         depth: Depth = "run",

@@ -39,7 +39,8 @@ def write_samples(path: Path, samples: Tensor | list[str], *, columns: int | Non
         rows = "".join(json.dumps({"text": line}, ensure_ascii=False) + "\n" for line in samples)
         path.write_text(rows if path.suffix == ".jsonl" else as_lines(samples), encoding="utf-8")
     elif path.suffix == ".png":
-        save_grid(path, samples.flatten(1), samples.shape[1:], columns=columns)  # type: ignore[arg-type]
+        _, channels, height, width = samples.shape
+        save_grid(path, samples.flatten(1), (channels, height, width), columns=columns)
     else:
         np.save(path, _array(samples))
     return path

@@ -180,7 +180,7 @@ class Text:
     def scores(
         self,
         generator: Generator,
-        discriminator: Discriminator,
+        discriminator: Discriminator | None,
         *,
         num: int | None = None,
         depth: Depth = "run",

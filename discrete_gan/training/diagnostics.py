@@ -1,8 +1,9 @@
 """Figures that tell how training goes, cheap enough to compute at every log line."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributed import gather
 from discrete_gan.labels import labeled
 from discrete_gan.sampling import evaluating
@@ -11,8 +12,8 @@ from discrete_gan.weights import diagnose, log_partition
 
 @torch.no_grad()
 def diagnostics(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: Conditional,
+    discriminator: Discriminator,
     real: Tensor,
     z: Tensor,
     *,

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from discrete_gan.contracts import Conditional, Discriminator, Generator
 from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import adapted, parse_estimator
@@ -99,15 +100,15 @@ class Run:
         self._writer: Any = None
         self._players: dict[str, Player[Any]] = {}
         self._probe: Callable[[], dict[str, Tensor]] | None = None
-        self._observed: tuple[nn.Module, nn.Module, Tensor, Tensor, Tensor | None] | None = None
+        self._observed: tuple[Conditional, Discriminator, Tensor, Tensor, Tensor | None] | None = None
         self._row: dict[str, Tensor | float] = {}
         self._bad_step: dict[str, Tensor] = {}
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
         self._resumed_at = time.perf_counter()
-        if self.rank == 0 and hasattr(task, "describe"):
-            print(task.describe())  # type: ignore[attr-defined]
+        if self.rank == 0 and (describe := getattr(task, "describe", None)):
+            print(describe())
         task.to(self.device)
         # Equal on all ranks, so that every process builds the same weights.
         torch.manual_seed(derive_seed(options.seed, "weights"))
@@ -159,20 +160,24 @@ class Run:
             made.append(own_network(name, str(spec), self.task, self.options) if is_own(spec) else network)
         return made[0].to(self.device), made[1].to(self.device)
 
-    def draw(self, generator: nn.Module, labels: Tensor | None = None) -> Tensor:
+    def draw(self, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """A sample for each of a batch of fresh latents, shape (B, *event), in the run's precision. No gradient."""
         with torch.no_grad(), self.autocast():
-            g = labeled(generator, labels)(generator.latents(self.options.batch_size))  # type: ignore[operator]
-            return g.sample()
+            return labeled(generator, labels)(generator.latents(self.options.batch_size)).sample()
 
     def observe(
-        self, generator: nn.Module, discriminator: nn.Module, real: Tensor, z: Tensor, labels: Tensor | None = None
+        self,
+        generator: Conditional,
+        discriminator: Discriminator,
+        real: Tensor,
+        z: Tensor,
+        labels: Tensor | None = None,
     ) -> None:
         """Say what the step's :func:`diagnostics` are of; what :meth:`estimator` returns does it when it is called."""
         self._observed = (generator, discriminator, real, z, labels)
 
     def estimator(
-        self, spec: str, generator: nn.Module, discriminator: nn.Module, *, num_reference: int = 1024
+        self, spec: str, generator: Generator, discriminator: Discriminator, *, num_reference: int = 1024
     ) -> tuple[Callable[..., Tensor], nn.Module]:
         """The gradient estimator of that name, tried on copies of the networks: one that cannot work writes nothing.
 
@@ -197,7 +202,7 @@ class Run:
         with seeded(self.options.seed, "weights", "estimator"):
             estimate = adapted(parse_estimator(spec))
         with seeded(self.options.seed, "probe"):
-            z = generator.latents(self.options.batch_size)  # type: ignore[operator]
+            z = generator.latents(self.options.batch_size)
             real, labels = self.task.batch(0)
         inner = estimate.__wrapped__
         state = inner if isinstance(inner, nn.Module) else nn.Module()
@@ -232,8 +237,8 @@ class Run:
                 )
 
         def observed(
-            generator: nn.Module,
-            discriminator: nn.Module,
+            generator: Conditional,
+            discriminator: Discriminator,
             z: Tensor,
             *,
             real: Tensor | None = None,
@@ -298,8 +303,8 @@ class Run:
             if self.rank == 0:
                 models = {name: player.best for name, player in self._owners()}
                 self.directory.create(self.options, self._recipe_file, self._data, models)
-                if hasattr(self.task, "save"):
-                    self.task.save(self.directory.path)  # type: ignore[attr-defined]
+                if save := getattr(self.task, "save", None):
+                    save(self.directory.path)
                 self._open_tensorboard()
             self.fabric.barrier()
             return

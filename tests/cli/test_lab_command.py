@@ -255,7 +255,7 @@ def test_bad_estimator_is_named_and_the_others_are_kept(
     assert ended.value.code == 2
     output = capsys.readouterr()
     line = output.err.strip().splitlines()[-1]
-    assert "estimator bad.py:flat: returned shape (), expected one loss a latent" in line
+    assert "estimator bad.py:flat: returned shape (), expected one loss per latent" in line
     assert "DisArm: expected a generator that returns FactorizedBernoulli, got FactorizedCategorical" in line
     assert "\nreinforce " in output.out
     (written,) = Path("runs/lab").glob("*.csv")

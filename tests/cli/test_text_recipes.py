@@ -292,7 +292,7 @@ def test_evaluation_over_temperatures(
     ("options", "message"),
     [
         (["--estimator", "arm"], "ARM"),
-        (["--discriminator", "cnn"], "expected a discriminator with a raw output a step"),
+        (["--discriminator", "cnn"], "expected a discriminator with a raw output per step"),
         (["--data", "gone.txt"], "no text at 'gone.txt'"),
         (
             ["--discriminator", "transformer", "--estimator", "maligan", "--discriminator-width", "6"],

@@ -401,16 +401,14 @@ class TestMistakes:
             (["train", "digits", "--resume", "nowhere"], "nowhere"),
             (["train", "binary_mnist", "--data", "digits", "--decay-from", "1.5"], "decay-from"),
             (["sample", "nowhere", "--out", "x.png"], "expected a run directory"),
-            (["sample", "nowhere", "--out", "x.gif"], "ending in .png or .npy"),
             (["recipes", "copy", "nothing", "x.py"], "unknown recipe"),
             (
                 ["recipes", "copy", "digits", "nowhere/x.py"],
                 "recipes copy: nowhere/x.py cannot be written: No such file",
             ),
-            (
-                ["train", "binary_mnist", "--data", "digits", "--image-size", "10", "--model", "conv"],
-                "--data digits: image_shape: expected height and width divisible by 4, got 10 x 10 (see --image-size)",
-            ),
+            (["train", "digits", "--generator", "nowhere.py:Mine"], "generator nowhere.py: no such file"),
+            (["train", "digits", "--data", "nowhere.py:Mine"], "task nowhere.py: no such file"),
+            (["train", "digits", "--scores", "nowhere.py:mine"], "score nowhere.py: no such file"),
         ],
     )
     def test_one_line(
@@ -424,6 +422,13 @@ class TestMistakes:
         monkeypatch.chdir(tmp_path)
         assert expected in fails(capsys, arguments)
         assert not list(tmp_path.iterdir())
+
+    def test_images_that_do_not_fit_the_networks(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        np.save(tmp_path / "mine.npy", np.random.default_rng(0).integers(0, 256, (20, 10, 10), dtype=np.uint8))
+        options = ["--data", str(tmp_path / "mine.npy"), "--model", "conv", "--batch-size", "4"]
+        message = fails(capsys, ["train", "binary_mnist", *options, "--out", str(tmp_path / "run")])
+        assert "expected height and width divisible by 4, got 10 x 10 (see --image-size" in message
+        assert not (tmp_path / "run").exists()
 
     def test_folder_that_holds_a_run(self, digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         before = final_state(digits_run)
@@ -469,7 +474,7 @@ class TestMistakes:
             "    return discriminator(generator(z).sample())\n"
         )
         for name, expected in {
-            "every_sample": "returned shape (20, 64), expected one loss a latent, (64,)",
+            "every_sample": "returned shape (20, 64), expected one loss per latent, (64,)",
             "typo": f"NameError: name 'generater' is not defined ({tmp_path}/mine.py, line 4)",
             "useless": "expected a loss whose gradient reaches the generator",
         }.items():
@@ -521,6 +526,9 @@ class TestMistakes:
             assert "cannot be written: " in message
         message = fails(capsys, ["sample", str(digits_run), "--out", str(tmp_path / "x.npy"), "--device", "tpu"])
         assert "--device tpu: expected auto, cpu, cuda, cuda:INDEX or mps" in message
+        message = fails(capsys, ["sample", str(digits_run), "--out", str(tmp_path / "new" / "x.gif")])
+        assert "ending in .png or .npy" in message
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
     def test_resume_from_a_broken_checkpoint(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["train", "digits", "--steps", "2", "--out", str(tmp_path / "run")])

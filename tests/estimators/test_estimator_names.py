@@ -202,7 +202,7 @@ def test_users_module_stays_a_module(users: Path) -> None:
     assert twin(IDENTITY, IDENTITY, Z).tolist() == [6] * 4  # a copy uses its own parameters
     for each in (module, twin):
         with pytest.raises(
-            InputError, match=r"users.py:Module: returned shape \(\), expected one loss a latent, \(3,\)"
+            InputError, match=r"users.py:Module: returned shape \(\), expected one loss per latent, \(3,\)"
         ):
             each(IDENTITY, IDENTITY, torch.ones(3))
         with pytest.raises(InputError, match=r"users.py:Module: TypeError: .*\(.*users.py, line 24\)"):
@@ -214,7 +214,7 @@ def test_users_module_stays_a_module(users: Path) -> None:
     [
         ("number", "returned a float, expected a tensor"),
         ("nothing", "returned None, expected a tensor"),
-        ("scalar", "returned shape (), expected one loss a latent, (4,)"),
+        ("scalar", "returned shape (), expected one loss per latent, (4,)"),
         ("detached", "its loss carries no gradient, expected one that reaches the generator"),
         ("raises", "RuntimeError: The size of tensor a (2) must match"),
         ("raises_elsewhere", "TypeError: can't multiply sequence by non-int of type 'float' ({path}, line 7)"),

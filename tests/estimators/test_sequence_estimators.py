@@ -516,7 +516,7 @@ def test_other_models_are_a_type_error(name: str) -> None:
         estimator(factorized, DISCRIMINATOR, torch.arange(B), real=REAL)
     cnn = TextCNN(K, D, end=END)
     if "steps" in name or name == "scratchgan":
-        with pytest.raises(TypeError, match="a raw output a step, such as RecurrentDiscriminator, got TextCNN"):
+        with pytest.raises(TypeError, match="a raw output per step, such as RecurrentDiscriminator, got TextCNN"):
             estimator(GENERATOR, cnn, Z)
     else:
         assert estimator(GENERATOR, cnn, Z, real=REAL).shape == (B,)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import (
     ESTIMATORS,
@@ -170,7 +171,7 @@ def test_zero_sum_and_plain_weights_are_equal_in_bias() -> None:
         assert zero_sum.variance < plain.variance
 
 
-def unbiased_of_two(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+def unbiased_of_two(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
     """The first sample is the baseline of the second: their order matters."""
     g = generator(z)
     baseline, x = g.sample((1,)), g.sample((1,))
@@ -191,7 +192,7 @@ def test_order_of_draws_and_several_draws_are_found_out() -> None:
     assert told.bias > 0.1
 
 
-def last_is_the_baseline(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+def last_is_the_baseline(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
     """The first two samples of three may change places, no others."""
     g = generator(z)
     x, baseline = g.sample((2,)), g.sample((1,))
@@ -200,7 +201,7 @@ def last_is_the_baseline(generator: nn.Module, discriminator: nn.Module, z: Tens
     return -(reward * g.log_prob(x)).mean(dim=0)
 
 
-def next_is_the_baseline(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+def next_is_the_baseline(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
     """Three samples in a circle, which may be turned but not turned over."""
     g = generator(z)
     x = g.sample((3,))
@@ -222,7 +223,7 @@ def test_enumerates_up_to_the_limit() -> None:
     assert [(each.method, each.num_outcomes) for each in found] == [("enumerated", 136), ("sampled", 100)]
 
 
-def batch_baseline(generator: nn.Module, discriminator: nn.Module, z: Tensor, *, num_samples: int = 2) -> Tensor:
+def batch_baseline(generator: Conditional, discriminator: Discriminator, z: Tensor, *, num_samples: int = 2) -> Tensor:
     """The mean of the whole batch is the baseline."""
     g = generator(z)
     x = g.sample((num_samples,))
@@ -251,7 +252,7 @@ def test_coupled_outcomes_beyond_a_thousand_calls_are_drawn() -> None:
 
 
 def test_latents_coupled_by_their_logits_alone() -> None:
-    def shared_factor(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def shared_factor(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         logits = generator(z).logits
         return logits.sum(dim=1) * logits.detach().mean()
 
@@ -261,7 +262,7 @@ def test_latents_coupled_by_their_logits_alone() -> None:
 def test_figures_of_known_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = []
 
-    def noisy(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def noisy(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         noise.append(torch.rand(len(z)).double())
         return generator(z).logits.sum(dim=1) * noise[-1]
 
@@ -299,7 +300,7 @@ class Counting(nn.Module):
         super().__init__()
         self.register_buffer("calls", torch.zeros(()))
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         self.calls += 1
         return self.calls.clone() * generator(z).logits.sum(dim=1)
 
@@ -317,7 +318,7 @@ class Learning(nn.Module):
         super().__init__()
         self.factor = nn.Parameter(torch.ones(()))
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         return self.factor.detach() * generator(z).logits.sum(dim=1) + (self.factor - 3).square()
 
 
@@ -346,7 +347,7 @@ def test_target_that_is_asked_for_comes_before_what_is_claimed() -> None:
 
 
 def test_other_noise_is_drawn() -> None:
-    def noisy(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def noisy(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         g = generator(z)
         x = g.sample((2,))
         return -(discriminator(x).detach() * g.log_prob(x)).mean(dim=0) * 2 * torch.rand(len(z))
@@ -375,7 +376,7 @@ def test_own_state_and_random_state_are_left_alone() -> None:
         (lambda g, d, z: 3.0, r"returned a float, expected a tensor"),
         (
             lambda g, d, z: g(z).log_prob(g(z).sample((2,))),
-            r"returned shape \(2, \d+\), expected one loss a latent, \(\d+,\)",
+            r"returned shape \(2, \d+\), expected one loss per latent, \(\d+,\)",
         ),
         (lambda g, d, z: g(z).log_prob(g(z).sample()).detach(), "its loss carries no gradient, expected one that"),
         (lambda g, d, z: torch.ones(len(z), requires_grad=True), "its loss carries no gradient"),
@@ -417,7 +418,7 @@ def test_too_many_pairs_or_draws_are_not_enumerated() -> None:
 def test_guess_is_by_direction() -> None:
     """A wrong scale is a bias, not another target."""
 
-    def twice(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def twice(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         return 2 * Reinforce(2)(generator, discriminator, z)
 
     found = analyze(twice, "table", discriminator=WRONG)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import BoundarySeeking, Exact, Nvil, Relax
 from discrete_gan.lab import PROBLEMS, train
@@ -90,7 +91,7 @@ class Learning(nn.Module):
         super().__init__()
         self.factor = nn.Parameter(torch.zeros(()))
 
-    def forward(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         return self.factor.detach() * generator(z).logits.sum(dim=1) + (self.factor - 3).square()
 
 
@@ -100,10 +101,10 @@ def test_parameters_of_the_estimator_learn_too() -> None:
 
 
 def test_bad_estimator_is_named() -> None:
-    def broken(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def broken(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         return generator(z).log_prob(generator(z).sample((3,)))
 
-    with pytest.raises(InputError, match=r"^estimator mine: returned shape \(3, 16\), expected one loss a latent"):
+    with pytest.raises(InputError, match=r"^estimator mine: returned shape \(3, 16\), expected one loss per latent"):
         train(broken, PROBLEMS["table"](0), name="mine", discriminator="oracle")
 
 

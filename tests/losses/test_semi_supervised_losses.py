@@ -341,11 +341,11 @@ def test_logits_are_checked(name: str, shape: tuple[int, ...]) -> None:
         (lambda: semi_supervised.discriminator_loss(GOOD, ZEROS, GOOD, GOOD[:, 1:]), f"^fake_logits: {OF_FOUR}"),
         (
             lambda: ac_gan.discriminator_loss(GOOD[:, :1], GOOD, ZEROS, GOOD[:, 0]),
-            r"^real: expected shape \(2,\), one raw output a sample of real_classes, got \(2, 1\)$",
+            r"^real: expected shape \(2,\), one raw output per sample of real_classes, got \(2, 1\)$",
         ),
         (
             lambda: ac_gan.generator_loss(GOOD[:1, 0], GOOD, ZEROS),
-            r"^fake: expected shape \(2,\), one raw output a sample of fake_classes, got \(1,\)$",
+            r"^fake: expected shape \(2,\), one raw output per sample of fake_classes, got \(1,\)$",
         ),
         (
             lambda: ac_gan.generator_loss(GOOD[:, 0], GOOD, ZEROS, class_weight=-0.1),

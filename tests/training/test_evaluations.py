@@ -1,7 +1,7 @@
 import copy
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +14,9 @@ from discrete_gan.models import (
     TextCNN,
     labeled,
 )
-from discrete_gan.training import Run, RunOptions, diagnostics
+from discrete_gan.training import Run, diagnostics
 from discrete_gan.training.evaluations import EvaluationCounter
+from tests.training.small import D, make_run
 
 
 def watched(discriminator: torch.nn.Module) -> EvaluationCounter:
@@ -85,19 +86,15 @@ def test_evaluation_mode_and_copies_do_not_count() -> None:
     assert counter.total == 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(RunOptions):
-    """Of no recipe."""
-
-
-def train(path: Path, *, steps: int, resume: bool = False) -> Run:
-    options = Options(device="cpu", log_every=1, resume=path if resume else None, out=None if resume else path)
-    run = Run(options, steps=steps, data={})
-    discriminator, average = MLPDiscriminator(6, hidden=(4, 4)), MLPDiscriminator(6, hidden=(4, 4))
-    run.track(export={"discriminator": average}, discriminator=discriminator)
+def train(path: Path, *, steps: int, resume: bool = False, **options: Any) -> Run:
+    """The samples that the discriminator is shown grow by one a step; its average is shown some too."""
+    run = make_run(steps=steps, **options, **{"resume" if resume else "out": path})
+    run.player("generator", MLPGenerator(3, D, hidden=(4,)), lr=0.1)
+    discriminator = MLPDiscriminator(D, hidden=(4, 4))
+    d = run.player("discriminator", discriminator, lr=0.1, average=0.5)
     for step in run.steps():
-        discriminator(torch.zeros(10 + step, 6))
-        average(torch.zeros(99, 6))
+        discriminator(torch.zeros(10 + step, D))
+        d.best(torch.zeros(99, D))
     return run
 
 
@@ -108,23 +105,21 @@ def rows(path: Path) -> list[dict[str, float]]:
 def test_lines_results_and_resumption_go_on_counting(tmp_path: Path) -> None:
     train(tmp_path / "run", steps=2)
     assert [row["evaluations"] for row in rows(tmp_path / "run")] == [10, 21]
-    run = train(tmp_path / "run", steps=4, resume=True)
+    train(tmp_path / "run", steps=4, resume=True)
     assert [row["evaluations"] for row in rows(tmp_path / "run")] == [10, 21, 33, 46]
-    run.finish({"score": 1.5})
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["evaluations"] == 46 and results["steps"] == 4 and results["score"] == 1.5
+    assert results["evaluations"] == 46 and results["steps"] == 4 and results["scores"].keys() == {"ones"}
     assert results["seconds"] >= rows(tmp_path / "run")[-1]["seconds"] - 0.001  # lines are rounded to a millisecond
-    run.finish({"seconds": 7.0})
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["seconds"] == 7.0
 
 
 def test_figures_that_wait_for_a_line_survive_a_resumption(tmp_path: Path) -> None:
+    where = {"out": tmp_path / "run", "checkpoint_every": 1}
     for steps in (1, 2):
-        where = Options(device="cpu", log_every=2, resume=tmp_path / "run") if steps == 2 else None
-        run = Run(
-            where or Options(device="cpu", log_every=2, checkpoint_every=1, out=tmp_path / "run"), steps=2, data={}
-        )
-        run.track(export={}, discriminator=MLPDiscriminator(6, hidden=(4, 4)))
+        if steps == 2:
+            where = {"resume": tmp_path / "run"}
+        run = make_run(steps=2, log_every=2, sample_every=0, **where)
+        run.player("generator", MLPGenerator(3, D, hidden=(4,)), lr=0.1)
+        run.player("discriminator", MLPDiscriminator(D, hidden=(4, 4)), lr=0.1)
         for step in run.steps():
             if step == 0:
                 run.log(early=torch.tensor(0.25))
@@ -136,20 +131,9 @@ def test_figures_that_wait_for_a_line_survive_a_resumption(tmp_path: Path) -> No
 
 
 def test_every_process_counts(tmp_path: Path) -> None:
-    run = Run(Options(device="cpu", out=tmp_path / "run"), steps=1, data={})
-    discriminator = MLPDiscriminator(6, hidden=(4, 4))
-    run.track(export={}, discriminator=discriminator)
+    run = make_run(out=tmp_path / "run")
+    discriminator = MLPDiscriminator(D, hidden=(4, 4))
+    run.player("discriminator", discriminator, lr=0.1)
     run.world_size = 3
-    discriminator(torch.zeros(10, 6))
+    discriminator(torch.zeros(10, D))
     assert run.evaluations == 30
-
-
-def test_checkpoints_of_before_are_taken_up(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", steps=2)
-    path = run.directory.last_checkpoint()
-    assert path is not None
-    checkpoint = torch.load(path, weights_only=True)
-    assert checkpoint.pop("evaluations") == 21
-    torch.save(checkpoint, path)
-    train(tmp_path / "run", steps=3, resume=True)
-    assert [row["evaluations"] for row in rows(tmp_path / "run")] == [10, 21, 12]

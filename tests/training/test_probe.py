@@ -4,6 +4,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 from torch.nn.parameter import is_lazy
 
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.estimators import (
     BoundarySeeking,
     Claims,
@@ -20,10 +22,11 @@ from discrete_gan.estimators import (
     Nvil,
     Reinforce,
     Relax,
+    UnionBoundarySeeking,
     Vimco,
 )
-from discrete_gan.training.probe import probe
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
+from discrete_gan.training.probe import probe
 from tests.problems import PROBLEMS, Problem, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
 
 
@@ -38,7 +41,7 @@ def replayed(rows: list[list[float]]) -> Estimator:
     """An estimator whose gradients are the rows, in order."""
     remaining = iter(rows)
 
-    def estimator(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def estimator(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         loss = sum(value * parameter for value, parameter in zip(next(remaining), generator.parameters(), strict=True))
         assert isinstance(loss, Tensor)
         return loss.expand(len(z))
@@ -46,7 +49,9 @@ def replayed(rows: list[list[float]]) -> Estimator:
     return estimator
 
 
-def figures(estimator: Estimator, generator: nn.Module, discriminator: nn.Module, z: Tensor, **options: int) -> dict:
+def figures(
+    estimator: Estimator, generator: Conditional, discriminator: Discriminator, z: Tensor, **options: Any
+) -> dict[str, float]:
     result = probe(estimator, generator, discriminator, z, **{"seed": 0, "step": 1, **options})
     return {name: float(value) for name, value in result.items()}
 
@@ -100,7 +105,7 @@ def test_exact_gradient_agrees_with_the_reference_of_its_own_target(target: str)
     assert found["probe/all/variance"] < 1e-30
     assert math.isfinite(found["probe/all/snr"]) and found["probe/all/snr"] > 1e20
 
-    def another(generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def another(generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         return Exact(target)(generator, discriminator, z)  # type: ignore[arg-type]
 
     for claimed in {"reweighted", "log-ratio", "non-saturating"} - {target}:
@@ -113,7 +118,7 @@ class Wrapper:
 
     __wrapped__ = Exact("log-ratio")
 
-    def __call__(self, generator: nn.Module, discriminator: nn.Module, z: Tensor) -> Tensor:
+    def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         return self.__wrapped__(generator, discriminator, z)
 
 
@@ -166,8 +171,9 @@ def test_every_redraw_starts_from_the_same_state() -> None:
 def test_estimator_that_takes_real_samples() -> None:
     problem = opposed()
     networks = TableGenerator(problem.logits[None].clone()), problem.discriminator(), torch.zeros(1, dtype=torch.long)
-    estimator = functools.partial(BoundarySeeking(2000, over="union"), real=problem.states[:3])
-    found = figures(estimator, *networks, num_redraws=3, num_reference=2**15)
+    estimator = UnionBoundarySeeking(2000)
+    options = {"num_redraws": 3, "num_reference": 2**15, "real": problem.states[:3]}
+    found = figures(estimator, *networks, **options)
     # One latent: its share of the softmax changes the length only, and the reference is that of the reweighted target.
     assert found["probe/all/cosine"] > 0.99
 
