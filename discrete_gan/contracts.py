@@ -58,7 +58,7 @@ class Discriminator(Network, Protocol):
         ...
 
     def __call__(self, x: Tensor, *labels: Tensor) -> Tensor:
-        """Raw outputs in nats, shape (...), of samples (..., *event): log p_data(x) - log p_g(x) as far as it is learnt."""
+        """Raw outputs in nats, shape (...), of samples (..., *event): log p_data(x) - log p_g(x), as learnt."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What users bring in files of their own, as ``FILE.py:NAME``: estimators, tasks, networks, scores; and recipe files."""
+"""What users bring in files of their own, as ``FILE.py:NAME``: estimators, tasks, networks and scores; and recipes."""
 
 import importlib.util
 import inspect

@@ -1,11 +1,14 @@
 """Fixtures of all tests."""
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from discrete_gan.metrics import classifier
 
 # The tensors of the tests are small: a second thread costs more than it gives.
 torch.set_num_threads(1)
@@ -23,16 +26,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Classifiers trained by tests go into a folder of their own, not into the user's."""
-    os.environ["DISCRETE_GAN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Classifiers trained by tests go into a folder of their own, not into the user's; all processes share it."""
+    base = tmp_path_factory.getbasetemp()
+    os.environ["DISCRETE_GAN_CACHE"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _short_reports() -> Iterator[None]:
-    """Many tests train for a few steps, and their pages would take longer: a chart a tenth of a second."""
+    """Many tests train for a few steps, and scores and pages would take longer: a chart a tenth of a second."""
     with pytest.MonkeyPatch.context() as patch:
+        few = functools.partial(classifier.train_classifier, epochs=3)
+        patch.setattr("discrete_gan.metrics.classifier.train_classifier", few)
         patch.setattr("discrete_gan.report.run_page._CURVES", 1)
         patch.setattr("discrete_gan.tasks.evaluation._RESAMPLES", 5)
+        patch.setattr("discrete_gan.tasks.image_scores._RESAMPLES", 5)
         patch.setattr("discrete_gan.tasks.images._QUICK", 50)
         yield
 

@@ -1,3 +1,6 @@
+"""README and pages say what is so: their code and commands run, their names and tables are those of the package."""
+
+import importlib
 import inspect
 import re
 import shlex
@@ -5,21 +8,66 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchmetrics
 
 from discrete_gan.cli import main
+from discrete_gan.cli.parsing import parse
+from discrete_gan.cli.recipes import load_recipe, recipe_files
 from discrete_gan.estimators import ESTIMATORS, SEQUENCE_ESTIMATORS, TARGETS, parse_estimator
+from discrete_gan.tasks import Score, Task
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """Blocks of code, which there are some of."""
+    found = re.findall(rf"```{language}\n(.*?)```", PAGES[page], flags=re.DOTALL)
+    assert found, f"{page}: no block of {language}"
+    return found
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_runs_as_it_stands(code: str) -> None:
-    exec(compile(code, "README.md", "exec"), {})
+PYTHON = [
+    pytest.param(page, code, id=f"{page} {index}")
+    for page, text in PAGES.items()
+    for index, code in enumerate(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
+]
+
+
+@pytest.mark.parametrize(("page", "code"), PYTHON)
+def test_python_runs_as_it_stands(page: str, code: str) -> None:
+    torch.manual_seed(0)
+    exec(compile(code, page, "exec"), {})
+
+
+def test_every_page_with_code_is_tested() -> None:
+    assert {"README.md", "estimators.md", "losses.md", "metrics.md", "evaluation.md", "text.md"} <= {
+        each.values[0] for each in PYTHON
+    }
+
+
+def inline_commands() -> list[str]:
+    """What stands as code in a line of text or of a table, and trains a recipe."""
+    texts = (re.sub(r"```.*?```", "", text, flags=re.DOTALL) for text in PAGES.values())
+    found = [" ".join(code.split()) for text in texts for code in re.findall(r"`([^`]*)`", text)]
+    short = (f"discrete-gan train {code}" if code.partition(" ")[0] in recipe_files() else code for code in found)
+    return [code for code in dict.fromkeys(short) if code.startswith("discrete-gan train ") and "--" in code]
+
+
+@pytest.mark.parametrize("command", [code for code in inline_commands() if "RECIPE" not in code])
+def test_inline_commands_are_understood(command: str) -> None:
+    """Recipe, options and their choices; ``a|b`` stands for either."""
+    _, _, name, *words = shlex.split(command.replace("|", "!").replace("FILE.py:", "file.py:"))
+    recipe = load_recipe(str(ROOT / name) if name.startswith("docs/") else name)
+    for number in range(max(word.count("!") for word in ["", *words]) + 1):
+        chosen = [choices[min(number, len(choices) - 1)] for choices in (word.split("!") for word in words)]
+        parse(recipe.Args, chosen, prog=command, description="")
+
+
+def test_inline_commands_are_found() -> None:
+    known = {command.split()[2] for command in inline_commands()}
+    assert known >= {"softmax_gan", "am_gan", "text", "digits", "docs/examples/recipe.py"}
 
 
 @pytest.mark.slow
@@ -44,7 +92,7 @@ def commands() -> list[list[str]]:
     """The discrete-gan lines, as words."""
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     found = [shlex.split(line)[1:] for line in lines if line.startswith("discrete-gan ")]
-    assert len(found) >= 8
+    assert found
     return found
 
 
@@ -52,12 +100,11 @@ def run(commands: list[list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
     (folder / "checkout").mkdir()
     monkeypatch.chdir(folder / "checkout")
     monkeypatch.setenv("DISCRETE_GAN_CACHE", str(folder))  # its MNIST classifier would take a minute
-    monkeypatch.setattr("discrete_gan.report.images.load_or_train_classifier", _no_classifier)
+    monkeypatch.setattr("discrete_gan.tasks.images.load_or_train_classifier", _no_classifier)
     for command in commands:
         if command[0] == "train":
             steps = 3 if "--resume" in command else 2
-            command += ["--steps", str(steps)]  # of two --steps the last one counts
-            command += [] if command[1] == "semi_supervised" else ["--num-scored", "20"]
+            command += ["--steps", str(steps), "--num-scored", "20"]  # of two --steps the last one counts
         if command[0] == "lab":
             command += (
                 ["--steps", "2", "--seeds", "1"] if "--train" in command else ["--draws", "20", "--most-tuples", "500"]
@@ -108,17 +155,18 @@ def test_page_of_the_estimators_says_what_they_claim() -> None:
         assert f"| {name} | {meaning.replace('|', chr(92) + '|')} |" in ESTIMATORS_PAGE
 
 
-def test_names_of_the_estimators_are_in_the_readme() -> None:
-    for name in ESTIMATORS:
-        assert f"`{name}`" in README, name
+def test_estimators_that_the_readme_lists_are_there() -> None:
+    (listed,) = re.findall(r"^- weights: .*?\n\n", README, flags=re.DOTALL | re.MULTILINE)
+    names = set(re.findall(r"`([\w-]+)`", listed))
+    assert {"boundary-seeking", "reinforce", "gumbel-softmax", "exact", "seqgan"} <= names
+    assert names <= ESTIMATORS.keys() | SEQUENCE_ESTIMATORS.keys()
 
 
-def test_code_of_the_estimators_page_runs(
+def test_own_estimator_of_the_page_runs_in_the_lab(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    learns, mine = re.findall(r"```python\n(.*?)```", ESTIMATORS_PAGE, flags=re.DOTALL)
-    exec(compile(learns, "estimators.md", "exec"), {})
+    (mine,) = [code for code in blocks("python", "estimators.md") if code.startswith("# mine.py\n")]
     Path("mine.py").write_text(mine)
     (command,) = re.findall(r"`discrete-gan (lab [^`]*)`", ESTIMATORS_PAGE)
     main([*shlex.split(command), "--num-samples", "2"])
@@ -141,30 +189,34 @@ def test_page_of_the_losses_names_them_all() -> None:
             assert name == "interpolates" or re.search(rf"`{name}\b", LOSSES_PAGE), name
 
 
-def test_code_of_the_losses_page_runs() -> None:
-    codes = re.findall(r"```python\n(.*?)```", LOSSES_PAGE, flags=re.DOTALL)
-    assert len(codes) == 2
-    for code in codes:
-        exec(compile(code, "losses.md", "exec"), {})
-
-
-METRICS_PAGE = (ROOT / "docs" / "metrics.md").read_text()
-
-
 def test_page_of_the_metrics_names_what_is_there() -> None:
     from discrete_gan import metrics
 
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", METRICS_PAGE, flags=re.MULTILINE)
-    assert len(rows) == 7
-    for name in (name for row in rows for name in row):
-        assert hasattr(metrics, name), name
-    (code,) = re.findall(r"```python\n(.*?)```", METRICS_PAGE, flags=re.DOTALL)
-    exec(compile(code, "metrics.md", "exec"), {})
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", PAGES["metrics.md"], flags=re.MULTILINE)
+    modules = [importlib.import_module(f"discrete_gan.metrics.{name}_metrics") for name in ("class", "image")]
+    classes = {
+        name
+        for module in modules
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, torchmetrics.Metric) and kind.__module__ == module.__name__ and name[0] != "_"
+    }
+    assert {kind for _, kind in rows} == classes
+    for name, _ in rows:
+        assert inspect.isfunction(getattr(metrics, name)), name
 
 
-def test_page_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
-    page = (ROOT / "docs" / "evaluation.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+def test_scores_on_the_page_of_the_evaluation_are_measured() -> None:
+    rows = re.findall(r"^\| (`\w+`[^|]*) \|[^|]*\|[^|]*\|$", PAGES["evaluation.md"], flags=re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([a-z]\w*)`", row)]
+    assert {"frechet", "precision", "log_likelihood", "mean_weight", "test_accuracy"} <= set(names)
+    measured = "".join(path.read_text() for path in (ROOT / "discrete_gan" / "tasks").glob("*.py"))
+    measured += (ROOT / "discrete_gan" / "data" / "equations.py").read_text()
+    for name in names:  # those of n-grams end in their length
+        assert f'"{name}"' in measured or f'"{name.rstrip("0123456789")}"' in measured, name
+
+
+def test_annealing_on_the_page_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = [code for code in blocks("python", "evaluation.md") if "annealed_log_weights" in code]
     torch.manual_seed(0)
     exec(compile(code, "evaluation.md", "exec"), {})
     printed = [float(number) for number in re.findall(r"-\d+\.\d+", capsys.readouterr().out)]
@@ -192,13 +244,10 @@ def test_page_of_text_names_the_estimators_and_their_options() -> None:
 
 
 @pytest.mark.slow
-def test_code_and_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT_PAGE, flags=re.DOTALL)
-    exec(compile(code, "text.md", "exec"), {})
+def test_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my.txt").write_text("".join(f"the line {number} of a file\n" for number in range(200)))
-    (commands,) = re.findall(r"```bash\n(.*?)```", TEXT_PAGE, flags=re.DOTALL)
-    for line in commands.splitlines():
+    for line in "".join(blocks("bash", "text.md")).splitlines():
         command = shlex.split(line)[1:]
         main(
             [*command, "--steps", "3", "--pretrain-steps", "1", "--warmup-steps", "0"]
@@ -206,3 +255,38 @@ def test_code_and_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pyt
             else command
         )
     assert len(Path("samples.jsonl").read_text().splitlines()) == 100
+
+
+EXTENDING = PAGES["extending.md"]
+
+
+def rows_under(heading: str) -> list[str]:
+    """First cells of the first table under a heading of the page."""
+    section = EXTENDING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    table = re.search(r"(?:^\|.*\n)+", section, flags=re.MULTILINE)
+    assert table is not None, heading
+    return [row.split("|")[1] for row in table[0].splitlines()[2:]]
+
+
+def test_page_of_extending_has_every_method_of_a_task() -> None:
+    named = [re.findall(r"`(\w+)\(", row) for row in rows_under("A task")]
+    methods = [name for name in vars(Task) if inspect.isfunction(getattr(Task, name)) and name[0] != "_"]
+    assert sorted(name for row in named for name in row) == sorted(methods)
+
+
+def test_page_of_extending_has_every_field_of_a_score() -> None:
+    named = [name for row in rows_under("A score") for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(Score._fields)
+
+
+def test_page_of_extending_has_every_example() -> None:
+    linked = re.findall(r"\]\(examples/(\w+\.py)\)", EXTENDING)
+    assert sorted(linked) == sorted(path.name for path in (ROOT / "docs" / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("command", re.findall(r"`discrete-gan (train [^`]*docs/examples/[^`]*)`", EXTENDING))
+def test_commands_of_the_page_of_extending_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+    main([*shlex.split(command), "--steps", "2", "--num-scored", "20", "--out", "run"])
+    assert Path("run/results.json").is_file()

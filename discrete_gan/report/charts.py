@@ -51,7 +51,7 @@ _SETTINGS = {
     "ytick.left": False,
 }
 
-_CHARACTER = 5.4  # points across, on average
+_CHARACTER = 0.6  # of the font's size across, on average
 
 _Floats = NDArray[np.float64]
 
@@ -107,7 +107,8 @@ def line_chart(
     """
     for each in series:
         _check_lengths(each.name, x=each.x, y=each.y, low=each.low, high=each.high)
-    with matplotlib.style.context(["default", _SETTINGS]):
+    small = {"font.size": 10} if size[0] < 5 else {}  # which a page shows at their least
+    with matplotlib.style.context(["default", _SETTINGS | small]):
         figure, axes = _start(size, x_label, y_label)
         points = [(_finite(each.x, above_zero=log_x), _finite(each.y, above_zero=log_y)) for each in series]
         present = [np.flatnonzero(np.isfinite(x) & np.isfinite(y)) for x, y in points]
@@ -220,7 +221,8 @@ def _draw_diagonal(axes: Axes, values: _Floats, *, log: bool) -> list[Line2D]:
 def _add_legend(figure: Figure, entries: Sequence[Line2D]) -> None:
     """Above the axes, where it hides no point; the figure grows by its rows after the first."""
     names = [_shortened(str(entry.get_label()), 60) for entry in entries]
-    columns = int(72 * figure.get_figwidth() / (40 + _CHARACTER * max(map(len, names))))
+    character = _CHARACTER * matplotlib.rcParams["font.size"]
+    columns = int(72 * figure.get_figwidth() / (40 + character * max(map(len, names))))
     columns = min(max(columns, 1), len(names))
     figure.set_figheight(figure.get_figheight() + 0.2 * (math.ceil(len(names) / columns) - 1))
     figure.legend(

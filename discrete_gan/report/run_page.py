@@ -99,7 +99,7 @@ def _pictures(scores: Sequence[Score]) -> list[Block]:
         Picture(
             score.picture,
             score.note or f"What this score rests on: {score.title}",
-            ": ".join(filter(None, [f"{score.title} {score.value:.4g} {score.unit}".rstrip(), score.note])) + ".",
+            f"{score.title} {score.value:.4g}{f': {score.note}' if score.note else ''}.",
         )
         for score in scores
         if score.picture is not None

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,8 @@ COST = ("steps", "evaluations", "seconds")
 # Settings that make no other method: where a run goes, what it reports. The data's fingerprint is compared instead.
 _REPORTING = {option.name for option in fields(RunOptions)} - {"precision"} | {"data", "classifier_data", "scores"}
 
+_HASH = re.compile(r"\b[0-9a-f]{12,}\b")  # of data, or of a network that was trained on them
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -29,7 +32,8 @@ class Trial:
         rows: Lines of metrics.jsonl.
         cost: ``steps``, ``evaluations`` and ``seconds`` of the training, scores at the end left out; what is not known
             is left out too.
-        scores: Those of results.json, and those of evaluation.json that every run has; of one protocol over all runs.
+        scores: Those of results.json, and those of evaluation.json that every run has; of one protocol over all runs, but
+            for the data of each seed.
         apart: Titles of scores that were measured by different protocols and so compare with nothing.
         failure: Why it failed; None if it did not.
     """
@@ -83,11 +87,12 @@ def read_trials(paths: Sequence[Path]) -> list[Trial]:
         scores | {name: score for name, score in more.items() if name in shared}
         for (*_, scores), more in zip(found, evaluated, strict=True)
     ]
+    data = [config["data"].get("fingerprint") for _, config, *_ in found]
     apart = {
         name: score.title
         for scores in of_all
         for name, score in scores.items()
-        if len({other[name].protocol for other in of_all if name in other}) > 1
+        if not _alike([(of, other[name].protocol) for of, other in zip(data, of_all, strict=True) if name in other])
     }
     return [
         Trial(
@@ -133,6 +138,18 @@ def grouped(trials: Sequence[Trial]) -> list[Group]:
                 raise InputError(f"{one.path} and {other.path}: expected runs that differ, both have seed {one.seed}")
         result.append(Group(str(estimator) if by_estimator else described or trials[0].config["recipe"], of))
     return result
+
+
+def _alike(protocols: Sequence[tuple[str | None, str]]) -> bool:
+    """Whether values compare that were measured so, each with the fingerprint of its run's data.
+
+    Where the seed splits the data, or draws them, every seed has data of its own, which a protocol names by hashes.
+    """
+    by_data: dict[str | None, set[str]] = {}
+    for data, protocol in protocols:
+        by_data.setdefault(data, set()).add(protocol)
+    besides_data = {_HASH.sub("*", protocol) for _, protocol in protocols}
+    return len(besides_data) <= 1 and all(len(of_one) == 1 for of_one in by_data.values())
 
 
 def _scores(content: dict[str, Any]) -> dict[str, Score]:

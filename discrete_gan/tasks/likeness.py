@@ -7,7 +7,7 @@ from discrete_gan.tasks.score import Score
 
 def memorization_scores(found: Memorization, protocol: str, distance: str, picture: bytes | None = None) -> list[Score]:
     """Distances to the nearest training sample, of which the picture shows the shortest, and the verdict."""
-    shown = "the report shows the samples that come nearest to training data, and below each what it is nearest to"
+    shown = "the report pictures the samples nearest to training data, each above what it is nearest to"
     note = "" if picture is None else shown
     return [
         Score(

@@ -139,7 +139,7 @@ def test_same_command_goes_on_where_it_stopped(compared: Path, in_process: list[
     assert {path: path.stat().st_mtime_ns for path in others} == others
     again = torch.load(finished / "checkpoints" / "step-00000014.pt", weights_only=True)
     assert again["evaluations"] == whole["evaluations"]
-    torch.testing.assert_close(again["states"], whole["states"], rtol=0, atol=0)
+    torch.testing.assert_close(again["players"], whole["players"], rtol=0, atol=0)
     assert runs(compared)[FEW]["num_finished"] == 2
 
 
@@ -198,7 +198,7 @@ def test_other_settings_into_the_same_folder(compared: Path, capsys: pytest.Capt
     ("words", "expected"),
     [
         ([], "expected a recipe with --estimators, or two run directories"),
-        (["digits"], "expected --estimators behind a recipe"),
+        (["digits"], "compare digits: expected --estimators"),
         (["digit", "--estimators", "arm"], "did you mean 'digits'"),
         (["am_gan", "--estimators", "arm"], "it has no estimators to compare"),
         (["digits", "--estimators", "arm", "disram"], "did you mean 'disarm'"),
@@ -207,7 +207,7 @@ def test_other_settings_into_the_same_folder(compared: Path, capsys: pytest.Capt
         (["digits", "--estimators", "arm", "--seeds", "0"], "--seeds: expected at least 1, got 0"),
         (["digits", "--estimators", "arm", "--jobs", "0"], "--jobs: expected at least 1, got 0"),
         (["digits", "--estimators", "arm", "--budget", "steps"], "--budget steps: expected evaluations or seconds"),
-        (["digits", "--estimators", "arm", "--budget", "seconds=-1"], "above 0 behind =, got '-1'"),
+        (["digits", "--estimators", "arm", "--budget", "seconds=-1"], "--budget seconds=-1: expected a number above 0"),
         (["text", "--estimators", "mle"], "estimator mle: the budget is what it needs, but failed: it makes no disc"),
         (["nowhere", "elsewhere"], "nowhere: expected a run directory"),
         (["nowhere", "elsewhere", "--steps", "3"], "--steps: expected --estimators beside it"),

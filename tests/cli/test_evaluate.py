@@ -1,4 +1,4 @@
-"""``discrete-gan evaluate``: every figure of images, sequences and grey images, the page, and a user's mistakes."""
+"""``discrete-gan evaluate``: every score of images, sequences and grey images, the page, and a user's mistakes."""
 
 import json
 import shutil
@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from discrete_gan.cli import main
-from discrete_gan.cli.models import load_model
+from discrete_gan.cli.runs import load_model, open_run
 from discrete_gan.metrics import frechet_distance, gaussian_statistics, predict
 from discrete_gan.models import MLPGenerator, MLPImageGenerator
 from discrete_gan.models.oracle import random_oracle
-from discrete_gan.report import ImageReport, generate_pixels
+from discrete_gan.tasks import BinaryImages
 from discrete_gan.training.directory import RunDirectory
 from tests.report.browser import OpenPage, started_browser
 
@@ -75,8 +75,13 @@ def here(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return runs
 
 
-def figures(run: str) -> dict[str, dict[str, Any]]:
-    return json.loads(Path(run, "evaluation.json").read_text())["figures"]
+def scores_of(run: str, file: str = "evaluation.json") -> dict[str, dict[str, Any]]:
+    return json.loads(Path(run, file).read_text())["scores"]
+
+
+def words(text: str) -> str:
+    """Without line breaks, where lines are wrapped."""
+    return " ".join(text.split())
 
 
 def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -91,16 +96,24 @@ def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_binary_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", "digits", "--num", "300", *QUICK])
-    printed, found = capsys.readouterr().out, figures("digits")
-    expected = "frechet frechet_floor inception_score am_score classes_covered precision recall density coverage "
-    expected += "distinct nearest_training nearest_training_held_out nearer copies two_sample_accuracy "
+    printed, found = words(capsys.readouterr().out), scores_of("digits")
+    expected = "frechet inception_score am_score classes_covered ms_ssim precision recall density coverage "
+    expected += "distinct nearest_training nearer copies two_sample_accuracy "
     expected += "log_likelihood likelihood_gap accuracy mean_weight calibration_error temperature offset"
     assert set(found) == set(expected.split())
-    for name, figure in found.items():
-        assert figure["low"] <= figure["value"] <= figure["high"], name
-        assert figure["signature"].startswith(f"{name}|") and figure["meaning"]
-        assert name in printed and figure["signature"].partition("|")[2] in printed
-    assert "memorization: " in printed and "two-sample test: " in printed and "log-ratios are too" in printed
+    for name, score in found.items():
+        assert score["label"] in printed and words(score["protocol"]) in printed and score["note"] in printed
+        if name != "ms_ssim":
+            assert score["low"] <= score["value"] <= score["high"], name
+    assert {name for name, score in found.items() if score["real"] is not None} == {
+        "frechet",
+        "inception_score",
+        "am_score",
+        "ms_ssim",
+        "nearest_training",
+    }
+    assert "log-ratios are too" in found["calibration_error"]["note"]
+    assert found["copies"]["note"] and found["two_sample_accuracy"]["note"].startswith("p ")
     whole = json.loads(Path("digits/evaluation.json").read_text())
     assert len(whole["log_likelihood"]) == 6
     assert found["log_likelihood"]["value"] == pytest.approx(sum(whole["log_likelihood"]) / 6)
@@ -109,21 +122,20 @@ def test_binary_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(whole["reliability"]["count"]) == 2000 + 360  # samples and test images
 
 
-def test_figures_are_those_of_the_functions(here: Path) -> None:
+def test_scores_are_those_of_the_functions(here: Path) -> None:
     main(["evaluate", "digits", "--num", "200", "--likelihood", "none"])
-    found = figures("digits")
-    assert "log_likelihood" not in found
-    from discrete_gan.cli.evaluate import _load
-
-    report, generator, _ = _load(Path("digits"))
-    assert isinstance(report, ImageReport)
-    report.to(torch.device("cpu"))
-    assert report.scorer is not None
-    samples = generate_pixels(generator, 200)
-    real, fake = (predict(report.scorer.classifier, images).features for images in (report.test, samples))
+    found = scores_of("digits")
+    assert found["log_likelihood"]["value"] is None and found["log_likelihood"]["note"] == "not asked for"
+    run = open_run(Path("digits"))
+    task, generator = run.task, load_model(run.directory)
+    assert isinstance(task, BinaryImages)
+    task.to(torch.device("cpu"))
+    assert task._scorer is not None
+    samples = task.draw(generator, 200)
+    real, fake = (predict(task._scorer.classifier, images).features for images in (task.test, samples))
     distance = frechet_distance(*gaussian_statistics(fake), *gaussian_statistics(real))
     assert found["frechet"]["value"] == pytest.approx(float(distance), rel=1e-6)
-    nearest = (samples[:, None] != report.train).sum(-1).amin(1).float()
+    nearest = (samples[:, None] != task.train).sum(-1).amin(1).float()
     assert found["nearest_training"]["value"] == pytest.approx(float(nearest.mean()))
     assert found["distinct"]["value"] == pytest.approx(len(samples.unique(dim=0)) / 200)
 
@@ -133,10 +145,10 @@ def test_several_runs_of_images(here: Path, capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr().out
     header = next(line for line in printed.splitlines() if "conditional" in line)
     assert header.split() == ["conditional", "grey", "colors"]
-    conditional, grey, colors = figures("conditional"), figures("grey"), figures("colors")
+    conditional, grey, colors = map(scores_of, ("conditional", "grey", "colors"))
     assert {"log_likelihood", "likelihood_gap", "mean_weight"} <= conditional.keys() & colors.keys()
-    assert "log_likelihood" not in grey and "mean_weight" not in grey
-    assert "no log-likelihood: x(z) is a point" in printed and "more than one output" in printed
+    assert grey["log_likelihood"]["value"] is None and "mean_weight" not in grey
+    assert "not measured: x(z) is a point" in printed and "more than one output" in printed
     # 64 positions of 3 colors, at nearly uniform logits after 4 steps.
     assert colors["log_likelihood"]["value"] == pytest.approx(-64 * np.log(3), rel=0.3)
     assert all(Path(run, "report.html").is_file() for run in ("conditional", "grey", "colors"))
@@ -156,10 +168,11 @@ def test_results_are_there_if_no_page_can_be_drawn(
     with pytest.raises(RuntimeError, match="no ink"):
         main(["evaluate", "digits", "grey", "--num", "50", "--likelihood", "none"])
     printed = capsys.readouterr().out
-    assert {"frechet", "coverage", "distinct"} <= figures("digits").keys() & figures("grey").keys()
-    assert (
-        "frechet" in printed and "memorization: " in printed and figures("grey")["frechet"]["signature"][8:] in printed
-    )
+    assert {"frechet", "coverage", "distinct"} <= scores_of("digits").keys() & scores_of("grey").keys()
+    for run in ("digits", "grey"):
+        score = scores_of(run)["frechet"]
+        assert f"Frechet distance {score['value']:.4g} " in words(printed)
+        assert words(score["protocol"]) in words(printed)
 
 
 def test_prior_that_is_not_stated_is_found_before_anything_is_measured(
@@ -169,16 +182,14 @@ def test_prior_that_is_not_stated_is_found_before_anything_is_measured(
     Path("digits/evaluation.json").unlink(missing_ok=True)
     options = ["--num", "50", *QUICK]
     with monkeypatch.context() as patch:
-        patch.setattr("discrete_gan.cli.evaluate.evaluate_images", lambda *args, **options: 1 / 0)
+        patch.setattr("discrete_gan.cli.evaluate.evaluate_task", lambda *args, **options: 1 / 0)
         error = fails(["digits", "--likelihood", "ais", *options], capsys)
     assert "--likelihood ais: expected a generator whose prior is that of its latents, MLPGenerator overrides" in error
     assert not Path("digits/evaluation.json").exists()
     main(["evaluate", "digits", *options, "--bound-latents", "20"])
-    signature = figures("digits")["log_likelihood"]["signature"]
-    assert signature.startswith("log_likelihood|bound|n:6|latents:20|seed:0|no ais, expected a generator whose prior")
-    assert signature in capsys.readouterr().out.replace(
-        "protocol of log_likelihood, likelihood_gap: ", "log_likelihood|"
-    )
+    protocol = scores_of("digits")["log_likelihood"]["protocol"]
+    assert protocol.startswith("bound|n:6|latents:20|seed:0|no ais, expected a generator whose prior")
+    assert words(protocol) in words(capsys.readouterr().out)
     # Of points, whose likelihood is not asked for, and exact ones no prior is wanted.
     monkeypatch.setattr(MLPImageGenerator, "latents", lambda self, num: torch.rand(num, self.latent_dim))
     main(["evaluate", "grey", "runs/oracle_text", "--likelihood", "ais", *options])
@@ -186,25 +197,25 @@ def test_prior_that_is_not_stated_is_found_before_anything_is_measured(
 
 def test_text_and_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", "text", "runs/oracle_text", "--num", "60", *QUICK])
-    printed, text, oracle = capsys.readouterr().out, figures("text"), figures("runs/oracle_text")
+    printed, text, oracle = capsys.readouterr().out, scores_of("text"), scores_of("runs/oracle_text")
     assert {"bleu2", "self_bleu5", "copied", "distinct_samples", "nearest_training", "likelihood_gap"} <= text.keys()
-    assert "edit (word)" in text["nearest_training"]["meaning"]
-    assert oracle["log_likelihood"]["signature"].partition("|")[2].startswith("exact|no latents")
-    results = json.loads(Path("runs/oracle_text/results.json").read_text())
-    assert oracle["log_likelihood"]["value"] == pytest.approx(-5 * results["nll_test"], rel=1e-5)
+    assert "edits of words" in text["nearest_training"]["unit"]
+    assert oracle["log_likelihood"]["protocol"].startswith("exact|no latents")
+    of_training = scores_of("runs/oracle_text", "results.json")["nll_test"]["value"]
+    assert oracle["log_likelihood"]["value"] == pytest.approx(-5 * of_training, rel=1e-5)
     assert 2 < oracle["nll_oracle"]["value"] < 6  # of each of 5 tokens; log 30 = 3.4 if all are as likely
     assert "report  runs/oracle_text/report.html" in printed
 
 
 def test_other_test_data(here: Path) -> None:
     main(["evaluate", "digits", "--num", "50", *QUICK, "--test", "digits"])
-    own = figures("digits")["log_likelihood"]
+    own = scores_of("digits")["log_likelihood"]
     images = np.zeros((40, 8, 8), dtype=np.uint8)
     images[::2] = 1
     np.savez("other.npz", train_images=images, test_images=1 - images)
     main(["evaluate", "digits", "--num", "50", *QUICK, "--test", "other.npz"])
-    other = figures("digits")["log_likelihood"]
-    assert other["value"] != own["value"] and other["signature"] != own["signature"]
+    other = scores_of("digits")["log_likelihood"]
+    assert other["value"] != own["value"] and other["protocol"] != own["protocol"]
 
 
 def test_mistakes(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,7 +258,7 @@ def test_mistakes(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (tmp_path / "changed.txt").write_text(Path("my.txt").read_text() + "one more line\n")
     config["args"]["data"] = str(tmp_path / "changed.txt")
     (gone / "config.json").write_text(json.dumps(config))
-    assert "expected the data that it was trained on" in fails([str(gone), *QUICK], capsys)
+    assert "expected the data it was trained on" in fails([str(gone), *QUICK], capsys)
 
 
 def test_models_of_a_run(here: Path) -> None:

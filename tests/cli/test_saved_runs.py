@@ -79,7 +79,11 @@ def test_a_moved_recipe_is_found_in_the_working_directory(
         assert "--budget wrong" in fails(capsys, arguments)
         return
     main(arguments)
-    left = {"sample": "x.npy", "evaluate": "run0/evaluation.json", "train --resume": "run0/checkpoints/step-00000003.pt"}
+    left = {
+        "sample": "x.npy",
+        "evaluate": "run0/evaluation.json",
+        "train --resume": "run0/checkpoints/step-00000003.pt",
+    }
     assert Path(left[verb]).is_file()
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from discrete_gan.cli import main
-from discrete_gan.cli.models import load_model
+from discrete_gan.cli.runs import load_model
 from discrete_gan.estimators import SEQUENCE_ESTIMATORS
 from discrete_gan.models.oracle import random_oracle
 from discrete_gan.training import Run
@@ -53,6 +54,10 @@ def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return error
 
 
+def scores_of(run: str) -> dict[str, dict[str, Any]]:
+    return json.loads(Path(run, "results.json").read_text())["scores"]
+
+
 def metrics(run: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
 
@@ -70,8 +75,9 @@ def test_text_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "pretrained",
         "samples",
     ]
-    results = json.loads(Path("run/results.json").read_text())
-    assert {"nll_token", "bleu4", "self_bleu4", "js4", "copied", "signatures"} <= results.keys()
+    scores = scores_of("run")
+    assert {"nll_token", "bleu4", "self_bleu4", "js4", "copied"} <= scores.keys()
+    assert all(score["protocol"] and score["label"] for score in scores.values())
     assert len(Path("run/samples.txt").read_text().splitlines()) == 20
     assert len(Path("run/samples/step-00000003.txt").read_text().splitlines()) == 64
     assert Tokenizer.from_file("run/tokenizer.json").token_to_id("cat") is not None
@@ -108,7 +114,7 @@ def test_updates_and_their_learning_rates(here: Path, monkeypatch: pytest.Monkey
     more = ["--steps", "8", "--pretrain-steps", "4", "--warmup-steps", "1", "--discriminator-steps", "2"]
     main(["train", "text", "--out", "run", *QUICK, *more, *rates])
     assert made == [
-        *((step, "generator", pytest.approx(rate)) for step, rate in enumerate([0.4, 0.4, 0.4, 0.2])),
+        *((step, "likelihood", pytest.approx(rate)) for step, rate in enumerate([0.4, 0.4, 0.4, 0.2])),
         *((4, "discriminator", 0.2),) * 2,
         *((5, "discriminator", 0.2),) * 2,
         (5, "generator", 0.8),
@@ -157,9 +163,9 @@ def test_every_estimator_trains(here: Path, name: str) -> None:
     options = {"seqgan": ":num_rollouts=2", "mle": ""}.get(name, ":num_samples=2")
     latents = [] if name == "mle" else ["--latent-dim", "3"]
     main(["train", "text", "--out", "run", *QUICK, "--estimator", name + options, *latents])
-    results = json.loads(Path("run/results.json").read_text())
-    assert 0 <= results["valid"] <= 1
-    assert ("nll_gap" in results) == bool(latents)
+    scores = scores_of("run")
+    assert 0 <= scores["valid"]["value"] <= 1
+    assert ("nll_gap" in scores) == bool(latents)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "cnn", "transformer"])
@@ -228,8 +234,9 @@ def test_running_text_is_a_sample_a_line(here: Path, capsys: pytest.CaptureFixtu
 def test_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--oracle", "oracle.npz", "--num-train", "30", "--length", "6", *QUICK]
     main(["train", "oracle_text", "--out", "run", *options, "--estimator", "reinforce-steps:num_samples=2"])
-    results = json.loads(Path("run/results.json").read_text())
-    assert results["nll_oracle_error"] > 0 and results["nll_test"] > 0
+    scores = scores_of("run")
+    assert scores["nll_oracle"]["value"] > 0 and scores["nll_test"]["value"] > 0
+    assert float(scores["nll_oracle"]["note"].removeprefix("standard error ")) > 0
     assert len(Path("run/samples/step-00000006.txt").read_text().splitlines()[0].split()) == 6
     capsys.readouterr()
     main(["sample", "run", "--num", "2"])

@@ -12,6 +12,7 @@ from discrete_gan.report.comparison import (
     Spread,
     as_json,
     curve,
+    described,
     interval_text,
     logged_figures,
     shown_scores,
@@ -19,6 +20,7 @@ from discrete_gan.report.comparison import (
     verdict,
 )
 from discrete_gan.report.comparison_page import write_comparison_page
+from discrete_gan.report.names import titled
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
 from discrete_gan.tasks import Score
 from discrete_gan.tasks.score import as_json as scores_as_json
@@ -134,6 +136,31 @@ def test_scores_of_different_protocols_are_not_compared_and_named(tmp_path: Path
     assert not any("protocol" in each for each in verdict(grouped(alone)))
 
 
+def test_seeds_that_split_the_data_compare(tmp_path: Path) -> None:
+    """Each seed has a split of its own, which protocols name; what differs on one split, or in more, does not."""
+    splits = [f"{seed:x}0123456789abcde" for seed in (1, 2)]
+    assert all(len(split) == 16 for split in splits)
+
+    def protocols_of(*of_runs: str) -> list[Trial]:
+        """Two estimators on two seeds."""
+        paths = []
+        for (estimator, seed), protocol in zip(((e, s) for e in "xy" for s in (0, 1)), of_runs, strict=True):
+            folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+            score = KNOWN["valid"]._replace(value=0.5, protocol=protocol)
+            paths.append(write_run(folder, results=finished(score), data=splits[seed], estimator=estimator, seed=seed))
+        return read_trials(paths)
+
+    first, second = (f"n:5|split:{split}|v:1" for split in splits)
+    for trial in protocols_of(first, second, first, second):
+        assert [*trial.scores] == ["valid"] and trial.apart == ()
+    for others in (
+        (first, second, first, second.replace("n:5", "n:6")),  # other numbers of samples
+        (first, first.replace("v:1", "v:2"), first, second),
+        (first, second, first, first),  # one estimator judged by data that are not its seed's
+    ):
+        assert {trial.apart for trial in protocols_of(*others)} == {("valid",)}
+
+
 def test_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
     arguments = [("reinforce", 1), ("exact", 0), ("reinforce", 0)]
     paths = [write_run(tmp_path / f"{name}-{seed}", estimator=name, seed=seed) for name, seed in arguments]
@@ -210,6 +237,34 @@ def test_the_main_score_is_the_first_that_is_judged() -> None:
     lacking = [turned[0], group("b", valid=[0.2])]
     assert verdict(lacking)[0].startswith("Best by valid, of which more is better: a with 0.9")
     assert not any("Best" in each for each in verdict([group("a", odd=[1.0]), group("b", odd=[2.0])]))
+
+
+def test_scores_called_the_same_are_told_apart_by_their_units(tmp_path: Path) -> None:
+    """Likelihood per token and per sequence, say: in the verdict, in the short table and above curves."""
+    every = {
+        "nll_token": Score("nll_token", 1.0, "held-out NLL", "nats per token", "less"),
+        "nll_sequence": Score("nll_sequence", 9.0, "held-out NLL", "nats per sequence", "less"),
+        "bleu2": Score("bleu2", 0.5, "BLEU-2", "of bigrams", "more"),
+    }
+    assert [titled(name, every) for name in every] == [
+        "held-out NLL, nats per token",
+        "held-out NLL, nats per sequence",
+        "BLEU-2",
+    ]
+    assert titled("d_loss", every) == "d loss"
+    groups = [Group(name, [Trial(Path(name), 0, scores=every)]) for name in "ab"]
+    assert verdict(groups)[0].startswith("Best by held-out NLL, nats per token, of which less is better")
+    assert "held-out NLL, nats per sequence" in compared_page(tmp_path, groups).texts("th")
+
+
+def test_scores_come_in_the_order_of_the_first_run_and_then_of_others() -> None:
+    parts = [scored(frechet=1.0, odd=2.0), scored(valid=0.5, frechet=3.0)]
+    runs = Group("a", [Trial(Path("a"), seed, scores=scores) for seed, scores in enumerate(parts)])
+    (row,) = table([runs])
+    assert [*row.scores] == [*row.described] == ["frechet", "odd", "valid"]
+    assert row.described["frechet"].value == 1.0  # as the first one says
+    groups = [Group(name, [Trial(Path(name), 0, scores=scores)]) for name, scores in zip("ab", parts, strict=True)]
+    assert [*described(table(groups))] == ["frechet", "odd", "valid"]
 
 
 def other(scores: dict[str, Score]) -> dict[str, Score]:
@@ -332,8 +387,10 @@ def test_page_says_what_scores_are_called_and_which_way_is_better(tmp_path: Path
     found = compared_page(tmp_path, groups)
     text = " ".join(element.text for element in found.all("main"))
     assert "frechet" not in text and "Best by Frechet distance, of which less is better: a" in text
-    rows = found.texts("th")
-    assert "Frechet distance, squared feature units, less is better" in rows and "odd" in rows
+    rows = [row.text.strip().split("\n") for row in found.all("tr")]
+    assert ["score", "a", "b", "unit", "better"] in rows
+    assert ["Frechet distance", "1.50 ± 0.71", "5.0 ± 1.4", "squared feature units", "less"] in rows
+    assert ["odd", "1 ± 0", "2 ± 0"] in rows
     # The axes: steps, discriminator evaluations and seconds, abreast, and none of them is a figure of its own.
     labels = [str(label) for label in found.values("svg", "aria-label")]
     axes = ("steps", "discriminator evaluations", "seconds of training")
@@ -346,7 +403,6 @@ def test_page_says_what_scores_are_called_and_which_way_is_better(tmp_path: Path
 def test_differences_of_what_belongs_to_the_data_are_left_out(tmp_path: Path) -> None:
     groups = [group(name, frechet=[value, value + 1], odd=[0.25, 0.25]) for name, value in (("a", 1.0), ("b", 4.0))]
     rows = [row.text.split() for row in compared_page(tmp_path, groups).all("tr")]
-    title = ["Frechet", "distance,", "squared", "feature", "units,", "less", "is", "better"]
     assert ["odd", "0.25", "±", "0", "0.25", "±", "0"] in rows
-    assert [*title, "+3", "(+3", "to", "+3)"] in rows
+    assert ["Frechet", "distance", "+3", "(+3", "to", "+3)", "squared", "feature", "units", "less"] in rows
     assert [row[0] for row in rows if row].count("odd") == 1

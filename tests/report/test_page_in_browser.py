@@ -9,8 +9,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from discrete_gan.report import run_page
 from discrete_gan.report.charts import Series, line_chart
-from discrete_gan.report.page import Chart, Code, Picture, Section, Table, Text, write_page
+from discrete_gan.report.page import Abreast, Chart, Code, Picture, Section, Table, Text, write_page
 from tests.report.browser import OpenPage, started_browser
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     matplotlib.image.imsave(picture, np.eye(500), format="png")
     small = io.BytesIO()
     matplotlib.image.imsave(small, np.eye(8), format="png")
-    wide = [f"a long column {at}" for at in range(6)]
-    rows = [[*row, *[0.123456789] * 6] for row in zip(NAMES, SCORES, FIGURES, strict=True)]
+    wide = [f"a long column {at}" for at in range(12)]
+    rows = [[*row, *[0.123456789] * 12] for row in zip(NAMES, SCORES, FIGURES, strict=True)]
     line = line_chart([Series(name, [0, 1, 2], [1, 3, 2]) for name in NAMES[:3]], x_label="steps", y_label="nats")
     other = line_chart([Series("score", range(7), range(7))], x_label="", y_label="score")
     sections = [
@@ -67,6 +68,47 @@ def test_page_loads_whole_without_complaints_and_fits(
     assert stops == [[scrolls, 0 if scrolls else -1] for scrolls, _ in stops]
     assert [scrolls for scrolls, _ in stops] == [True, width < 500, width < 500]
     assert problems == []
+
+
+@pytest.fixture(scope="module")
+def curves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six small charts, and a table with sentences beside numbers."""
+    path = tmp_path_factory.mktemp("curves") / "report.html"
+    small = line_chart([Series("loss", [0, 1, 2], [1, 3, 2])], x_label="steps", y_label="", size=run_page._SMALL)
+    sentence = "of samples nearer than the nearest 1 % of held-out data"
+    table = Table("Scores", ["score", "value", "unit", "from", "to"], [["copies", 0.123456, sentence, 0.1, 0.123456]])
+    write_page(
+        path,
+        title="Report",
+        summary=[table, Abreast([Chart(small, "loss", "loss")] * 6)],
+        sections=[Section("One", [])],
+    )
+    return path
+
+
+@pytest.mark.parametrize(("width", "columns"), [(320, 1), (400, 1), (800, 2), (1200, 3), (1600, 3)])
+def test_small_charts_stand_abreast_as_there_is_room(
+    curves: Path, open_page: OpenPage, width: int, columns: int
+) -> None:
+    page, problems = open_page(curves, width=width)
+    boxes = page.eval_on_selector_all(
+        ".abreast figure", "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.top])"
+    )
+    assert len({left for left, _ in boxes}) == columns and len({top for _, top in boxes}) == 6 // columns
+    scrolling = page.eval_on_selector_all(
+        ".abreast .scroll", "all => all.filter(box => box.scrollWidth > box.clientWidth)"
+    )
+    assert scrolling == [] and problems == []  # each is seen whole
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+
+
+def test_a_sentence_beside_numbers_is_no_column_of_words(curves: Path, open_page: OpenPage) -> None:
+    page, _ = open_page(curves, width=400)
+    height = "cell => cell.getBoundingClientRect().height"
+    lines = page.eval_on_selector("tbody td.long", height) / page.eval_on_selector(
+        "tbody td.long", "cell => parseFloat(getComputedStyle(cell).lineHeight)"
+    )
+    assert lines < 4
 
 
 def shown(page: "Page", column: int) -> list[str]:

@@ -42,7 +42,7 @@ def written(
 ) -> Path:
     """A run directory without models and samples."""
     path.mkdir(exist_ok=True)
-    args = {"seed": 3, "estimator": "reinforce", "log_every": 50, "resume": None}
+    args = {"seed": 3, "estimator": "reinforce", "log_every": 50, "resume": None, "scores": [], "own": ["a", "b"]}
     parts = {"data": {"name": "digits", "num_train": 9}, "versions": {"torch": "9.9"}, "commit": None}
     config = {"recipe": "digits", "args": args, "command": "discrete-gan train digits --seed 3", **parts}
     (path / "config.json").write_text(json.dumps(config))
@@ -82,6 +82,7 @@ def test_run_that_has_not_finished(tmp_path: Path) -> None:
     assert "digits on digits, seed 3: a run that has not finished." in found.texts("p")
     assert found.texts("h2") == ["How it was made"]
     rows = [row for table in tables(found).values() for row in table]
+    assert ["scores", "none"] in rows and ["own", "a, b"] in rows
     assert ["seed", "3"] in rows and ["log-every", "50"] in rows and ["resume", "none"] in rows
     assert ["num_train", "9"] in rows and ["torch", "9.9"] in rows and ["commit", "none"] in rows
     (commands,) = found.texts("code")
@@ -130,7 +131,17 @@ def test_run_that_was_evaluated(tmp_path: Path) -> None:
     evaluation = Evaluation(
         scores=[
             FRECHET._replace(value=1.25, low=1.0, high=2.0, note="anew"),
-            Score("log_likelihood", -3.5, "log-likelihood", "nats", "more", low=-4.0, high=-3.0, picture=PNG),
+            Score(
+                "log_likelihood",
+                -3.5,
+                "log-likelihood",
+                "nats",
+                "more",
+                low=-4.0,
+                high=-3.0,
+                note="as pictured",
+                picture=PNG,
+            ),
         ]
     )
     found = page(written(tmp_path, scores=SCORES), evaluation)
@@ -147,7 +158,9 @@ def test_run_that_was_evaluated(tmp_path: Path) -> None:
     of_training = shown["Scores that the training itself reported"]
     assert [row[:2] for row in of_training[1:3]] == [["Frechet distance", "1.5"], ["AM Score", "2.5"]]
     assert "Frechet distance: anew." in found.texts("p") and "Frechet distance: said." not in found.texts("p")
-    assert found.texts("figcaption") == ["log-likelihood: -3.5."]  # what lies behind a score is shown
+    # What a score rests on is shown, with what is said of it.
+    assert found.texts("figcaption") == ["log-likelihood -3.5: as pictured."]
+    assert found.values("img", "alt") == ["as pictured"] and "log-likelihood: as pictured." not in found.texts("p")
     assert "Discriminator" not in found.texts("h2")
 
 
@@ -189,7 +202,7 @@ def charts(elements: Elements) -> list[str]:
 def test_curves_come_in_order_of_interest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores in their order, then what the training logged, then probes of all parameters; what it cost is no curve."""
     monkeypatch.setattr("discrete_gan.report.run_page._CURVES", 24)
-    expected = ["Frechet distance", "AM Score", "d loss", "g loss", "probe/all/snr"]
+    expected = ["Frechet distance", "AM Score", "d loss", "g loss", "gradient probe, signal-to-noise ratio"]
     described = [SCORES[0]._replace(value=math.nan), SCORES[1]._replace(value=math.nan)]
     for scores, figures in ((SCORES, None), (None, described)):
         path = tmp_path / ("scores" if scores else "figures")

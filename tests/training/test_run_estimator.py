@@ -59,9 +59,7 @@ def set_values(module: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in module.state_dict().items() if not is_lazy(value)}
 
 
-@pytest.mark.parametrize(
-    "spec", ["nvil", "relax", "slope-annealed", "reinforce:num_samples=5,baseline=moving-average"]
-)
+@pytest.mark.parametrize("spec", ["nvil", "relax", "slope-annealed", "reinforce:num_samples=5,baseline=moving-average"])
 def test_only_lazy_parameters_change(spec: str) -> None:
     run, found = make_run(), []
     for seed in (0, 1):
