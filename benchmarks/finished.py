@@ -25,12 +25,8 @@ class Finished(NamedTuple):
         return self.scores[name]["value"] / self.scores[name]["real"]
 
     def class_fractions(self) -> list[float]:
-        """Share of each class among the samples, to 0.1 %: the percentages that the score of covered classes notes."""
-        note = self.scores["classes_covered"]["note"]
-        percents = re.match(r"((?:\d+\.\d )+)%", note)
-        if percents is None:
-            raise ValueError(f"classes_covered: expected its note to begin with percentages, got {note!r}")
-        return [float(percent) / 100 for percent in percents[1].split()]
+        """Share of each class among the samples."""
+        return self.scores["classes_covered"]["parts"]
 
 
 def finished(folder: Path, file: str = "results.json") -> Finished | None:

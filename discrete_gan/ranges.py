@@ -48,10 +48,10 @@ def check_ranges(options: Any) -> None:
         InputError: If a value is out of its range or not a number.
     """
     stated: dict[str, list[Range]] = {}
-    for base in filter(dataclasses.is_dataclass, type(options).__mro__):
-        hints = get_type_hints(base, include_extras=True)
+    for base in type(options).__mro__:
+        hints = get_type_hints(base, include_extras=True) if dataclasses.is_dataclass(base) else {}
         for name in inspect.get_annotations(base):
-            if ranges := list(_ranges(hints[name])):
+            if name in hints and (ranges := list(_ranges(hints[name]))):
                 stated.setdefault(name, ranges)
     for name, ranges in stated.items():
         value = getattr(options, name)

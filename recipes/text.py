@@ -11,7 +11,6 @@ References:
     Training Language GANs from Scratch (de Masson d'Autume et al., 2019), https://arxiv.org/abs/1905.09922
 """
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +18,10 @@ import torch
 
 from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import GAN
-from discrete_gan.estimators import MaximumLikelihood
+from discrete_gan.estimators import MaximumLikelihood, parse_estimator
 from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
 from discrete_gan.tasks import Text, TextOptions, make_task
-from discrete_gan.training import Run, SequenceOptions, phased_decay
+from discrete_gan.training import Run, SequenceOptions, phased_decay, seeded
 from discrete_gan.training.memory import check_text_fits
 
 
@@ -51,10 +50,11 @@ def networks(args: SequenceOptions, data: Any) -> tuple[RecurrentGenerator, Toke
 def train(args: SequenceOptions, data: Any) -> None:
     """Train on sequences of any task: the recipe ``oracle_text`` does too."""
     run = Run(args, data)
+    with seeded(args.seed, "weights", "estimator"):
+        estimator, likelihood = parse_estimator(args.estimator), MaximumLikelihood()
+    check_text_fits(data, args, estimator, run.device)
     generator, discriminator = run.networks(lambda: networks(args, data))
     estimate, state = run.estimator(args.estimator, generator, discriminator, num_reference=64)
-    estimator, likelihood = inspect.unwrap(estimate), MaximumLikelihood()
-    check_text_fits(data, args, estimator, run.device)
     only_likelihood = isinstance(estimator, MaximumLikelihood)
     pretrained = args.steps if only_likelihood else args.pretrain_steps
     adversarial = pretrained + args.warmup_steps  # the first step in which the estimator trains the generator

@@ -59,8 +59,7 @@ def sample(arguments: list[str]) -> None:
     drawn = generate(generator, args.num, seed=args.seed, label=args.label, convert=generator.decode, **options)
     samples = run.task.decode(drawn)
     if args.out is None:
-        if not isinstance(samples, list):
-            raise InputError("--out: expected a file name for samples that are no text")
+        assert isinstance(samples, list)  # as _check_out has seen to
         print(as_lines(samples), end="")
         return
     try:
@@ -100,9 +99,10 @@ def _options(args: SampleArgs, run: SavedRun, generator: Any) -> dict[str, Any]:
 
 
 def _check_out(args: SampleArgs, task: Task, generator: Any) -> None:
-    """Refuse a file of another kind than the samples before they are drawn: by one of them."""
-    if args.out is None:
-        return
+    """Refuse a file of another kind than the samples before they are drawn: by one of them. Text needs none."""
     one = task.decode(generate(generator, 1, convert=generator.decode))
-    if args.out.suffix not in (kinds := suffixes(one)):
-        raise InputError(f"--out {args.out}: expected a file name ending in {' or '.join(kinds)}")
+    if args.out is None and isinstance(one, list):
+        return
+    if args.out is None or args.out.suffix not in suffixes(one):
+        option = "--out" if args.out is None else f"--out {args.out}"
+        raise InputError(f"{option}: expected a file name ending in {' or '.join(suffixes(one))}")

@@ -96,7 +96,7 @@ def _curves(groups: Sequence[Group]) -> list[Block]:
             blocks.append(Abreast(charts))
     note = Text(
         "Lines are means over seeds, bands one sample standard deviation to both sides. Scores on the way are of fewer "
-        "samples than those at the end, so a Frechet distance is mostly higher here than in the tables."
+        "samples than those at the end, so distances are mostly higher here than in the tables."
     )
     return [note, *blocks] if blocks else []
 

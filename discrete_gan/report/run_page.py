@@ -184,7 +184,9 @@ def _origin(config: dict[str, Any], path: Path) -> list[Block]:
 
 
 def _shown(value: Any) -> str:
-    """A setting as text: none where it is left out, lists by commas."""
+    """A setting as text: none where it is left out, more than one by commas."""
+    if isinstance(value, dict):
+        value = [f"{name} {each}" for name, each in value.items()]
     if isinstance(value, list):
         value = ", ".join(map(str, value)) or None
     return "none" if value is None else str(value)

@@ -16,7 +16,7 @@ from discrete_gan.training.options import RunOptions
 
 COST = ("steps", "evaluations", "seconds")
 # Settings that make no other method: where a run goes, what it reports. The data's fingerprint is compared instead.
-_REPORTING = {option.name for option in fields(RunOptions)} - {"precision"} | {"data", "classifier_data", "scores"}
+_REPORTING = {option.name for option in fields(RunOptions)} - {"precision"} | {"data", "classifier_data"}
 
 _HASH = re.compile(r"\b[0-9a-f]{12,}\b")  # of data, or of a network that was trained on them
 
@@ -32,8 +32,8 @@ class Trial:
         rows: Lines of metrics.jsonl.
         cost: ``steps``, ``evaluations`` and ``seconds`` of the training, scores at the end left out; what is not known
             is left out too.
-        scores: Those of results.json, and those of evaluation.json that every run has; of one protocol over all runs, but
-            for the data of each seed.
+        scores: Those of results.json, and those of evaluation.json that every run has; of one protocol over all runs,
+            but for the data of each seed.
         apart: Titles of scores that were measured by different protocols and so compare with nothing.
         failure: Why it failed; None if it did not.
     """

@@ -120,6 +120,7 @@ class ImageScorer:
                 "more",
                 num_classes,
                 note=f"{percents} %{accurate}",
+                parts=tuple(fractions.tolist()),
             ),
             Score(
                 "inception_score",

@@ -18,8 +18,6 @@ class DataOptions:
     """Real samples, and latents, per step."""
     num_scored: Pair | None = 10_000
     """Samples to score at the end."""
-    scores: tuple[str, ...] = ()
-    """Scores of your own beside the others, each as FILE.py:FUNCTION."""
     seed: int = 0
     """Seed of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
 

@@ -29,6 +29,7 @@ class Score(NamedTuple):
         high: Upper end.
         protocol: Everything that the value depends on besides the model: values compare where it is the same.
         note: A sentence on what the value says.
+        parts: Numbers that the value is a summary of, such as the share of each class.
         picture: A PNG that shows it.
     """
 
@@ -43,6 +44,7 @@ class Score(NamedTuple):
     high: float = math.nan
     protocol: str = ""
     note: str = ""
+    parts: tuple[float, ...] = ()
     picture: bytes | None = None
 
     @property
@@ -113,12 +115,14 @@ def from_json(found: Mapping[str, Mapping[str, Any]]) -> list[Score]:
     """
     try:
         return [
-            Score(name, **{key: _number(key, value) for key, value in fields.items() if key in Score._fields})
+            Score(name, **{key: _restored(key, value) for key, value in fields.items() if key in Score._fields})
             for name, fields in found.items()
         ]
     except (AttributeError, TypeError) as error:
         raise ValueError(f"expected scores by name, got {json.dumps(found)[:60]}") from error
 
 
-def _number(key: str, value: Any) -> Any:
+def _restored(key: str, value: Any) -> Any:
+    if key == "parts":
+        return tuple(value)
     return math.nan if value is None and key in ("value", "low", "high") else value

@@ -26,7 +26,7 @@ from discrete_gan.training.options import RunOptions
 _CHECKPOINTS_KEPT = 2
 # By a resumption. Data may have moved: its fingerprint is compared.
 _MAY_CHANGE = {field.name for field in dataclasses.fields(RunOptions)} - {"seed"}
-_MAY_CHANGE |= {"steps", "num_scored", "scores", "data", "classifier_data"}
+_MAY_CHANGE |= {"steps", "num_scored", "data", "classifier_data"}
 _PACKAGES = ("discrete-gan", "torch", "numpy", "lightning-fabric")
 
 

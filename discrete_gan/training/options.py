@@ -32,6 +32,8 @@ class RunOptions:
     """Steps between scores and pictures of samples; 0 for none but the last."""
     checkpoint_every: CountOrNone = 1000
     """Steps between checkpoints; 0 for none but the last."""
+    scores: tuple[str, ...] = ()
+    """Scores of your own beside the others, each as FILE.py:FUNCTION."""
     probe_every: CountOrNone = 0
     """Steps between gradient probes; 0 for none."""
     probe_redraws: Pair = 16

@@ -82,7 +82,7 @@ class Run:
         if hasattr(options, "estimator"):  # a mistake in it must not cost the reading of the data
             with seeded(options.seed, "weights", "estimator"):
                 parse_estimator(options.estimator)
-        for spec in getattr(options, "scores", ()):
+        for spec in options.scores:
             load_own("score", spec)
         recipe_file = Path(inspect.getfile(type(options))).resolve()
         self.recipe = recipe_file.stem
@@ -413,7 +413,7 @@ class Run:
             self._players["discriminator"].best,
             num=getattr(self.options, "num_scored", None),
             depth=depth,
-            own=getattr(self.options, "scores", ()),
+            own=self.options.scores,
         )
 
     def _finish(self) -> None:

@@ -265,12 +265,14 @@ def test_evaluation_over_temperatures(
     assert list(found["curves"]) == names and all(name in printed for name in names)
     assert all([point["temperature"] for point in points] == [0.5, 1.5] for points in found["curves"].values())
     assert Path("both/temperatures.png").stat().st_size > 5000
-    assert "refs:" in found["protocol"] and 0 < found["real"]["bleu2"] <= 1
-    assert f"protocol {found['protocol']}" in printed.splitlines()
+    bleu = found["curves"]["mle: mle"][0]["scores"]["bleu2"]
+    assert "refs:" in bleu["protocol"] and 0 < bleu["real"] <= 1
+    assert bleu["protocol"] in printed and bleu["label"] in printed and "real data" in printed
     # At the temperature of training, the likelihood is the one that the run reported.
     main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
     (point,) = json.loads(Path("run/temperatures.json").read_text())["curves"][f"run: {STEPS[-1]}"]
-    assert point["nll_token"] == pytest.approx(json.loads(Path("run/results.json").read_text())["nll_token"], rel=1e-6)
+    of_training = scores_of("run")["nll_token"]["value"]
+    assert point["scores"]["nll_token"]["value"] == pytest.approx(of_training, rel=1e-6)
 
     # A picture that cannot be drawn takes nothing with it.
     Path("run/temperatures.json").unlink()
@@ -279,7 +281,7 @@ def test_evaluation_over_temperatures(
         patch.setattr("discrete_gan.cli.temperatures.save_temperature_curves", lambda *args, **options: 1 / 0)
         main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
     assert json.loads(Path("run/temperatures.json").read_text())["curves"][f"run: {STEPS[-1]}"] == [point]
-    assert "real text" in capsys.readouterr().out
+    assert "held-out NLL" in capsys.readouterr().out
 
     # Runs are told apart by their whole paths.
     main([*base, "--out", "more/run", "--steps", "1"])

@@ -43,7 +43,11 @@ def written(
     """A run directory without models and samples."""
     path.mkdir(exist_ok=True)
     args = {"seed": 3, "estimator": "reinforce", "log_every": 50, "resume": None, "scores": [], "own": ["a", "b"]}
-    parts = {"data": {"name": "digits", "num_train": 9}, "versions": {"torch": "9.9"}, "commit": None}
+    parts = {
+        "data": {"name": "digits", "num_train": 9, "counts": {"lines": 3, "empty": 0}},
+        "versions": {"torch": "9.9"},
+        "commit": None,
+    }
     config = {"recipe": "digits", "args": args, "command": "discrete-gan train digits --seed 3", **parts}
     (path / "config.json").write_text(json.dumps(config))
     if scores is not None:
@@ -84,6 +88,7 @@ def test_run_that_has_not_finished(tmp_path: Path) -> None:
     rows = [row for table in tables(found).values() for row in table]
     assert ["scores", "none"] in rows and ["own", "a, b"] in rows
     assert ["seed", "3"] in rows and ["log-every", "50"] in rows and ["resume", "none"] in rows
+    assert ["counts", "lines 3, empty 0"] in rows
     assert ["num_train", "9"] in rows and ["torch", "9.9"] in rows and ["commit", "none"] in rows
     (commands,) = found.texts("code")
     assert commands.splitlines() == [

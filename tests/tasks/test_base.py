@@ -72,7 +72,7 @@ def test_summary_changes_with_any_number() -> None:
 
 def test_tensors_are_shown_as_numbers_or_as_what_decode_makes(generator: MLPGenerator, tmp_path: Path) -> None:
     path = ready().show(generator, tmp_path / "samples")
-    assert path == tmp_path / "samples.txt"
+    assert path is not None and path == tmp_path / "samples.txt"
     rows = [[float(number) for number in line.split()] for line in path.read_text().splitlines()]
     assert torch.equal(torch.tensor(rows), generate(generator, 64))
 
@@ -83,7 +83,7 @@ def test_tensors_are_shown_as_numbers_or_as_what_decode_makes(generator: MLPGene
     shaped = Shaped()
     shaped.to(CPU)
     path = shaped.show(generator, tmp_path / "pictures")
-    assert path == tmp_path / "pictures.png" and matplotlib.image.imread(path).ndim == 3
+    assert path is not None and path == tmp_path / "pictures.png" and matplotlib.image.imread(path).ndim == 3
 
 
 OWN = """

@@ -340,7 +340,7 @@ def tiles_of(path: Path, rows: int, columns: int) -> Tensor:
 def test_samples_are_shown_in_a_grid_of_classes(tmp_path: Path) -> None:
     task = ready("conditional", data(), binarize="threshold")
     path = task.show(random_generator(), tmp_path / "samples")
-    assert path == tmp_path / "samples.png"
+    assert path is not None and path == tmp_path / "samples.png"
     assert torch.equal(tiles_of(path, 8, 8).flatten(0, 1), generate(random_generator(), 64))
     of_class = random_generator(CLASSES)
     path = task.show(of_class, tmp_path / "of_class")
