@@ -1,7 +1,6 @@
 """Reweighted GAN on binary images: MNIST, Fashion-MNIST, binarized MNIST or your own file.
 
-Learning rates fall linearly to zero over the last part of the run, and samples come from an exponential moving average
-of the generator's weights.
+Learning rates fall to zero over the last part of a run; samples come from a moving average of the generator's weights.
 
 Reference:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
@@ -52,10 +51,10 @@ def task(args: Args) -> BinaryImages:
 def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
     """Generator and discriminator, conditional where the data come with classes."""
     classes, first, second = {"num_classes": data.num_classes}, args.generator_width, args.discriminator_width
-    shape, normalized = data.image_shape, {"spectral_normalization": args.spectral_norm, **classes}
+    normalized = {"spectral_normalization": args.spectral_norm, **classes}
     if args.model == "conv":
-        generator = ConvGenerator(args.latent_dim, shape, width=args.channels, hidden=first, **classes)
-        return generator, ConvDiscriminator(shape, width=args.channels, hidden=second, **normalized)
+        generator = ConvGenerator(args.latent_dim, data.image_shape, width=args.channels, hidden=first, **classes)
+        return generator, ConvDiscriminator(data.image_shape, width=args.channels, hidden=second, **normalized)
     generator = MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes)
     return generator, MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
 

@@ -18,8 +18,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tests.second_device import DEVICE, NAME, assert_alike, counting, devices, lacking, peek  # first: it registers it
 
 # isort: split
-from discrete_gan.report.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
-
 from discrete_gan import models, weights
 from discrete_gan._precision import widest_float
 from discrete_gan.data import Batches
@@ -29,6 +27,7 @@ from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
 from discrete_gan.models import MLPGenerator
+from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.training import MovingAverage, diagnostics, generate
 from discrete_gan.training.probe import probe
 from tests.problems import assert_mean, seeded_normal
@@ -324,7 +323,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "VirtualBatchNorm": lambda: models.VirtualBatchNorm(64),
     "ClassProjection": lambda: models.ClassProjection(2, 64),
 }
-NO_MODELS = {"Generator", "HubModel", "TokenDiscriminator"}  # what models derive from
+NO_MODELS = {"PixelGenerator", "Generator", "HubModel", "TokenDiscriminator"}  # what models derive from
 
 
 def run_model(model: nn.Module) -> dict[str, Tensor]:

@@ -114,11 +114,15 @@ def grouped(trials: Sequence[Trial]) -> list[Group]:
     A group is named by its estimator where that tells all groups apart, else by the settings that differ.
 
     Raises:
-        InputError: If recipe or data differ, or two trials differ in nothing.
+        InputError: If recipe or data differ, those of one seed by any datum, or two trials differ in nothing.
     """
-    kinds = [{"recipe": trial.config["recipe"], "data": trial.config["data"].get("fingerprint")} for trial in trials]
-    for trial, kind in zip(trials, kinds, strict=True):
-        for what, expected in kinds[0].items():
+    of_seed: dict[int, dict[str, Any]] = {}
+    for trial in trials:
+        data = trial.config["data"]
+        kind = {"recipe": trial.config["recipe"], "data": data.get("name"), "fingerprint": data.get("fingerprint")}
+        # What is held out, or drawn, may be another part of the same data with every seed.
+        shared = {name: value for name, value in next(iter(of_seed.values()), kind).items() if name != "fingerprint"}
+        for what, expected in (of_seed.setdefault(trial.seed, kind) | shared).items():
             if kind[what] != expected:
                 raise InputError(f"{trial.path}: expected {what} {expected}, as {trials[0].path} has, got {kind[what]}")
     settings = [{k: v for k, v in trial.config["args"].items() if k not in _REPORTING} for trial in trials]

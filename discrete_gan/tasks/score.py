@@ -100,10 +100,8 @@ def as_json(scores: Iterable[Score]) -> dict[str, dict[str, Any]]:
     for score in scores:
         fields = score._asdict()
         del fields["name"], fields["picture"]
-        found[score.name] = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in fields.items()
-        }
+        fields["parts"] = [_finite(part) for part in score.parts]
+        found[score.name] = {key: _finite(value) for key, value in fields.items()}
     return found
 
 
@@ -122,7 +120,11 @@ def from_json(found: Mapping[str, Mapping[str, Any]]) -> list[Score]:
         raise ValueError(f"expected scores by name, got {json.dumps(found)[:60]}") from error
 
 
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _restored(key: str, value: Any) -> Any:
     if key == "parts":
-        return tuple(value)
+        return tuple(math.nan if part is None else part for part in value)
     return math.nan if value is None and key in ("value", "low", "high") else value

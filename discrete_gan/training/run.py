@@ -148,7 +148,8 @@ class Run:
         except InputError:
             raise
         except ValueError as error:
-            raise InputError(f"networks: {error} (see --image-size, where the data are images)") from None
+            hint = " (see --image-size)" if "image_shape" in str(error) and hasattr(self.options, "image_size") else ""
+            raise InputError(f"networks: {error}{hint}") from None
         except AttributeError as error:  # a user's own task, in a recipe that builds its networks from more
             if error.obj is not self.task:
                 raise

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from discrete_gan.cli import main
-from discrete_gan.cli.models import load_model
+from discrete_gan.cli.runs import load_model
 from discrete_gan.data import Batches
 from discrete_gan.distributions import PointMass
 from discrete_gan.losses import semi_supervised
 from discrete_gan.models import AMGANDiscriminator, AMGANGenerator, MLPImageGenerator, NoisyMLPClassifier
-from discrete_gan.report import images
+from discrete_gan.tasks import images
 from discrete_gan.training.directory import RunDirectory
 
 QUICK = ["--steps", "2", "--batch-size", "5", "--sample-every", "0", "--log-every", "1"]
@@ -53,6 +53,10 @@ def train(recipe: str, out: Path, data: Path, *options: str) -> dict:
     return json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
 
 
+def scores_of(run: Path) -> dict:
+    return json.loads((run / "results.json").read_text())["scores"]
+
+
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
@@ -74,9 +78,9 @@ BOTH = [(loss, labeling) for loss in LOSSES for labeling in ("dynamic", "predefi
 def test_every_loss_with_both_labelings(loss: str, labeling: str, tmp_path: Path, data: Path) -> None:
     row = train("am_gan", tmp_path, data, *SMALL, "--loss", loss, "--labeling", labeling)
     assert np.isfinite([row["d_loss"], row["g_loss"]]).all()
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert {"am_score", "inception_score", "ms_ssim", "frechet"} <= results.keys()
-    assert (results["label_accuracy"] is not None) == (labeling == "predefined")
+    scores = scores_of(tmp_path)
+    assert {"am_score", "inception_score", "ms_ssim", "frechet"} <= scores.keys()
+    assert ("label_accuracy" in scores) == (labeling == "predefined")
     generator = AMGANGenerator.from_pretrained(tmp_path / "generator")
     discriminator = AMGANDiscriminator.from_pretrained(tmp_path / "discriminator")
     assert generator.num_classes == (3 if labeling == "predefined" else 0)
@@ -110,8 +114,8 @@ def test_predefined_labels_are_those_of_the_real_images(
     batches = Batches(60, 5, seed=0)
     expected = [(batches.indices(step) % 3).tolist() for step in (0, 0, 1, 1)]  # for either network
     assert given[:4] == expected
-    quick = [number % 3 for number in range(images._QUICK)]  # of the logged distance
-    assert given[4:] == [[0, 1, 2] * 8, quick, [0, 1, 2] * 6 + [0, 1]]  # of grid and scores they take turns
+    # Of logged distance, grid, scores and last picture they take turns.
+    assert given[4:] == [[number % 3 for number in range(count)] for count in (images._QUICK, 24, 20, 30)]
 
 
 @pytest.mark.parametrize("options", [[], ["--generated-class"]])
@@ -176,7 +180,7 @@ def test_resumed_run_equals_unbroken_run(recipe: str, tmp_path: Path, data: Path
     (broken / "checkpoints" / "step-00000004.pt").unlink()
     main(["train", recipe, "--resume", str(broken)])
     states = [torch.load(run / "checkpoints" / "step-00000004.pt", weights_only=True) for run in (whole, broken)]
-    torch.testing.assert_close(states[0]["states"], states[1]["states"], rtol=0, atol=0)
+    torch.testing.assert_close(states[0]["players"], states[1]["players"], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +197,12 @@ def test_conditional_generators_of_discrete_images(
     run, out = tmp_path / "run", tmp_path / "x.npy"
     row = train(recipe, run, data, *QUICK, *options, "--num-scored", "20", "--conditional", "--probe-every", "2")
     assert np.isfinite(list(row.values())).all() and "probe/all/variance" in row
-    assert 0 <= json.loads((run / "results.json").read_text())["label_accuracy"] <= 1
+    assert 0 <= scores_of(run)["label_accuracy"]["value"] <= 1
     assert "of the class asked for" in capsys.readouterr().out
     generator = load_model(RunDirectory(run)).eval()
     assert generator.num_classes == 3
-    discriminator = torch.load(run / "checkpoints" / "step-00000002.pt", weights_only=True)["states"]["discriminator"]
-    assert discriminator["classes.directions"].abs().min() > 0  # labels reached it
+    players = torch.load(run / "checkpoints" / "step-00000002.pt", weights_only=True)["players"]
+    assert players["discriminator"]["network"]["classes.directions"].abs().min() > 0  # labels reached it
     main(["sample", str(run), "--num", "6", "--label", "2", "--out", str(out)])
     of_class = np.load(out)
     main(["sample", str(run), "--num", "6", "--out", str(out)])
@@ -217,21 +221,21 @@ def test_conditional_generators_of_discrete_images(
 )
 def test_semi_supervised(options: list[str], tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = train("semi_supervised", tmp_path, data, *QUICK, "--sample-every", "1", "--labels-per-class", "3", *options)
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["test_accuracy"] == row["test_accuracy"]
-    assert (results["num_labels"], results["num_test"]) == (9, 60)
+    score = scores_of(tmp_path)["test_accuracy"]
+    assert score["value"] == row["test_accuracy"]
+    assert score["protocol"].startswith("labels:9|test:60|")
     assert ("g_loss" in row) == ("--supervised-only" not in options)
     assert (tmp_path / "samples.png").exists() == ("--supervised-only" not in options)
     rows = json.loads((tmp_path / "labeled.json").read_text())["indices_by_class"]
     assert [len(row) for row in rows] == [3, 3, 3]
     assert all(index % 3 == label for label, row in enumerate(rows) for index in row)
-    assert "from 9 labels" in capsys.readouterr().out
+    assert "test accuracy" in (printed := capsys.readouterr().out) and "labels:9|" in printed
 
 
 def test_few_labels_are_learnt(tmp_path: Path, data: Path) -> None:
     options = ["--steps", "150", "--batch-size", "10", "--average", "0.9", "--sample-every", "0"]
     train("semi_supervised", tmp_path, data, *options, "--labels-per-class", "2")
-    assert json.loads((tmp_path / "results.json").read_text())["test_accuracy"] > 0.9
+    assert scores_of(tmp_path)["test_accuracy"]["value"] > 0.9
 
 
 def test_mistakes_are_one_line(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def test_resumed_run_equals_unbroken_run(recipe: str, tmp_path: Path, grey: Path
     (broken / "checkpoints" / "step-00000004.pt").unlink()
     main(["train", recipe, "--resume", str(broken)])
     states = [torch.load(run / "checkpoints" / "step-00000004.pt", weights_only=True) for run in (whole, broken)]
-    torch.testing.assert_close(states[0]["states"], states[1]["states"], rtol=0, atol=0)
+    torch.testing.assert_close(states[0]["players"], states[1]["players"], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("recipe", ["continuous", "softmax_gan"])

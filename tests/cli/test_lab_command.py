@@ -267,10 +267,10 @@ def test_weights_over_the_union_need_real_samples(
     train: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["lab", "--estimators", "boundary-seeking:over=union", *QUICK, *train, "--out", str(tmp_path)])
+        main(["lab", "--estimators", "boundary-seeking-union", *QUICK, *train, "--out", str(tmp_path)])
     assert ended.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith("discrete-gan: boundary-seeking:over=union,num_samples=2: real: expected real samples")
+    assert line.startswith("discrete-gan: boundary-seeking-union:num_samples=2: real: expected real samples")
     assert "(recipes give them, the lab has none)" in line
     assert not list(tmp_path.iterdir())
 

@@ -31,7 +31,7 @@ def train(out: Path, data: Path, *options: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    "estimator", ["boundary-seeking:num_samples=3", "boundary-seeking:num_samples=3,over=union", "gumbel-softmax"]
+    "estimator", ["boundary-seeking:num_samples=3", "boundary-seeking-union:num_samples=3", "gumbel-softmax"]
 )
 def test_pictures_of_any_size(estimator: str, tmp_path: Path, pictures: Path) -> None:
     run = tmp_path / "run"

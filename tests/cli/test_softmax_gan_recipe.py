@@ -1,12 +1,16 @@
 """The recipe of continuous images: every loss, every stress test, resuming, sampling."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from discrete_gan.cli import main
+from discrete_gan.data import Batches
+from discrete_gan.models import DCGANDiscriminator
 
 QUICK = ["--steps", "2", "--width", "2", "--batch-size", "5", "--num-scored", "10", "--sample-every", "0"]
 
@@ -25,10 +29,38 @@ def train(out: Path, data: Path, *options: str) -> dict:
     return rows[-1]
 
 
-@pytest.mark.parametrize("loss", ["softmax", "gan", "wgan-gp", "lsgan", "hinge", "log-ratio"])
+@pytest.mark.parametrize("loss", ["softmax", "gan", "wgan-gp", "lsgan", "hinge"])
 def test_every_loss_trains(loss: str, tmp_path: Path, grey: Path) -> None:
     row = train(tmp_path / "run", grey, "--loss", loss)
     assert all(np.isfinite(row[name]) for name in ("d_loss", "g_loss", "raw_real"))
+
+
+EXPECTED: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "gan": lambda real, fake: -torch.sigmoid(fake).log().mean(),
+    "softmax": lambda real, fake: torch.cat([real, fake]).exp().sum().log() - torch.cat([real, fake]).mean(),
+    "wgan-gp": lambda real, fake: -fake.mean(),
+    "hinge": lambda real, fake: -fake.mean(),
+    "lsgan": lambda real, fake: 0.5 * (fake - 1).square().mean(),
+}
+
+
+@pytest.mark.parametrize("loss", EXPECTED)
+def test_the_generator_descends_what_is_asked_for(
+    loss: str, tmp_path: Path, grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs: list[torch.Tensor] = []
+    forward = DCGANDiscriminator.forward
+
+    def spy(self: DCGANDiscriminator, x: torch.Tensor) -> torch.Tensor:
+        outputs.append(100 * forward(self, x))  # raw outputs start small, where the losses are hard to tell apart
+        return outputs[-1]
+
+    monkeypatch.setattr(DCGANDiscriminator, "forward", spy)
+    row = train(tmp_path / "run", grey, "--steps", "1", "--loss", loss)
+    # The last of all are generated ones for the generator and, where the loss looks at them, real ones behind them.
+    fake, real = (each.detach() for each in (outputs[-2:] if loss == "softmax" else [outputs[-1]] * 2))
+    assert fake.abs().max() > 0.001
+    assert row["g_loss"] == pytest.approx(float(EXPECTED[loss](real, fake)), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +79,6 @@ def test_stress_tests_run(options: list[str], tmp_path: Path, grey: Path) -> Non
 
 
 def test_updates_of_a_round_see_different_images(tmp_path: Path, grey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from discrete_gan.data import Batches
-
     asked: list[int] = []
     indices = Batches.indices
     monkeypatch.setattr(Batches, "indices", lambda self, step, **at: asked.append(step) or indices(self, step, **at))
@@ -71,13 +101,16 @@ def test_samples_are_intensities(pixel_range: tuple[str, str], tmp_path: Path, g
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--pixel-range", "0", "255"], "--pixel-range: expected -1 1 (tanh) or 0 1 (sigmoid), got 0 255"),
+        (["--pixel-range", "0", "255"], "networks: pixel_range: expected -1 1 (tanh) or 0 1 (sigmoid), got 0 255"),
         (
             ["--activation", "sigmoid"],
-            "--pixel-range: activation sigmoid gives pixels in 0 1, which contradicts pixel_range -1 1",
+            "activation sigmoid gives pixels in 0 1, which contradicts pixel_range -1 1",
         ),
-        (["--loss", "wgan-gp", "--discriminator-norm", "batch"], "--discriminator-norm batch: the penalty of wgan-gp"),
-        (["--data", "digits"], "--data digits: image_shape: expected sides that can be halved twice"),
+        (["--loss", "wgan-gp", "--discriminator-norm", "batch"], "--discriminator-norm batch: "),
+        (
+            ["--image-size", "9"],
+            "expected sides that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-s",
+        ),
         (["--generator-steps", "0"], "--generator-steps: expected at least 1, got 0"),
     ],
 )

@@ -427,7 +427,7 @@ class TestMistakes:
         np.save(tmp_path / "mine.npy", np.random.default_rng(0).integers(0, 256, (20, 10, 10), dtype=np.uint8))
         options = ["--data", str(tmp_path / "mine.npy"), "--model", "conv", "--batch-size", "4"]
         message = fails(capsys, ["train", "binary_mnist", *options, "--out", str(tmp_path / "run")])
-        assert "expected height and width divisible by 4, got 10 x 10 (see --image-size" in message
+        assert "expected height and width divisible by 4, got 10 x 10 (see --image-size)" in message
         assert not (tmp_path / "run").exists()
 
     def test_folder_that_holds_a_run(self, digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

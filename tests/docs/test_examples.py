@@ -9,6 +9,7 @@ import torch
 
 from discrete_gan.cli import main
 from discrete_gan.cli.runs import load_model
+from discrete_gan.sampling import generate
 from discrete_gan.training import RunDirectory
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -75,7 +76,8 @@ def test_the_score_is_in_log_results_and_evaluation(tmp_path: Path) -> None:
 def test_the_users_data_are_what_is_learnt(tmp_path: Path) -> None:
     run = tmp_path / "run"
     main(["train", *BROUGHT["task"], *QUICK, "--out", str(run)])
-    assert load_model(RunDirectory(run)).num_positions == 16
+    drawn = generate(load_model(RunDirectory(run)), 2)
+    assert drawn.shape == (2, 16)
     assert scores_of(run, "results.json").keys() == {"valid", "found"}
 
 
@@ -91,6 +93,8 @@ def test_median_reinforce_is_zero_where_rewards_are_equal() -> None:
     logits = torch.zeros(3, 4, requires_grad=True)
     from discrete_gan.distributions import FactorizedBernoulli
 
-    loss = scope["median_reinforce"](lambda z: FactorizedBernoulli(logits=logits), lambda x: x.sum(-1) * 0, torch.zeros(3, 1))
+    loss = scope["median_reinforce"](
+        lambda z: FactorizedBernoulli(logits=logits), lambda x: x.sum(-1) * 0, torch.zeros(3, 1)
+    )
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
     assert gradient.abs().max() == 0

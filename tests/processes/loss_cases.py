@@ -147,6 +147,8 @@ LOSSES: dict[str, Callable[[Sides], Tensor]] = {
 
 # Public names without a gradient that the batch could make another one of.
 NO_LOSSES = {
+    "gan.generator_loss": "gan.non_saturating_loss under the name that every loss has",
+    "label_family.LabelLoss": "the losses of the other modules under one signature",
     "class_labels.check_labels": "checks its arguments",
     "class_labels.check_logits": "checks its arguments",
     "class_labels.dynamic_labels": "whole numbers, a sample each; in am_gan.generator_loss",

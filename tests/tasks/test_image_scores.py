@@ -128,6 +128,7 @@ def test_classes_covered_are_those_above_three_percent(network: ImageClassifier,
     classes = predict(network, candidates).probabilities.argmax(1)
     first, second, third = (candidates[classes == k] for k in classes.unique()[:3])
     score = found(scorer.scores(torch.cat([first[:91], second[:6], third[:3]])))["classes_covered"]
+    assert sorted(score.parts) == [0, 0.03, 0.06, 0.91]
     assert sorted(score.note.split(" %")[0].split()) == ["0.0", "3.0", "6.0", "91.0"]
     assert score.value == 2 and score.unit.startswith("of 4 above 3")
 

@@ -20,6 +20,7 @@ FULL = Score(
     2.0,
     "n:10|test:7",
     "a sentence",
+    (0.25, 0.75),
     b"picture",
 )
 PLAIN = Score("mean_length", 12)
@@ -46,6 +47,8 @@ def test_numbers_that_there_are_none_of_are_null() -> None:
     assert content["mean_length"]["low"] is content["mean_length"]["real"] is content["mean_length"]["better"] is None
     assert content["precision"]["value"] is None and content["precision"]["note"] == "these need more images"
     assert content["lost"]["value"] is content["lost"]["low"] is None and content["lost"]["high"] == 3
+    (parted,) = from_json(json.loads(json.dumps(as_json([PLAIN._replace(parts=(1.0, math.nan))]), allow_nan=False)))
+    assert parted.parts[0] == 1 and math.isnan(parted.parts[1]) and len(parted.parts) == 2
     assert "name" not in content["lost"] and "picture" not in content["lost"]
     (lost,) = from_json({"lost": content["lost"]})
     assert math.isnan(lost.value) and math.isnan(lost.low) and lost.high == 3 and lost.real is None

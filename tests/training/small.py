@@ -50,6 +50,6 @@ class Bits(TensorTask):
         return ["".join(str(int(bit)) for bit in row) for row in x.tolist()]
 
 
-def make_run(task: TensorTask | None = None, **options: Any) -> Run:
+def make_run(task: Bits | None = None, /, **options: Any) -> Run:
     """A run on the CPU."""
     return Run(Options(**options), task or Bits())

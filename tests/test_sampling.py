@@ -1,0 +1,88 @@
+"""Random streams, and samples drawn from them; of conditional generators the classes in turn, or one asked for."""
+
+import torch
+from torch import Tensor, nn
+
+from discrete_gan.distributions import PointMass
+from discrete_gan.models import MLPGenerator
+from discrete_gan.sampling import derive_seed, evaluating, generate, num_classes_of, seeded
+
+
+def test_streams_differ_and_repeat() -> None:
+    parts = [(seed, rank, step) for seed in range(3) for rank in range(3) for step in range(3)]
+    assert len({derive_seed(*part) for part in parts}) == len(parts)
+    assert derive_seed(0, 1, 2) == derive_seed(0, 1, 2)
+    assert all(0 <= derive_seed(*part) < 2**63 for part in parts)
+
+
+def test_seeded_draws_leave_the_outer_stream_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(4)
+    torch.manual_seed(0)
+    with seeded(1, "inside"):
+        first = torch.rand(4)
+    with seeded(1, "inside"):
+        assert torch.equal(torch.rand(4), first)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_generate_is_repeatable_and_touches_nothing() -> None:
+    generator = MLPGenerator(4, 16, hidden=(8,))
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    state = torch.get_rng_state()
+    samples = generate(generator, 25, seed=3, batch_size=10)
+    assert samples.shape == (25, 16) and set(samples.unique().tolist()) <= {0.0, 1.0}
+    assert torch.equal(samples, generate(generator, 25, seed=3, batch_size=10))
+    assert not torch.equal(samples, generate(generator, 25, seed=4, batch_size=10))
+    assert generator.training and torch.equal(torch.get_rng_state(), state)
+    torch.testing.assert_close(dict(generator.state_dict()), before, rtol=0, atol=0)
+
+
+def test_evaluation_mode_ends_with_the_mode_it_began_with() -> None:
+    training, evaluated = nn.Dropout(), nn.Dropout().eval()
+    try:
+        with evaluating(training, evaluated):
+            assert not training.training and not evaluated.training
+            raise ZeroDivisionError
+    except ZeroDivisionError:
+        assert training.training and not evaluated.training
+
+
+def test_samples_are_converted_batch_by_batch() -> None:
+    generator, seen = MLPGenerator(4, 16, hidden=(8,)), []
+
+    def first(samples: Tensor) -> Tensor:
+        seen.append(len(samples))
+        return samples[:, 0]
+
+    found = generate(generator, 25, batch_size=10, convert=first)
+    assert seen == [10, 10, 5]
+    assert torch.equal(found, generate(generator, 25, batch_size=10)[:, 0])
+
+
+class Echo(nn.Module):
+    """Each sample is its latent and its label."""
+
+    num_classes = 3
+    latent_dim = 1
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+    def latents(self, num: int) -> Tensor:
+        return torch.randn(num, 1)
+
+    def forward(self, z: Tensor, labels: Tensor) -> PointMass:
+        return PointMass(torch.cat([z, labels[:, None].to(z.dtype)], dim=1))
+
+
+def test_classes_in_turn() -> None:
+    samples = generate(Echo(), 11, batch_size=4)
+    assert samples[:, 1].tolist() == [0, 1, 2] * 3 + [0, 1]
+    assert num_classes_of(Echo()) == 3 and num_classes_of(nn.Linear(1, 1)) == 0
+
+
+def test_the_class_that_is_asked_for_at_the_same_latents() -> None:
+    of_class, in_turn = generate(Echo(), 11, label=1, batch_size=4), generate(Echo(), 11, batch_size=4)
+    assert of_class[:, 1].tolist() == [1] * 11
+    assert torch.equal(of_class[:, 0], in_turn[:, 0])
