@@ -28,8 +28,8 @@ class Range(NamedTuple):
 
 
 Count = Annotated[int, Range(1)]
-CountOrNone = Annotated[int, Range(0)]
-Pair = Annotated[int, Range(2)]
+CountOrZero = Annotated[int, Range(0)]
+AtLeastTwo = Annotated[int, Range(2)]
 Weight = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
 Portion = Annotated[float, Range(0, 1, closed=True)]

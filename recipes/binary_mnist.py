@@ -13,7 +13,7 @@ from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
-from discrete_gan.ranges import Count, Pair
+from discrete_gan.ranges import AtLeastTwo, Count
 from discrete_gan.tasks import BinaryImageOptions, BinaryImages, make_task
 from discrete_gan.training import EstimatorOptions, NetworkOptions, Precision, Run, RunOptions
 
@@ -35,7 +35,7 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
     """Kind of both networks."""
     generator_width: Count = 512
     """Width of the generator's hidden layers (mlp), or of its linear layer (conv)."""
-    discriminator_width: Pair = 512
+    discriminator_width: AtLeastTwo = 512
     """Width of the discriminator's first hidden layer (mlp), or of its linear layer (conv)."""
     channels: Count = 32
     """Channels at half resolution (conv); the paper has 64."""

@@ -40,7 +40,7 @@ RECIPES: dict[str, str] = {
     "--spectral-norm --divergence donsker-varadhan --estimator boundary-seeking-union",
     "quantized_images": "--data digits --colors 4 --channels 2 --hidden 8 --conditional",
     "continuous": "--data digits --model mlp --r1 1",
-    "continuous, dcgan": "--data grey.npy --batch-size 8 --width 2 --loss softmax",
+    "continuous, dcgan": "--data grey.npy --batch-size 8 --width 2",
     "softmax_gan": "--data grey.npy --batch-size 8 --width 2",
     "softmax_gan, wgan-gp": "--data grey.npy --batch-size 8 --width 2 --loss wgan-gp --discriminator-steps 2",
     "am_gan": "--data digits --generator-width 2 --discriminator-width 2",
@@ -150,7 +150,9 @@ def test_recipes(name: str, here: list[Traffic]) -> None:
     # The first step may bring the order of the data to the device, and the last one is logged.
     for step, traffic in enumerate(here[1:-1], 1):
         # What maximum likelihood left is saved once, in the step after it.
-        reads = [each for each in traffic.reads if "training/directory.py" not in each.where or recipe not in PRETRAINED]
+        reads = [
+            each for each in traffic.reads if "training/directory.py" not in each.where or recipe not in PRETRAINED
+        ]
         assert reads == traffic.copies == [], f"step {step}: {traffic}"
     assert len(here) == 5
     for path in ("results.json", "metrics.jsonl"):

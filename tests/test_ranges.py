@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import pytest
 
 from discrete_gan.errors import InputError
-from discrete_gan.ranges import Count, CountOrNone, Fraction, Pair, Portion, Range, Weight, check_ranges
+from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Fraction, Portion, Range, Weight, check_ranges
 
 
 @dataclass(frozen=True)
 class Shared:
     steps: Count = 10
-    every: CountOrNone = 0
-    batch_size: Pair = 2
+    every: CountOrZero = 0
+    batch_size: AtLeastTwo = 2
     weight: Weight = 0.0
     average: Fraction = 0.5
     decay_from: Portion = 1.0
-    num_scored: Pair | None = None
+    num_scored: AtLeastTwo | None = None
     low: Annotated[float, Range(-1, 1)] | None = None
     sizes: tuple[Count, ...] = (1, 2)
     both: tuple[Fraction, Fraction] | None = None

@@ -1,5 +1,7 @@
 """``discrete-gan evaluate``: how good trained generators are, in scores with intervals, and a page for each run."""
 
+import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,11 @@ from discrete_gan.cli.runs import SavedRun, load_model, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
 from discrete_gan.errors import InputError
-from discrete_gan.ranges import Count, Pair, Range, check_ranges
+from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.sampling import num_classes_of
-from discrete_gan.tasks import Batch
+from discrete_gan.tasks import Batch, load_scores
+from discrete_gan.tasks.base import OwnScore
 from discrete_gan.tasks.evaluation import Evaluation
 from discrete_gan.tasks.evaluation import evaluate as evaluate_task
 from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, check_annealing
@@ -33,7 +36,7 @@ class EvaluateArgs:
 
     runs: Annotated[list[Path], tyro.conf.Positional]
     """Run directories, before all options."""
-    num: Pair | None = None
+    num: AtLeastTwo | None = None
     """Samples to score; 10,000 images or 2,000 texts if not given."""
     likelihood: LikelihoodMethod = "auto"
     """How the likelihood of held-out data is found: auto is exact where that is possible, else annealed importance
@@ -47,9 +50,9 @@ class EvaluateArgs:
     """Leapfrog steps of a move."""
     ais_chains: Count = 1
     """Chains for each datum."""
-    ais_simulated: Pair = 100
+    ais_simulated: AtLeastTwo = 100
     """Samples of the model that the gap is measured on."""
-    bound_latents: Pair = 1000
+    bound_latents: AtLeastTwo = 1000
     """Latents of the importance-weighted bound."""
     test: str | None = None
     """Other data to take the likelihood of, of the same shape (images only), such as a folder of fixed-binarized .mat
@@ -82,23 +85,24 @@ def evaluate(arguments: list[str]) -> None:
         return
     if args.out is not None:
         raise InputError("--out: expected with --temperatures only; else each run directory gets its evaluation")
-    loaded = [(run, *_networks(run)) for run in map(open_run, args.runs)]  # a mistake in the last one costs nothing
-    for run, generator, _ in loaded:
+    # All of them first: a mistake in the last one costs nothing.
+    loaded = [(run, load_scores(_specs(run, args)), *_networks(run)) for run in map(open_run, args.runs)]
+    for run, _, generator, _ in loaded:
         run.check_data()
         if args.likelihood == "ais":
             check_annealing(generator)
     found: dict[str, Evaluation] = {}
     # Pages come when everything is computed, written and printed: one that cannot be drawn takes nothing with it.
     with ExitStack() as pages:
-        for run, generator, discriminator in tqdm(loaded, desc="runs", unit="run", disable=len(loaded) == 1):
+        for run, own, generator, discriminator in tqdm(loaded, desc="runs", unit="run", disable=len(loaded) == 1):
             run.task.to(device)
             generator.to(device)
             if discriminator is not None:
                 discriminator.to(device)
-            evaluation = _evaluate(args, run, generator, discriminator)
+            evaluation = _evaluate(args, run, own, generator, discriminator)
             found[str(run.directory.path)] = evaluation
             try:
-                run.directory.write_json("evaluation.json", evaluation.as_dict())
+                run.directory.write_json("evaluation.json", {"steps": _steps(run), **evaluation.as_dict()})
             except OSError as error:
                 raise InputError(f"{run.directory.path}: cannot be written: {error.strerror}") from None
             pages.callback(_write_page, run, generator, evaluation)
@@ -111,7 +115,20 @@ def _networks(run: SavedRun) -> tuple[Any, Any]:
     return load_model(run.directory), load_model(run.directory, "discriminator") if has_discriminator else None
 
 
-def _evaluate(args: EvaluateArgs, run: SavedRun, generator: Any, discriminator: Any) -> Evaluation:
+def _specs(run: SavedRun, args: EvaluateArgs) -> list[str]:
+    """Scores of the user's own: those of the run, then those that are asked for now."""
+    return list(dict.fromkeys([*getattr(run.args, "scores", ()), *args.scores]))
+
+
+def _steps(run: SavedRun) -> int | None:
+    """Steps of a finished run: a comparison takes no evaluation of other weights than its results are of."""
+    path = run.directory.path / "results.json"
+    return json.loads(path.read_text()).get("steps") if path.is_file() else None
+
+
+def _evaluate(
+    args: EvaluateArgs, run: SavedRun, own: Sequence[OwnScore], generator: Any, discriminator: Any
+) -> Evaluation:
     likelihood = LikelihoodOptions(
         method=args.likelihood,
         num_steps=args.ais_steps,
@@ -130,7 +147,7 @@ def _evaluate(args: EvaluateArgs, run: SavedRun, generator: Any, discriminator: 
         likelihood=likelihood,
         test=test,
         test_fingerprint=fingerprint,
-        own=tuple(dict.fromkeys([*getattr(run.args, "scores", ()), *args.scores])),
+        own=own,
         seed=args.seed,
     )
 
@@ -141,7 +158,9 @@ def _test_data(args: EvaluateArgs, run: SavedRun, generator: Any) -> tuple[Batch
         return None, ""
     task: Any = run.task
     if not hasattr(task, "held_out_of"):
-        raise InputError(f"--test: expected runs on images, {run.directory.path} is one of {run.config['recipe']}")
+        raise InputError(
+            f"--test: expected runs on images, {run.directory.path} learns {run.config['data'].get('name')}"
+        )
     data = load_images(args.test)
     if data.image_shape != task.image_shape:
         raise InputError(f"--test {args.test}: expected images of {task.image_shape}, got {data.image_shape}")

@@ -11,6 +11,7 @@ from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.cli.runs import saved_args
 from discrete_gan.errors import InputError
+from discrete_gan.own import find_file, is_own
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
 
@@ -36,8 +37,24 @@ def train(arguments: list[str]) -> None:
         prog=f"discrete-gan train {name}",
         description=recipe.description,
     )
+    args = _anchored(args)
     recipe.main(args)
     _write_page(args, recipe)
+
+
+def _anchored(args: Any) -> Any:
+    """The same with full paths to files of the user's own: a run is looked at from other folders too."""
+
+    def full(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(full, value))
+        if not isinstance(value, str) or not is_own(value):
+            return value
+        file, colon, rest = value.partition(":")
+        return str(find_file("file", file).resolve()) + colon + rest
+
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(args)}
+    return dataclasses.replace(args, **{name: full(value) for name, value in values.items()})
 
 
 def _write_page(args: Any, recipe: Recipe) -> None:
@@ -56,6 +73,8 @@ def _saved(recipe: Recipe, options: list[str]) -> Any:
     if folder is None:
         return None
     config = RunDirectory(Path(folder)).read_config()
+    if "recipe" not in config or "args" not in config:
+        raise InputError(f"--resume {folder}: expected a run directory, found the config.json of something else")
     if config["recipe"] != recipe.path.stem:
         raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe.path.stem}")
     # A run that was itself an overwriting one must not be overwritten by its own continuation.

@@ -118,6 +118,7 @@ class AMGANDiscriminator(HubModel):
                 nn.Dropout(dropout),
             ]
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
+        self.num_outputs = num_outputs
         self.output = weight_norm(nn.Linear(widths[-1], num_outputs))
 
     def features(self, x: Tensor) -> Tensor:

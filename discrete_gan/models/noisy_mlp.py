@@ -38,6 +38,7 @@ class NoisyMLPClassifier(HubModel):
         self.noise = noise
         widths = [num_positions, *hidden]
         self.hidden = nn.ModuleList(weight_norm(nn.Linear(*pair)) for pair in itertools.pairwise(widths))
+        self.num_outputs = num_outputs
         self.output = weight_norm(nn.Linear(widths[-1], num_outputs))
 
     def features(self, x: Tensor) -> Tensor:

@@ -75,12 +75,17 @@ def read_trials(paths: Sequence[Path]) -> list[Trial]:
         if "scores" not in results:
             made_by = config.get("versions", {}).get("discrete-gan")
             raise InputError(f"{path}: its results.json is of discrete-gan {made_by}, expected one of this version")
-        rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        try:
+            rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        except OSError as error:
+            raise InputError(f"{path}: its metrics.jsonl cannot be read: {error.strerror}") from None
         # The last line is written before the samples are scored.
         last = rows[-1] if rows else {}
         cost = {"steps": results.get("steps"), "evaluations": last.get("evaluations"), "seconds": last.get("seconds")}
         found.append((path, config, rows, _numbers(cost), _scores(results)))
-        evaluated.append(_scores(_read_json(path / "evaluation.json") or {}))
+        evaluation = _read_json(path / "evaluation.json") or {}
+        # One of fewer steps is of other weights than the results.
+        evaluated.append(_scores(evaluation) if evaluation.get("steps") == results.get("steps") else {})
     # A score that some runs were not evaluated by compares with nothing, and one measured in another way neither.
     shared = set.intersection(*map(set, evaluated)) if evaluated else set()
     of_all = [
@@ -130,7 +135,8 @@ def grouped(trials: Sequence[Trial]) -> list[Group]:
     groups: dict[str, list[Trial]] = {}
     for trial, each in zip(trials, settings, strict=True):
         groups.setdefault(json.dumps([each.get(name) for name in names]), []).append(trial)
-    estimators = [of[0].config["args"].get("estimator") for of in groups.values()]
+    # An estimator of the user's own is named by its file alone: its path says nothing in a table.
+    estimators = [Path(str(of[0].config["args"].get("estimator"))).name for of in groups.values()]
     result = []
     for of, estimator in zip(groups.values(), estimators, strict=True):
         args = of[0].config["args"]

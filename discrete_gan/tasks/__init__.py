@@ -1,6 +1,6 @@
 """What is learnt: data, batches, and how samples are scored and shown."""
 
-from discrete_gan.tasks.base import Batch, Depth, Task, TensorTask, make_task, measure
+from discrete_gan.tasks.base import Batch, Depth, Task, TensorTask, load_scores, make_task, measure
 from discrete_gan.tasks.few_labels import FewLabels
 from discrete_gan.tasks.images import BinaryImages, ContinuousImages, PaletteImages
 from discrete_gan.tasks.options import (
@@ -33,6 +33,7 @@ __all__ = [
     "TensorTask",
     "Text",
     "TextOptions",
+    "load_scores",
     "make_task",
     "measure",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.data import Batches
 from discrete_gan.errors import InputError
-from discrete_gan.own import blaming, is_own, load_own
+from discrete_gan.own import blaming, is_own, load_own, parse_options
 from discrete_gan.sampling import generate
 from discrete_gan.tasks.output import write_samples
 from discrete_gan.tasks.score import Score
@@ -25,6 +25,7 @@ Depth = Literal["line", "run", "full"]
 
 
 T = TypeVar("T")
+_COLUMNS = ("step", "seconds", "evaluations")  # of the log
 _OWN = 2000  # samples of a user's own score, where nobody says
 
 
@@ -118,6 +119,7 @@ class TensorTask:
         """Name, sizes and fingerprint."""
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.train, self.test):
+            digest.update(repr((tuple(part.shape), part.dtype)).encode())
             digest.update(part.cpu().contiguous().numpy().tobytes())
         sizes = {"num_train": len(self.train), "num_test": len(self.test)}
         return {"name": self.name, **sizes, "fingerprint": digest.hexdigest()}
@@ -154,7 +156,8 @@ def make_task(options: Any, default: Callable[[], T]) -> T:
     spec = str(options.data)
     if not is_own(spec):
         return default()
-    found, _, path = load_own("task", spec)
+    found, text, path = load_own("task", spec)
+    parse_options(f"task {spec}", (), text)  # there are none: what a task needs stands in the recipe's options
     with blaming(f"task {spec}", path):
         made = found(options)
     methods = [name for name in vars(Task) if not name.startswith("_")]
@@ -162,6 +165,36 @@ def make_task(options: Any, default: Callable[[], T]) -> T:
     if lacking:
         raise InputError(f"task {spec}: expected methods {', '.join(lacking)}, see discrete_gan.tasks.Task")
     return made
+
+
+class OwnScore(NamedTuple):
+    """A score of the user's own.
+
+    Attributes:
+        spec: As the user wrote it.
+        function: ``(samples, real) -> number or Score``.
+        path: Its file.
+        digest: Of the file's content: values of another one do not compare.
+    """
+
+    spec: str
+    function: Callable[[Any, Any], Any]
+    path: Path
+    digest: str
+
+
+def load_scores(specs: Sequence[str]) -> list[OwnScore]:
+    """Scores of the user's own, once for a whole run: a file that is edited meanwhile changes nothing.
+
+    Raises:
+        InputError: If there is no such file or function, or it does not run.
+    """
+    found = []
+    for spec in specs:
+        function, text, path = load_own("score", spec)
+        parse_options(f"score {spec}", (), text)
+        found.append(OwnScore(spec, function, path, hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()))
+    return found
 
 
 def measure(
@@ -172,9 +205,9 @@ def measure(
     num: int | None,
     depth: Depth,
     seed: int = 0,
-    own: Sequence[str] = (),
+    own: Sequence[OwnScore] = (),
 ) -> list[Score]:
-    """The task's scores, then the user's own: all that is ever measured of samples goes through here.
+    """The scores of a task, then the user's own: the one path by which samples are measured.
 
     Args:
         task: On the device.
@@ -183,23 +216,52 @@ def measure(
         num: Samples to score.
         depth: How much to measure.
         seed: Of latents and samples.
-        own: Functions ``(samples, real) -> number or Score`` as ``FILE.py:NAME``, called with ``num`` samples and as
-            many held-out ones, both as :meth:`Task.decode` makes them.
+        own: Called with ``num`` samples and as many held-out ones, both as :meth:`Task.decode` makes them.
 
     Raises:
-        InputError: If a function does not work.
+        InputError: If what comes is no score, two have one name, or a function does not work.
     """
-    scores = list(task.scores(generator, discriminator, num=num, depth=depth, seed=seed))
-    for spec in own:
-        function, _, path = load_own("score", spec)
-        with blaming(f"score {spec}", path):
-            count = min(num or _OWN, _OWN) if depth == "line" else num or _OWN
-            samples = task.decode(generate(generator, count, seed=seed, convert=generator.decode))
-            real = task.decode(generator.decode(task.held_out().x[:count]))
-            value = function(samples, real)
-            if not isinstance(value, Score):
-                value = Score(
-                    function.__name__, float(value), protocol=f"n:{len(samples)}|real:{len(real)}|seed:{seed}"
-                )
-        scores.append(value)
-    return scores
+    scores = task.scores(generator, discriminator, num=num, depth=depth, seed=seed)
+    if not isinstance(scores, list | tuple):
+        raise InputError(f"scores of the task: expected a list of Score, got {type(scores).__name__}")
+    found: dict[str, Score] = {}
+    for score in [*scores, *own_scores(task, generator, own, num=num, depth=depth, seed=seed)]:
+        checked = _checked(score)
+        if checked.name in found or checked.name in _COLUMNS:
+            raise InputError(f"score {checked.name}: expected another name, this one is taken")
+        found[checked.name] = checked
+    return list(found.values())
+
+
+def own_scores(
+    task: Task, generator: Generator, own: Sequence[OwnScore], *, num: int | None, depth: Depth, seed: int = 0
+) -> list[Score]:
+    """Scores of the user's own alone; the arguments are those of :func:`measure`."""
+    if not own:
+        return []
+    count = min(num or _OWN, _OWN) if depth == "line" else num or _OWN
+    samples = task.decode(generate(generator, count, seed=seed, convert=generator.decode))
+    real = task.decode(generator.decode(task.held_out().x[:count]))
+    data, found = task.summary()["fingerprint"], []
+    for each in own:
+        with blaming(f"score {each.spec}", each.path):
+            value = each.function(samples, real)
+        protocol = f"n:{len(samples)}|real:{len(real)}|data:{data}|seed:{seed}|file:{each.digest}"
+        score = value if isinstance(value, Score) else Score(each.function.__name__, value)
+        found.append(_checked(score, each.spec)._replace(protocol=score.protocol or protocol))
+    return found
+
+
+def _checked(score: Any, spec: str = "") -> Score:
+    """A score whose value is a number, or one line on what it is instead."""
+    what = f"score {spec}" if spec else "scores of the task"
+    if not isinstance(score, Score):
+        raise InputError(f"{what}: expected a Score, got {type(score).__name__}")
+    try:
+        value = float(score.value)
+    except (TypeError, ValueError, RuntimeError):
+        got = type(score.value).__name__
+        raise InputError(f"{what}: {score.name}: expected a number or a Score, got {got}") from None
+    if score.better not in (None, "less", "more") or not score.name.isidentifier():
+        raise InputError(f"{what}: expected a name of letters and better 'less', 'more' or None, got {score[:5]}")
+    return score._replace(value=value)

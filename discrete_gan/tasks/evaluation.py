@@ -21,7 +21,7 @@ from discrete_gan.metrics.calibration import (
     reliability,
 )
 from discrete_gan.sampling import evaluating, generate, num_classes_of, seeded
-from discrete_gan.tasks.base import Batch, Task, measure
+from discrete_gan.tasks.base import Batch, OwnScore, Task, measure
 from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.weights import diagnose, log_partition
@@ -86,7 +86,7 @@ def evaluate(
     likelihood: LikelihoodOptions | None = None,
     test: Batch | None = None,
     test_fingerprint: str = "",
-    own: Sequence[str] = (),
+    own: Sequence[OwnScore] = (),
     seed: int = 0,
 ) -> Evaluation:
     """Every score there is: those of the task, the likelihood of held-out data, the discriminator's calibration.
@@ -100,7 +100,7 @@ def evaluate(
         likelihood: How.
         test: Data to take the likelihood of, where these are not the task's own.
         test_fingerprint: Of these, for the protocol.
-        own: Scores of the user's own, as ``FILE.py:NAME``.
+        own: Scores of the user's own.
         seed: Of latents and samples.
     """
     found = Evaluation()

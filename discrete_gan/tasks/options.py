@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from discrete_gan.ranges import Count, Pair
+from discrete_gan.ranges import AtLeastTwo, Count
 
 Binarize = Literal["threshold", "stochastic", "none"]
 
@@ -14,9 +14,9 @@ class DataOptions:
 
     data: str
     """What is learnt from, or a task of your own as FILE.py:CLASS."""
-    batch_size: Pair = 64
+    batch_size: AtLeastTwo = 64
     """Real samples, and latents, per step."""
-    num_scored: Pair | None = 10_000
+    num_scored: AtLeastTwo | None = 10_000
     """Samples to score at the end."""
     seed: int = 0
     """Seed of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
@@ -84,9 +84,9 @@ class OracleOptions(DataOptions):
     """SeqGAN's weights as .npz, or the folder of that file; drawn anew by --oracle-seed if not given."""
     oracle_seed: int = 0
     """Seed of an oracle without a file."""
-    length: Pair = 20
+    length: AtLeastTwo = 20
     """Tokens of a sequence; 20 and 40 are published."""
-    num_train: Pair = 10_000
+    num_train: AtLeastTwo = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
     batch_size: Count = 64
     """Real sequences, and latents, per step."""

@@ -27,10 +27,10 @@ class EvaluationCounter:
         """Count what this discriminator is shown from here on.
 
         Args:
-            discriminator: Its forward returns one raw output per sample, or as many logits as its layer ``output`` has.
+            discriminator: Its forward returns one raw output per sample, or as many logits as its ``num_outputs`` says.
                 Where it has methods ``outputs`` and ``penalized``, which take sequences, these count too.
         """
-        outputs_each = int(getattr(getattr(discriminator, "output", None), "out_features", 1))
+        outputs_each = int(getattr(discriminator, "num_outputs", 1))
 
         # A deep copy takes hook and methods along, and is none of ours.
         def note(module: nn.Module, inputs: tuple[Any, ...], raw: Tensor) -> None:

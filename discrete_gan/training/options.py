@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from discrete_gan.ranges import Count, CountOrNone, Fraction, Pair, Portion, Range, Weight
+from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Fraction, Portion, Range, Weight
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
@@ -28,15 +28,15 @@ class RunOptions:
     (recent GPUs, CPUs with AMX), else 32-true."""
     log_every: Count = 50
     """Steps between lines of metrics.jsonl; with every picture of samples and every probe there is one too."""
-    sample_every: CountOrNone = 1000
+    sample_every: CountOrZero = 1000
     """Steps between scores and pictures of samples; 0 for none but the last."""
-    checkpoint_every: CountOrNone = 1000
+    checkpoint_every: CountOrZero = 1000
     """Steps between checkpoints; 0 for none but the last."""
     scores: tuple[str, ...] = ()
     """Scores of your own beside the others, each as FILE.py:FUNCTION."""
-    probe_every: CountOrNone = 0
+    probe_every: CountOrZero = 0
     """Steps between gradient probes; 0 for none."""
-    probe_redraws: Pair = 16
+    probe_redraws: AtLeastTwo = 16
     """Gradients drawn anew at each probe."""
     tensorboard: bool = False
     """Also log to the run directory in TensorBoard's format."""
@@ -99,7 +99,7 @@ class NetworkOptions:
 class SequenceNetworkOptions:
     """Network."""
 
-    latent_dim: CountOrNone = 0
+    latent_dim: CountOrZero = 0
     """Size of z, standard normal; 0 for a generator without latents, whose likelihood is exact."""
     cell: Literal["lstm", "gru"] = "lstm"
     """Recurrent cell of the generator."""
@@ -133,9 +133,9 @@ class SequenceOptions(SequenceNetworkOptions, EstimatorOptions, RunOptions):
     own as FILE.py:FUNCTION."""
     steps: Count = 7500
     """Steps of the run, those of all phases together."""
-    pretrain_steps: CountOrNone = 1500
+    pretrain_steps: CountOrZero = 1500
     """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
-    warmup_steps: CountOrNone = 1000
+    warmup_steps: CountOrZero = 1000
     """Steps after them in which only the discriminator learns."""
     discriminator_steps: Count = 1
     """Updates of the discriminator per step."""

@@ -107,10 +107,13 @@ class _Frozen:
         self._network = network
 
     def __enter__(self) -> None:
-        self._network.requires_grad_(False)
+        self._trained = [parameter for parameter in self._network.parameters() if parameter.requires_grad]
+        for parameter in self._trained:
+            parameter.requires_grad_(False)
 
     def __exit__(self, *_: object) -> None:
-        self._network.requires_grad_(True)
+        for parameter in self._trained:
+            parameter.requires_grad_(True)
 
 
 def linear_decay(steps: int, start: float) -> Callable[[Optimizer], LRScheduler] | None:

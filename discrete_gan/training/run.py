@@ -6,7 +6,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +22,11 @@ from discrete_gan.distributed import average_gradients
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.labels import labeled
-from discrete_gan.own import is_own, load_own
+from discrete_gan.own import blaming, is_own
 from discrete_gan.ranges import check_ranges
 from discrete_gan.sampling import derive_seed, seeded
-from discrete_gan.tasks import Depth, Score, Task, measure
+from discrete_gan.tasks import Batch, Depth, Score, Task, load_scores, measure
+from discrete_gan.tasks.base import own_scores
 from discrete_gan.tasks.score import as_json, lines
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
@@ -33,11 +34,13 @@ from discrete_gan.training.evaluations import EvaluationCounter
 from discrete_gan.training.interrupts import interrupts_collected
 from discrete_gan.training.launch import launch
 from discrete_gan.training.network import own_network
+from discrete_gan.training.options import NetworkOptions, RunOptions
 from discrete_gan.training.player import Player, linear_decay
 from discrete_gan.training.probe import probe
 
 G = TypeVar("G", bound=nn.Module)
 D = TypeVar("D", bound=nn.Module)
+_TRIED = 16  # samples that the user's own scores are tried on
 
 
 class Run:
@@ -46,7 +49,7 @@ class Run:
     A recipe reads like this::
 
         run = Run(args, data)
-        generator, discriminator = ...          # networks
+        generator, discriminator = run.networks(lambda: networks(args, data))
         estimate, state = run.estimator(args.estimator, generator, discriminator)
         g = run.player("generator", generator, lr=args.generator_lr, also=state)
         d = run.player("discriminator", discriminator, lr=args.discriminator_lr)
@@ -78,20 +81,24 @@ class Run:
     """
 
     def __init__(self, options: Any, task: Task) -> None:
+        if not isinstance(options, RunOptions) or not hasattr(options, "steps") or not hasattr(options, "batch_size"):
+            expected = "a class derived from RunOptions, with steps and batch_size"
+            raise InputError(f"arguments of the recipe: expected {expected}, got {type(options).__name__}")
         check_ranges(options)
-        if hasattr(options, "estimator"):  # a mistake in it must not cost the reading of the data
-            with seeded(options.seed, "weights", "estimator"):
-                parse_estimator(options.estimator)
-        for spec in options.scores:
-            load_own("score", spec)
+        if (spec := getattr(options, "estimator", None)) is not None:
+            parse_estimator(spec)  # a mistake in it must not cost the reading of the data
+        self._own_scores = load_scores(options.scores)
         recipe_file = Path(inspect.getfile(type(options))).resolve()
         self.recipe = recipe_file.stem
         self.directory = RunDirectory.of(options, self.recipe)
-        self.options = options
+        self.options: Any = options
         self.task = task
-        self.total: int = options.steps
+        self.total: int = self.options.steps
         self.step = 0
-        self._data = dict(task.summary())
+        with self._blaming_task():
+            self._data = dict(task.summary())
+        if "fingerprint" not in self._data:
+            raise InputError("summary of the task: expected a fingerprint, which changes with any datum")
         self.fabric = launch(options)
         self.device = self.fabric.device
         self.rank = self.fabric.global_rank
@@ -109,9 +116,18 @@ class Run:
         self._resumed_at = time.perf_counter()
         if self.rank == 0 and (describe := getattr(task, "describe", None)):
             print(describe())
-        task.to(self.device)
+        with self._blaming_task():
+            task.to(self.device)
+            batch = task.batch(0)
+        if not isinstance(batch, Batch):
+            raise InputError(f"batch of the task: expected a Batch(x, labels), got {type(batch).__name__}")
         # Equal on all ranks, so that every process builds the same weights.
         torch.manual_seed(derive_seed(options.seed, "weights"))
+
+    def _blaming_task(self) -> AbstractContextManager[None]:
+        """What a task of the user's own raises inside becomes one line that says where."""
+        spec = str(getattr(self.options, "data", ""))
+        return blaming(f"task {spec}", Path(spec.partition(":")[0])) if is_own(spec) else nullcontext()
 
     @property
     def seconds(self) -> float:
@@ -158,6 +174,8 @@ class Run:
         made: list[Any] = []
         for name, network in zip(("generator", "discriminator"), networks, strict=True):
             spec = getattr(self.options, name, None)
+            if isinstance(self.options, NetworkOptions) and spec is not None and not is_own(spec):
+                raise InputError(f"--{name} {spec}: expected a network of your own as FILE.py:CLASS")
             made.append(own_network(name, str(spec), self.task, self.options) if is_own(spec) else network)
         return made[0].to(self.device), made[1].to(self.device)
 
@@ -203,7 +221,10 @@ class Run:
         with seeded(self.options.seed, "weights", "estimator"):
             estimate = adapted(parse_estimator(spec))
         with seeded(self.options.seed, "probe"):
-            z = generator.latents(self.options.batch_size)
+            try:
+                z = generator.latents(self.options.batch_size)
+            except AttributeError as error:
+                raise InputError(f"generator: expected latents and a latent_dim, got none: {error}") from error
             real, labels = self.task.batch(0)
         inner = estimate.__wrapped__
         state = inner if isinstance(inner, nn.Module) else nn.Module()
@@ -217,6 +238,9 @@ class Run:
             raise
         except (TypeError, ValueError) as error:
             raise InputError(f"estimator {spec}: {error}") from error
+        except (AttributeError, RuntimeError) as error:  # of networks, mostly
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+            raise InputError(f"estimator {spec}, tried on the networks: {reason}") from error
         weights = list(copies[0].parameters())
         gradients = torch.autograd.grad(loss, weights, allow_unused=True) if loss.requires_grad else ()
         if all(gradient is None for gradient in gradients):
@@ -277,6 +301,8 @@ class Run:
             average: Decay of the moving average of the weights, which is what is saved and scored; 0 for none.
         """
         network.to(self.device)
+        if not hasattr(network, "save_pretrained"):
+            raise InputError(f"{name}: expected a model derived from HubModel, got {type(network).__name__}")
         owns = all(network is not player.network for player in self._players.values())
         if name == "discriminator":
             self._counter.watch(network)
@@ -297,9 +323,16 @@ class Run:
     def _begin(self) -> None:
         """Make the run directory, or take up its last checkpoint if the run is resumed.
 
-        What fails before leaves no directory. A resumed run must have the data it began with; what may be changed,
+        What fails before leaves no directory, scores of the user's own among it: they are tried on a few samples. A
+        resumed run must have the data it began with; what may be changed,
         such as its steps, is written into its config.json.
         """
+        if not {"generator", "discriminator"} <= self._players.keys():
+            got = ", ".join(self._players) or "none"
+            raise InputError(f"recipe {self.recipe}: expected players generator and discriminator, got {got}")
+        if self.rank == 0:
+            with self._blaming_task():
+                own_scores(self.task, self._players["generator"].best, self._own_scores, num=_TRIED, depth="line")
         if self.options.resume is None:
             if self.rank == 0:
                 models = {name: player.best for name, player in self._owners()}
@@ -373,7 +406,13 @@ class Run:
                 torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
                 self.step = step + 1
                 yield step
-                self._end_step()
+                for player in self._players.values():
+                    player.end_step()
+                try:
+                    self._report()
+                except Exception:
+                    self._save()  # what cannot be measured or drawn takes no step with it
+                    raise
                 if self.device.type == "cpu" or self.logging:
                     self._check_finite()
                 if self.logging:
@@ -390,9 +429,8 @@ class Run:
         if self.rank == 0:
             self._finish()
 
-    def _end_step(self) -> None:
-        for player in self._players.values():
-            player.end_step()
+    def _report(self) -> None:
+        """Probe, diagnostics, scores and picture, those that are due."""
         if self.probing and self._probe is not None:
             self.log(**self._probe())
         if self.logging and self._observed is not None:
@@ -403,19 +441,20 @@ class Run:
             scores = self._measure("line")
             self.directory.describe(scores)
             self.log(**{score.name: score.value for score in scores if math.isfinite(score.value)})
-            path = self.directory.sample_path(self.step)
-            self.task.show(self._players["generator"].best, path)
+            with self._blaming_task():
+                self.task.show(self._players["generator"].best, self.directory.sample_path(self.step))
 
     def _measure(self, depth: Depth) -> list[Score]:
         """Scores of what is saved."""
-        return measure(
-            self.task,
-            self._players["generator"].best,
-            self._players["discriminator"].best,
-            num=getattr(self.options, "num_scored", None),
-            depth=depth,
-            own=self.options.scores,
-        )
+        with self._blaming_task():
+            return measure(
+                self.task,
+                self._players["generator"].best,
+                self._players["discriminator"].best,
+                num=getattr(self.options, "num_scored", None),
+                depth=depth,
+                own=self._own_scores,
+            )
 
     def _finish(self) -> None:
         """Score, print and write results.json, then draw: a picture that fails takes nothing with it."""
@@ -425,7 +464,8 @@ class Run:
         self.directory.write_json("results.json", {**cost, "scores": as_json(scores)})
         if self._writer is not None:
             self._writer.close()
-        shown = self.task.show(self._players["generator"].best, self.directory.path / "samples", scores)
+        with self._blaming_task():
+            shown = self.task.show(self._players["generator"].best, self.directory.path / "samples", scores)
         if shown is not None:
             print(f"{'samples':<24} {shown}")
         print(f"{'run':<24} {self.directory.path}")

@@ -35,7 +35,7 @@ class Bits(TensorTask):
     def scores(
         self,
         generator: Generator,
-        discriminator: Discriminator,
+        discriminator: Discriminator | None,
         *,
         num: int | None = None,
         depth: Depth = "run",

@@ -171,6 +171,11 @@ def test_frozen_inside_and_not_outside() -> None:
     assert x.grad is not None and all(value.grad is None for value in discriminator.parameters())
     discriminator(x).sum().backward()
     assert all(value.grad is not None for value in discriminator.parameters())
+    first, *others = discriminator.parameters()
+    first.requires_grad_(False)  # a layer that is not trained stays so
+    with d.frozen():
+        assert not any(value.requires_grad for value in discriminator.parameters())
+    assert not first.requires_grad and all(value.requires_grad for value in others)
 
 
 def test_checkpoint_of_other_parts_is_refused(tmp_path: Path) -> None:
