@@ -11,7 +11,7 @@ from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.cli.runs import saved_args
 from discrete_gan.errors import InputError
-from discrete_gan.own import find_file, is_own
+from discrete_gan.own import is_own
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
 
@@ -51,7 +51,7 @@ def _anchored(args: Any) -> Any:
         if not isinstance(value, str) or not is_own(value):
             return value
         file, colon, rest = value.partition(":")
-        return str(find_file("file", file).resolve()) + colon + rest
+        return str(Path(file).resolve()) + colon + rest if Path(file).is_file() else value
 
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(args)}
     return dataclasses.replace(args, **{name: full(value) for name, value in values.items()})

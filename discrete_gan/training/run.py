@@ -411,7 +411,7 @@ class Run:
                 try:
                     self._report()
                 except Exception:
-                    self._save()  # what cannot be measured or drawn takes no step with it
+                    self._save(wait=False)  # what cannot be measured or drawn takes no step with it
                     raise
                 if self.device.type == "cpu" or self.logging:
                     self._check_finite()
@@ -533,7 +533,7 @@ class Run:
                 self._writer.add_scalar(name, value, self.step)
         bar.set_postfix({name: f"{value:.3g}" for name, value in row.items() if "/" not in name}, refresh=False)
 
-    def _save(self) -> None:
+    def _save(self, *, wait: bool = True) -> None:
         self._check_finite()
         if self.rank == 0:
             states = {name: player.state_dict() for name, player in self._players.items()}
@@ -542,7 +542,8 @@ class Run:
             cost = {"step": self.step, "seconds": self.seconds, "evaluations": self.evaluations}
             row = {name: float(value) for name, value in self._row.items()}  # what waits for the next line
             self.directory.save_checkpoint(self.step, {**cost, "row": row, "players": states})
-        self.fabric.barrier()
+        if wait:
+            self.fabric.barrier()
 
     def _open_tensorboard(self) -> None:
         if self.options.tensorboard:

@@ -58,7 +58,7 @@ def finished(*scores: Score) -> dict[str, Any]:
 
 
 def evaluated(path: Path, *scores: Score) -> None:
-    (path / "evaluation.json").write_text(json.dumps({"scores": scores_as_json(scores)}))
+    (path / "evaluation.json").write_text(json.dumps({"steps": 2, "scores": scores_as_json(scores)}))
 
 
 def group(name: str, **scores: list[float]) -> Group:
@@ -179,7 +179,7 @@ def test_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"data": "xyz"}, "b: expected data abc, as "),
+        ({"data": "xyz", "seed": 0, "estimator": "arm"}, "b: expected fingerprint abc, as "),
         ({"seed": 0}, "expected runs that differ, both have seed 0"),
     ],
 )
@@ -406,3 +406,13 @@ def test_differences_of_what_belongs_to_the_data_are_left_out(tmp_path: Path) ->
     assert ["odd", "0.25", "±", "0", "0.25", "±", "0"] in rows
     assert ["Frechet", "distance", "+3", "(+3", "to", "+3)", "squared", "feature", "units", "less"] in rows
     assert [row[0] for row in rows if row].count("odd") == 1
+
+
+def test_an_evaluation_of_fewer_steps_than_the_results_is_left_out(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1)]
+    for path in paths:
+        evaluated(path, *scored(frechet=7.0).values())
+    assert [trial.scores["frechet"].value for trial in read_trials(paths)] == [7.0, 7.0]
+    content = json.loads((paths[0] / "evaluation.json").read_text())
+    (paths[0] / "evaluation.json").write_text(json.dumps({**content, "steps": 1}))
+    assert [trial.scores["frechet"].value for trial in read_trials(paths)] == [1.0, 1.0]

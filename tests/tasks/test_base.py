@@ -1,5 +1,6 @@
 """Tasks on two tensors, tasks of a user's own, and what is measured beside a task's own scores."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from discrete_gan.errors import InputError
 from discrete_gan.models import MLPGenerator
 from discrete_gan.sampling import generate
-from discrete_gan.tasks import DataOptions, Score, TensorTask, make_task, measure
+from discrete_gan.tasks import DataOptions, Score, TensorTask, load_scores, make_task, measure
 
 CPU = torch.device("cpu")
 NOBODY: Any = None  # the discriminator, who is not asked
@@ -102,26 +103,29 @@ def words(samples, real):
 def test_scores_of_ones_own_come_after_those_of_the_task(generator: MLPGenerator, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     own = [f"{tmp_path / 'mine.py'}:{name}" for name in ("count", "shape")]
-    found = measure(ready(), generator, NOBODY, num=20, depth="full", seed=2, own=own)
+    found = measure(ready(), generator, NOBODY, num=20, depth="full", seed=2, own=load_scores(own))
     assert [score.name for score in found] == ["ones", "count", "first"]
     assert found[0].protocol == "20|full|2"
     assert found[1].value == 20 + 1000 * 7  # as many held-out ones as there are
-    assert found[1].protocol == "n:20|real:7|seed:2"
+    assert re.fullmatch(r"n:20\|real:7\|data:[0-9a-f]{16}\|seed:2\|file:[0-9a-f]{8}", found[1].protocol)
     assert found[2] == Score("first", D - 1, label="blanks", better="more", protocol="mine")
-    assert measure(ready(), generator, NOBODY, num=3, depth="run", own=own)[1].value == 3 + 1000 * 3
+    assert measure(ready(), generator, NOBODY, num=3, depth="run", own=load_scores(own))[1].value == 3 + 1000 * 3
     # A line of the log is of no more samples than without a number, whatever the end of the run takes.
-    by_default = measure(ready(), generator, NOBODY, num=None, depth="run", own=own)[1].value
-    assert measure(ready(), generator, NOBODY, num=5000, depth="line", own=own)[1].value == by_default
-    assert measure(ready(), generator, NOBODY, num=5000, depth="run", own=own)[1].value == 5000 + 1000 * 7
+    by_default = measure(ready(), generator, NOBODY, num=None, depth="run", own=load_scores(own))[1].value
+    assert measure(ready(), generator, NOBODY, num=5000, depth="line", own=load_scores(own))[1].value == by_default
+    assert measure(ready(), generator, NOBODY, num=5000, depth="run", own=load_scores(own))[1].value == 12_000
 
 
-@pytest.mark.parametrize(("name", "told"), [("broken", "RuntimeError: no"), ("words", "ValueError"), ("gone", "gone")])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("broken", "RuntimeError: no"), ("words", "expected a number or a Score, got str"), ("gone", "gone")],
+)
 def test_a_score_of_ones_own_that_fails_is_blamed(
     name: str, told: str, generator: MLPGenerator, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     with pytest.raises(InputError, match=told) as raised:
-        measure(ready(), generator, NOBODY, num=3, depth="run", own=[f"{tmp_path / 'mine.py'}:{name}"])
+        measure(ready(), generator, NOBODY, num=3, depth="run", own=load_scores([f"{tmp_path / 'mine.py'}:{name}"]))
     assert "\n" not in str(raised.value) and "mine.py" in str(raised.value)
 
 

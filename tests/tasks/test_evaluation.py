@@ -17,7 +17,7 @@ from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
 from discrete_gan.models import MLPGenerator, MLPImageGenerator, RecurrentGenerator
 from discrete_gan.sampling import generate, seeded
-from discrete_gan.tasks import Batch, BinaryImageOptions, BinaryImages, Score, Text
+from discrete_gan.tasks import Batch, BinaryImageOptions, BinaryImages, Score, Text, load_scores
 from discrete_gan.tasks.evaluation import Evaluation, calibration_scores, evaluate, raw_outputs, weight_rows
 from discrete_gan.tasks.image_scores import ImageScorer
 from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood
@@ -233,7 +233,7 @@ def test_without_a_discriminator_there_is_nothing_of_it() -> None:
 def test_scores_of_the_users_own_stand_between(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def dark(samples, real):\n    return (samples.float().mean() < 1) + len(real)\n")
     own = (f"{tmp_path / 'mine.py'}:dark",)
-    found = evaluate(Tiny(), random_generator(), Linear(), num=7, likelihood=NO_LIKELIHOOD, own=own)
+    found = evaluate(Tiny(), random_generator(), Linear(), num=7, likelihood=NO_LIKELIHOOD, own=load_scores(own))
     names = [score.name for score in found.scores]
     assert by_name(found)["dark"].value == 8
     assert names.index("frechet") < names.index("dark") < names.index("log_likelihood") < names.index("accuracy")

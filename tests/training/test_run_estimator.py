@@ -134,7 +134,10 @@ def test_refusals_name_the_estimator(mine: str) -> None:
 
 def test_nothing_is_written_before_the_steps(tmp_path: Path) -> None:
     run = make_run(out=tmp_path / "run")
-    run.estimator("nvil", *networks())
+    generator, discriminator = networks()
+    run.estimator("nvil", generator, discriminator)
+    for name, network in {"generator": generator, "discriminator": discriminator}.items():
+        run.player(name, network, lr=1e-3)
     assert not (tmp_path / "run").exists()
     next(run.steps())
     assert (tmp_path / "run" / "config.json").is_file()
