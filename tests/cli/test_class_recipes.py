@@ -232,6 +232,7 @@ def test_semi_supervised(options: list[str], tmp_path: Path, data: Path, capsys:
     assert "test accuracy" in (printed := capsys.readouterr().out) and "labels:9|" in printed
 
 
+@pytest.mark.slow
 def test_few_labels_are_learnt(tmp_path: Path, data: Path) -> None:
     options = ["--steps", "150", "--batch-size", "10", "--average", "0.9", "--sample-every", "0"]
     train("semi_supervised", tmp_path, data, *options, "--labels-per-class", "2")

@@ -275,6 +275,7 @@ def test_weights_over_the_union_need_real_samples(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_left_out_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["lab", *QUICK, "--problem", "categories", "--discriminator", "oracle", "--out", str(tmp_path)])
     output = capsys.readouterr().out

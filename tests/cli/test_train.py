@@ -102,6 +102,7 @@ def test_resumed_run_equals_unbroken_run_bit_for_bit(tmp_path: Path, estimator: 
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_what_a_resumption_changes_is_written_down(tmp_path: Path) -> None:
     run = tmp_path / "run"
     main(["train", "digits", *QUICK, "--out", str(run)])
@@ -117,6 +118,7 @@ def test_what_a_resumption_changes_is_written_down(tmp_path: Path) -> None:
     assert len(json.loads((run / "config.json").read_text())["changes"]) == 1
 
 
+@pytest.mark.slow
 def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "quiet"
     arguments = ["--steps", "12", "--log-every", "12", "--sample-every", "0", "--checkpoint-every", "0"]
@@ -129,8 +131,8 @@ def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: P
     [
         ("digits", ["--estimator", "boundary-seeking"]),
         pytest.param("digits", ["--estimator", "reinforce:baseline=moving-average"], marks=pytest.mark.slow),
-        ("digits", ["--estimator", "relax"]),
-        ("digits", ["--estimator", "boundary-seeking-union"]),
+        pytest.param("digits", ["--estimator", "relax"], marks=pytest.mark.slow),
+        pytest.param("digits", ["--estimator", "boundary-seeking-union"], marks=pytest.mark.slow),
         ("binary_mnist", ["--data", "digits", "--estimator", "boundary-seeking-union:chunk_size=8"]),
         pytest.param(  # where bfloat16 is emulated it takes long
             "binary_mnist",
@@ -164,7 +166,10 @@ def test_probes_are_logged_and_do_not_disturb_a_run(
     assert probed[5]["probe/all/variance"] != probed[10]["probe/all/variance"]
 
 
-@pytest.mark.parametrize("estimator", ["nvil", "rebar", "relax"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("estimator", ["nvil", pytest.param("rebar", marks=SLOW), pytest.param("relax", marks=SLOW)])
 def test_parameters_of_an_estimator_are_trained_from_the_seed(tmp_path: Path, estimator: str) -> None:
     for name, options in {"one": ["1"], "second": ["2"], "other seed": ["1", "--seed", "1"]}.items():
         torch.manual_seed(len(name))  # which must not matter

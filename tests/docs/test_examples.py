@@ -27,7 +27,9 @@ def scores_of(run: Path, file: str) -> dict[str, Any]:
     return json.loads((run / file).read_text())["scores"]
 
 
-@pytest.mark.parametrize("name", BROUGHT)
+@pytest.mark.parametrize(
+    "name", [name if name in ("network", "task") else pytest.param(name, marks=pytest.mark.slow) for name in BROUGHT]
+)
 def test_what_a_user_brings_works_in_every_verb(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
