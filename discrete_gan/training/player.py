@@ -20,8 +20,8 @@ N = TypeVar("N", bound=nn.Module)
 class Player(Generic[N]):
     """A network, its optimizer, the schedule of its learning rate, and the moving average of its weights.
 
-    Made by :meth:`Run.player`, whose arguments are these. Schedule and average go on by one at the end of each step of
-    the run, however often the network was updated in it.
+    Made by :meth:`Run.player`, whose arguments are these. The average takes the weights in after each update, and at the
+    end of a step that had none, as another player may train the network; the schedule goes on by one per step.
 
     Attributes:
         network: As it is trained.
@@ -47,6 +47,7 @@ class Player(Generic[N]):
         self.optimizer = Adam(weights, lr, betas=betas, fused=True)
         self._schedule = None if schedule is None else schedule(self.optimizer)
         self._average = MovingAverage(network, average) if average else None
+        self._is_updated = False
 
     @property
     def best(self) -> N:
@@ -56,20 +57,27 @@ class Player(Generic[N]):
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer down a scalar loss, with gradients averaged over processes."""
         self._run.minimize(self.name, loss, self.optimizer)
+        self._update_average()
 
     def frozen(self) -> "_Frozen":
         """Inside, no gradients are computed for the network's weights: while another player learns through it."""
         return _Frozen(self.network)
 
     def end_step(self) -> None:
-        """Move average and schedule on."""
-        if self._average is not None:
-            self._average.update_parameters(self.network)
+        """Move the schedule on, and the average if nothing else has in this step."""
+        if not self._is_updated:
+            self._update_average()
+        self._is_updated = False
         if self._schedule is not None:
             # torch warns of a schedule that moves before the first update: phases of a run make some players wait.
             begun = self._schedule.last_epoch > 0
             with nullcontext() if begun else warnings.catch_warnings(action="ignore", category=UserWarning):
                 self._schedule.step()
+
+    def _update_average(self) -> None:
+        self._is_updated = True
+        if self._average is not None:
+            self._average.update_parameters(self.network)
 
     def state_dict(self) -> dict[str, Any]:
         """Of every part."""

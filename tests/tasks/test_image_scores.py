@@ -191,9 +191,18 @@ def test_intervals_and_neighbors_are_of_a_whole_evaluation(scorer: ImageScorer, 
     for name in with_interval - {"frechet"}:  # whose bootstrap is of too few images to be unbiased
         assert full[name].low <= full[name].value <= full[name].high, name
     assert full.keys() - run.keys() == near
-    real, fake = (predict(network, of).features[:150] for of in (images(200, 2), samples))
+
+
+@pytest.mark.parametrize("count", [150, 250])
+def test_neighbors_are_of_as_many_images_on_both_sides(
+    count: int, scorer: ImageScorer, network: ImageClassifier
+) -> None:
+    samples, size = images(count, 3, rate=0.3), min(count, 200)
+    full = found(scorer.scores(samples, depth="full"))
+    real, fake = (predict(network, of).features[:size] for of in (images(200, 2), samples))
     for name, value in precision_recall(real, fake, k=5)._asdict().items():
         assert full[name].value == pytest.approx(float(value)), name
+        assert f"|n-each:{size}|n:{count}|" in full[name].protocol
 
 
 def test_too_few_images_for_neighbors_are_told(scorer: ImageScorer) -> None:
