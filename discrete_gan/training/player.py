@@ -20,8 +20,8 @@ N = TypeVar("N", bound=nn.Module)
 class Player(Generic[N]):
     """A network, its optimizer, the schedule of its learning rate, and the moving average of its weights.
 
-    Made by :meth:`Run.player`, whose arguments are these. The average takes the weights in after each update, and at the
-    end of a step that had none, as another player may train the network; the schedule goes on by one per step.
+    Made by :meth:`Run.player`, whose arguments are these. The average takes the weights in after each update, and at
+    the end of a step that had none, as another player may train the network; the schedule goes on by one per step.
 
     Attributes:
         network: As it is trained.
