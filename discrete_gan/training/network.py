@@ -1,12 +1,48 @@
-"""A user's own network in place of a recipe's: ``--generator FILE.py:CLASS``."""
+"""A recipe's networks, or a user's own in their place: ``--generator FILE.py:CLASS``."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from discrete_gan.errors import InputError
-from discrete_gan.own import blaming, load_own, parse_options
+from discrete_gan.own import blaming, is_own, load_own, parse_options
+from discrete_gan.training.options import NetworkOptions
+
+
+def build_networks(build: Callable[[], tuple[Any, Any]], task: Any, options: Any, recipe: str) -> tuple[Any, Any]:
+    """Generator and discriminator, on the CPU: those of the recipe but where an option names one of the user's own.
+
+    Args:
+        build: Makes the recipe's; what it refuses as a ``ValueError`` is the user's mistake.
+        task: What they are made for.
+        options: Of the recipe: ``generator`` and ``discriminator``, where it has these, may name files.
+        recipe: Its name, for the message.
+
+    Raises:
+        InputError: If the data do not fit the networks or lack what these are made from, or a file, a class or an
+            option is not usable.
+    """
+    try:
+        networks = build()
+    except InputError:
+        raise
+    except ValueError as error:
+        hint = " (see --image-size)" if "image_shape" in str(error) and hasattr(options, "image_size") else ""
+        raise InputError(f"networks: {error}{hint}") from None
+    except AttributeError as error:  # a user's own task, in a recipe that builds its networks from more
+        if error.obj is not task:
+            raise
+        expected = f"an attribute {error.name}, which the networks of {recipe} are made from"
+        raise InputError(f"--data {options.data}: expected {expected}") from None
+    made: list[Any] = []
+    for name, network in zip(("generator", "discriminator"), networks, strict=True):
+        spec = getattr(options, name, None)
+        if isinstance(options, NetworkOptions) and spec is not None and not is_own(spec):
+            raise InputError(f"--{name} {spec}: expected a network of your own as FILE.py:CLASS")
+        made.append(own_network(name, str(spec), task, options) if is_own(spec) else network)
+    return made[0], made[1]
 
 
 def own_network(kind: str, spec: str, task: Any, options: Any) -> Any:

@@ -1,6 +1,5 @@
 """One training run: its device, random streams, players, progress, logs, checkpoints and scores."""
 
-import copy
 import functools
 import inspect
 import math
@@ -12,7 +11,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -33,10 +31,12 @@ from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.evaluations import EvaluationCounter
 from discrete_gan.training.interrupts import interrupts_collected
 from discrete_gan.training.launch import launch
-from discrete_gan.training.network import own_network
-from discrete_gan.training.options import NetworkOptions, RunOptions
+from discrete_gan.training.log import Log
+from discrete_gan.training.network import build_networks
+from discrete_gan.training.options import RunOptions
 from discrete_gan.training.player import Player, linear_decay
 from discrete_gan.training.probe import probe
+from discrete_gan.training.trial import latents_of, try_estimator
 
 G = TypeVar("G", bound=nn.Module)
 D = TypeVar("D", bound=nn.Module)
@@ -104,12 +104,10 @@ class Run:
         self.rank = self.fabric.global_rank
         self.world_size = self.fabric.world_size
         self._recipe_file = recipe_file
-        self._writer: Any = None
         self._players: dict[str, Player[Any]] = {}
-        self._probe: Callable[[], dict[str, Tensor]] | None = None
+        self._probe: Callable[..., dict[str, Tensor]] | None = None
         self._observed: tuple[Conditional, Discriminator, Tensor, Tensor, Tensor | None] | None = None
-        self._row: dict[str, Tensor | float] = {}
-        self._bad_step: dict[str, Tensor] = {}
+        self._log = Log(self.directory)
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
@@ -159,25 +157,8 @@ class Run:
             InputError: If the data do not fit the networks or lack what these are made from, or a file, a class or an
                 option is not usable.
         """
-        try:
-            networks = build()
-        except InputError:
-            raise
-        except ValueError as error:
-            hint = " (see --image-size)" if "image_shape" in str(error) and hasattr(self.options, "image_size") else ""
-            raise InputError(f"networks: {error}{hint}") from None
-        except AttributeError as error:  # a user's own task, in a recipe that builds its networks from more
-            if error.obj is not self.task:
-                raise
-            expected = f"an attribute {error.name}, which the networks of {self.recipe} are made from"
-            raise InputError(f"--data {self.options.data}: expected {expected}") from None
-        made: list[Any] = []
-        for name, network in zip(("generator", "discriminator"), networks, strict=True):
-            spec = getattr(self.options, name, None)
-            if isinstance(self.options, NetworkOptions) and spec is not None and not is_own(spec):
-                raise InputError(f"--{name} {spec}: expected a network of your own as FILE.py:CLASS")
-            made.append(own_network(name, str(spec), self.task, self.options) if is_own(spec) else network)
-        return made[0].to(self.device), made[1].to(self.device)
+        generator, discriminator = build_networks(build, self.task, self.options, self.recipe)
+        return generator.to(self.device), discriminator.to(self.device)
 
     def draw(self, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """A sample for each of a batch of fresh latents, shape (B, *event), in the run's precision. No gradient."""
@@ -218,48 +199,26 @@ class Run:
         """
         generator.to(self.device)
         discriminator.to(self.device)
-        with seeded(self.options.seed, "weights", "estimator"):
+        seed = self.options.seed
+        with seeded(seed, "weights", "estimator"):
             estimate = adapted(parse_estimator(spec))
-        with seeded(self.options.seed, "probe"):
-            try:
-                z = generator.latents(self.options.batch_size)
-            except AttributeError as error:
-                raise InputError(f"generator: expected latents and a latent_dim, got none: {error}") from error
-            real, labels = self.task.batch(0)
-        inner = estimate.__wrapped__
-        state = inner if isinstance(inner, nn.Module) else nn.Module()
-        state.to(self.device)
-        before = copy.deepcopy({key: value for key, value in state.state_dict().items() if not is_lazy(value)})
-        copies = copy.deepcopy((generator, discriminator))
-        try:
-            with seeded(self.options.seed, "estimator"), self.autocast():
-                loss = estimate(*copies, z, real=real, labels=labels).sum()
-        except InputError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise InputError(f"estimator {spec}: {error}") from error
-        except (AttributeError, RuntimeError) as error:  # of networks, mostly
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
-            raise InputError(f"estimator {spec}, tried on the networks: {reason}") from error
-        weights = list(copies[0].parameters())
-        gradients = torch.autograd.grad(loss, weights, allow_unused=True) if loss.requires_grad else ()
-        if all(gradient is None for gradient in gradients):
-            raise InputError(f"estimator {spec}: expected a loss whose gradient reaches the generator, it does not")
-        state.load_state_dict(before, strict=False)
-
-        def probed() -> dict[str, Tensor]:
-            options = {"seed": self.options.seed, "step": self.step, "num_redraws": self.options.probe_redraws}
-            with self.autocast():
-                return probe(
-                    estimate,
-                    generator,
-                    discriminator,
-                    z,
-                    real=real,
-                    labels=labels,
-                    num_reference=num_reference,
-                    **options,
-                )
+        with seeded(seed, "probe"):
+            z = latents_of(generator, self.options.batch_size)
+            batch = self.task.batch(0)
+        with seeded(seed, "estimator"):
+            state = try_estimator(spec, estimate, (generator, discriminator), z, batch, self.autocast())
+        self._probe = functools.partial(
+            probe,
+            estimate,
+            generator,
+            discriminator,
+            z,
+            real=batch.x,
+            labels=batch.labels,
+            seed=seed,
+            num_redraws=self.options.probe_redraws,
+            num_reference=num_reference,
+        )
 
         def observed(
             generator: Conditional,
@@ -274,7 +233,6 @@ class Run:
             with self.autocast():
                 return estimate(generator, discriminator, z, real=real, labels=labels)
 
-        self._probe = probed
         return functools.update_wrapper(observed, estimate.__wrapped__, assigned=(), updated=()), state
 
     def player(
@@ -323,9 +281,7 @@ class Run:
     def _begin(self) -> None:
         """Make the run directory, or take up its last checkpoint if the run is resumed.
 
-        What fails before leaves no directory, scores of the user's own among it: they are tried on a few samples. A
-        resumed run must have the data it began with; what may be changed,
-        such as its steps, is written into its config.json.
+        What fails before leaves no directory, scores of the user's own among it: they are tried on a few samples.
         """
         if not {"generator", "discriminator"} <= self._players.keys():
             got = ", ".join(self._players) or "none"
@@ -333,15 +289,23 @@ class Run:
         if self.rank == 0:
             with self._blaming_task():
                 own_scores(self.task, self._players["generator"].best, self._own_scores, num=_TRIED, depth="line")
-        if self.options.resume is None:
-            if self.rank == 0:
-                models = {name: player.best for name, player in self._owners()}
-                self.directory.create(self.options, self._recipe_file, self._data, models)
-                if save := getattr(self.task, "save", None):
-                    save(self.directory.path)
-                self._open_tensorboard()
-            self.fabric.barrier()
-            return
+        if self.options.resume is not None:
+            self._resume()
+        elif self.rank == 0:
+            models = {name: player.best for name, player in self._owners()}
+            self.directory.create(self.options, self._recipe_file, self._data, models)
+            if save := getattr(self.task, "save", None):
+                save(self.directory.path)
+        if self.rank == 0 and self.options.tensorboard:
+            self._log.open_tensorboard(self.step)
+        self.fabric.barrier()
+
+    def _resume(self) -> None:
+        """Take up the last checkpoint.
+
+        The data must be those that the run began with; what may be changed, such as its steps, is written into its
+        config.json.
+        """
         fingerprint = self.directory.read_config()["data"].get("fingerprint")
         if fingerprint != self._data.get("fingerprint"):
             raise InputError(
@@ -370,11 +334,10 @@ class Run:
         self.step = checkpoint["step"]
         self._seconds = checkpoint["seconds"]
         self._evaluations_before = checkpoint["evaluations"]
-        self._row = checkpoint["row"]
+        self._log.add(**checkpoint["row"])
         if self.rank == 0:
             self.directory.record_changes(self.options, self.step)
             self.directory.truncate_metrics(self.step)
-            self._open_tensorboard()
 
     def _owners(self) -> list[tuple[str, Player[Any]]]:
         """Players whose networks are saved."""
@@ -410,11 +373,12 @@ class Run:
                     player.end_step()
                 try:
                     self._report()
-                except Exception:
-                    self._save(wait=False)  # what cannot be measured or drawn takes no step with it
+                except Exception:  # what cannot be measured or drawn takes no step with it, nor a part of a line
+                    self._log.take()
+                    self._save(wait=False)
                     raise
                 if self.device.type == "cpu" or self.logging:
-                    self._check_finite()
+                    self._log.check_finite()
                 if self.logging:
                     self._write_row(bar)
                 bar.update()
@@ -432,7 +396,8 @@ class Run:
     def _report(self) -> None:
         """Probe, diagnostics, scores and picture, those that are due."""
         if self.probing and self._probe is not None:
-            self.log(**self._probe())
+            with self.autocast():
+                self.log(**self._probe(step=self.step))
         if self.logging and self._observed is not None:
             generator, discriminator, real, z, labels = self._observed
             self.log(**diagnostics(generator, discriminator, real, z, labels=labels))
@@ -460,10 +425,8 @@ class Run:
         """Score, print and write results.json, then draw: a picture that fails takes nothing with it."""
         scores = self._measure("run")
         print("\n".join(lines(scores)))
-        cost = {"steps": self.step, "evaluations": self.evaluations, "seconds": self.seconds}
-        self.directory.write_json("results.json", {**cost, "scores": as_json(scores)})
-        if self._writer is not None:
-            self._writer.close()
+        self.directory.write_json("results.json", {"steps": self.step, **self._cost(), "scores": as_json(scores)})
+        self._log.close()
         with self._blaming_task():
             shown = self.task.show(self._players["generator"].best, self.directory.path / "samples", scores)
         if shown is not None:
@@ -501,52 +464,31 @@ class Run:
         self.fabric.backward(loss)
         average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
         optimizer.step()
-        # Where a loss went bad is kept on the device and read only when a line is due.
-        bad = self._bad_step.get(name, torch.full((), -1, device=self.device))
-        fresh = ~torch.isfinite(loss.detach()) & (bad < 0)
-        self._bad_step[name] = torch.where(fresh, self.step, bad)
+        self._log.watch(name, loss, self.step)
 
     def log(self, **values: Tensor | float) -> None:
         """Figures of the step at hand: scalars, read back from the device only when a line is due."""
-        self._row.update(
-            {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
-        )
+        self._log.add(**values)
 
-    def _check_finite(self) -> None:
-        for name, bad in self._bad_step.items():
-            if (step := int(bad)) >= 0:
-                kept = self.directory.last_checkpoint() or "none was written yet"
-                raise InputError(
-                    f"{name}: its loss is not finite at step {step}; last good checkpoint: {kept}. "
-                    "Try a smaller learning rate or a stronger penalty on the discriminator"
-                )
+    def _cost(self) -> dict[str, float]:
+        """What the run took so far."""
+        return {"seconds": self.seconds, "evaluations": self.evaluations}
 
     def _write_row(self, bar: tqdm) -> None:
-        row = {name: float(value) for name, value in self._row.items()}
-        self._row = {}
         if self.rank != 0:
+            self._log.take()
             return
-        cost = {"step": self.step, "seconds": round(self.seconds, 3), "evaluations": self.evaluations}
-        self.directory.append_metrics({**cost, **row})
-        if self._writer is not None:
-            for name, value in row.items():
-                self._writer.add_scalar(name, value, self.step)
+        cost = self._cost()
+        row = self._log.write(self.step, **cost | {"seconds": round(cost["seconds"], 3)})
         bar.set_postfix({name: f"{value:.3g}" for name, value in row.items() if "/" not in name}, refresh=False)
 
     def _save(self, *, wait: bool = True) -> None:
-        self._check_finite()
+        self._log.check_finite()
         if self.rank == 0:
             states = {name: player.state_dict() for name, player in self._players.items()}
             for name, player in self._owners():
                 self.directory.save_model(name, player.best)
-            cost = {"step": self.step, "seconds": self.seconds, "evaluations": self.evaluations}
-            row = {name: float(value) for name, value in self._row.items()}  # what waits for the next line
-            self.directory.save_checkpoint(self.step, {**cost, "row": row, "players": states})
+            state = {"step": self.step, **self._cost(), "row": self._log.pending(), "players": states}
+            self.directory.save_checkpoint(self.step, state)
         if wait:
             self.fabric.barrier()
-
-    def _open_tensorboard(self) -> None:
-        if self.options.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self.directory.path), purge_step=self.step + 1)
