@@ -1,8 +1,9 @@
 """What is learnt: data, batches, and how samples are scored and shown."""
 
 from discrete_gan.tasks.base import Batch, Depth, Task, TensorTask, load_scores, make_task, measure
+from discrete_gan.tasks.binary_images import BinaryImages
+from discrete_gan.tasks.continuous_images import ContinuousImages
 from discrete_gan.tasks.few_labels import FewLabels
-from discrete_gan.tasks.images import BinaryImages, ContinuousImages, PaletteImages
 from discrete_gan.tasks.options import (
     Binarize,
     BinaryImageOptions,
@@ -12,6 +13,7 @@ from discrete_gan.tasks.options import (
     TextOptions,
 )
 from discrete_gan.tasks.oracle import Oracle
+from discrete_gan.tasks.palette_images import PaletteImages
 from discrete_gan.tasks.score import Score
 from discrete_gan.tasks.text import Text
 

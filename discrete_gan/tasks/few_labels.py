@@ -13,7 +13,7 @@ from discrete_gan.data import labeled_subset
 from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.sampling import evaluating
 from discrete_gan.tasks.base import Batch, Depth
-from discrete_gan.tasks.images import ContinuousImages
+from discrete_gan.tasks.continuous_images import ContinuousImages
 from discrete_gan.tasks.options import ImageOptions
 from discrete_gan.tasks.score import Score
 

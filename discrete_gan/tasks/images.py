@@ -1,4 +1,4 @@
-"""Images to learn: as bits, as colors of a palette, or as the intensities that they are."""
+"""What tasks on images share; each way of looking at them has a file of its own."""
 
 import functools
 import math
@@ -8,12 +8,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.data import Batches, ImageData, binarize, load_images, to_range
-from discrete_gan.data.palette import learn_palette, quantized, to_indices
-from discrete_gan.errors import InputError
+from discrete_gan.data import Batches, ImageData, binarize, load_images
 from discrete_gan.metrics import load_or_train_classifier
 from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.metrics.memorization import memorization
@@ -24,7 +21,7 @@ from discrete_gan.tasks.base import Batch, Depth
 from discrete_gan.tasks.grid import picture_of, save_comparison
 from discrete_gan.tasks.image_scores import ImageScorer
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
-from discrete_gan.tasks.options import BinaryImageOptions, ImageOptions
+from discrete_gan.tasks.options import ImageOptions
 from discrete_gan.tasks.output import write_samples
 from discrete_gan.tasks.score import Score
 
@@ -128,6 +125,10 @@ class Images:
 
     def encode(self, rows: Tensor) -> Tensor:
         """Rows as a generator yields samples."""
+        return self.encode_images(rows, self.data.maximum)
+
+    def encode_images(self, images: Tensor, maximum: int) -> Tensor:
+        """Images up to ``maximum``, shape (N, D), as a generator yields samples."""
         raise NotImplementedError
 
     def prepared(self, images: Tensor, maximum: int) -> Tensor:
@@ -146,12 +147,8 @@ class Images:
     def held_out_of(self, data: ImageData) -> Batch:
         """The test images of a data set, as this task's generator yields samples."""
         with seeded("report", "binarization"):
-            x = self.encode_test(data.test_images.to(self.rows.device), data.maximum)
+            x = self.encode_images(data.test_images.to(self.rows.device), data.maximum)
         return Batch(x, None if data.test_labels is None else data.test_labels.to(self.rows.device))
-
-    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
-        """Images up to ``maximum`` as a generator yields samples."""
-        raise NotImplementedError
 
     # Scores and pictures.
 
@@ -173,17 +170,18 @@ class Images:
         seed: int = 0,
     ) -> list[Score]:
         """Frechet distance and class scores; in full, intervals, neighbors, memorization and a two-sample test too."""
-        found = []
-        samples = None
-        if depth == "full" or self._scorer is not None:
-            samples = self.draw(generator, _QUICK if depth == "line" else num or 10_000, seed=seed)
+        full = depth == "full"
+        found: list[Score] = []
         if self._scorer is None:
             reason = "the data has no labels, which train its classifier (see classifier_data, if any)"
             found.append(Score("frechet", math.nan, "Frechet distance", note=reason))
-        elif samples is not None:
+            if not full:
+                return found
+        samples = self.draw(generator, _QUICK if depth == "line" else num or 10_000, seed=seed)
+        if self._scorer is not None:
             in_turn = bool(num_classes_of(generator))
             found += self._scorer.scores(samples, in_turn=in_turn, depth=depth, protocol=f"|seed:{seed}")
-        return found if depth != "full" or samples is None else [*found, *self.copies(samples, seed)]
+        return [*found, *self.copies(samples, seed)] if full else found
 
     def copies(self, samples: Tensor, seed: int) -> list[Score]:
         """Distinct samples, nearest training images, and whether a classifier can tell samples from test images."""
@@ -247,122 +245,6 @@ class Images:
         of_class = [(self.data.test_labels == label).nonzero()[:, 0] for label in range(num_classes)]
         rows = min(num // num_classes, *map(len, of_class))
         return self.test[torch.stack([indices[:rows] for indices in of_class], dim=1).flatten()]
-
-
-class BinaryImages(Images):
-    """Images as bits, made of pixels as ``--binarize`` says.
-
-    Args:
-        options: Names data and reading.
-        classifier_data: Labeled data for the scores' classifier, where the training data has no labels.
-        conditional: Whether the networks are given labels.
-    """
-
-    def __init__(
-        self, options: BinaryImageOptions, classifier_data: str | None = None, *, conditional: bool = False
-    ) -> None:
-        super().__init__(options, labels_for="--conditional" if conditional else "", pixels=options.binarize)
-        self._classifier_data = classifier_data
-
-    @functools.cached_property
-    def classifier_data(self) -> ImageData:
-        """Those of ``--classifier-data``, where that is given."""
-        if self._classifier_data is None:
-            return self.data
-        found = self._read(self._classifier_data)
-        if found.train_labels is None:
-            raise InputError(f"--classifier-data {self._classifier_data}: it has no labels, expected labeled images")
-        if found.image_shape != self.data.image_shape:
-            raise InputError(
-                f"--classifier-data {self._classifier_data}: its images are {found.image_shape}, expected "
-                f"{self.data.image_shape} as in {self.data.name}"
-            )
-        return found
-
-    def encode(self, rows: Tensor) -> Tensor:
-        """Bits, drawn anew at every call where they are stochastic, float32, shape (B, D)."""
-        return self.encode_test(rows, self.data.maximum)
-
-    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
-        """The same of other images."""
-        return self.prepared(images, maximum)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Bits of shape (N, C, H, W), bool."""
-        return super().decode(x) > 0.5
-
-
-class ContinuousImages(Images):
-    """Images as intensities.
-
-    Args:
-        options: Names data and reading.
-        pixel_range: That of the generator.
-        labels_for: As for :class:`Images`.
-    """
-
-    distance = "Hamming distance (pixels above half)"
-
-    def __init__(
-        self, options: ImageOptions, *, pixel_range: tuple[float, float] = (-1, 1), labels_for: str = ""
-    ) -> None:
-        super().__init__(options, labels_for=labels_for)
-        self.pixel_range = pixel_range
-
-    def encode(self, rows: Tensor) -> Tensor:
-        """Pixels in the range, float32, shape (B, D)."""
-        return self.encode_test(rows, self.data.maximum)
-
-    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
-        """The same of other images."""
-        return to_range(images, self.pixel_range, maximum)
-
-
-class PaletteImages(Images):
-    """Images in K colors, learnt from the training images: every pixel is one category.
-
-    Args:
-        options: Names data and reading.
-        num_colors: K.
-        labels_for: As for :class:`Images`.
-    """
-
-    def __init__(self, options: ImageOptions, num_colors: int, *, labels_for: str = "") -> None:
-        super().__init__(options, labels_for=labels_for)
-        self.num_colors = num_colors
-
-    @functools.cached_property
-    def _quantized(self) -> tuple[Tensor, Tensor, ImageData]:
-        """Colors (K, C), the color of every training pixel (N, H * W), and the data as they look in these colors."""
-        data = super().data
-        palette = learn_palette(data, self.num_colors, seed=self.options.seed)
-        return palette, *quantized(data, palette)
-
-    @property
-    def palette(self) -> Tensor:
-        """Colors from dark to bright, shape (K, C), in [0, 1]."""
-        return self._quantized[0]
-
-    @property
-    def data(self) -> ImageData:  # type: ignore[override]
-        """The data set in its colors."""
-        return self._quantized[2]
-
-    def training_rows(self) -> Tensor:
-        """The color of every pixel, uint8, shape (N, H * W)."""
-        return self._quantized[1]
-
-    def encode(self, rows: Tensor) -> Tensor:
-        """One-hot colors, float32, shape (B, H * W, K)."""
-        return one_hot(rows.long(), self.num_colors).float()
-
-    def encode_test(self, images: Tensor, maximum: int) -> Tensor:
-        """The nearest colors, one-hot."""
-        return self.encode(to_indices(images.cpu(), self.palette, maximum).to(images.device))
-
-    def as_categories(self, images: Tensor) -> Tensor:
-        """The colors, as whole numbers."""
-        return to_indices((255 * images).round().byte().cpu(), self.palette, 255)
 
 
 def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:

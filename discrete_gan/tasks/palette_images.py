@@ -1,0 +1,58 @@
+"""Images in the colors of a palette."""
+
+import functools
+
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from discrete_gan.data import ImageData
+from discrete_gan.data.palette import learn_palette, quantized, to_indices
+from discrete_gan.tasks.images import Images
+from discrete_gan.tasks.options import ImageOptions
+
+
+class PaletteImages(Images):
+    """Images in K colors, learnt from the training images: every pixel is one category.
+
+    Args:
+        options: Names data and reading.
+        num_colors: K.
+        labels_for: As for :class:`Images`.
+    """
+
+    def __init__(self, options: ImageOptions, num_colors: int, *, labels_for: str = "") -> None:
+        super().__init__(options, labels_for=labels_for)
+        self.num_colors = num_colors
+
+    @functools.cached_property
+    def _quantized(self) -> tuple[Tensor, Tensor, ImageData]:
+        """Colors (K, C), the color of every training pixel (N, H * W), and the data as they look in these colors."""
+        data = super().data
+        palette = learn_palette(data, self.num_colors, seed=self.options.seed)
+        return palette, *quantized(data, palette)
+
+    @property
+    def palette(self) -> Tensor:
+        """Colors from dark to bright, shape (K, C), in [0, 1]."""
+        return self._quantized[0]
+
+    @property
+    def data(self) -> ImageData:  # type: ignore[override]
+        """The data set in its colors."""
+        return self._quantized[2]
+
+    def training_rows(self) -> Tensor:
+        """The color of every pixel, uint8, shape (N, H * W)."""
+        return self._quantized[1]
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """One-hot colors, float32, shape (B, H * W, K)."""
+        return one_hot(rows.long(), self.num_colors).float()
+
+    def encode_images(self, images: Tensor, maximum: int) -> Tensor:
+        """The nearest colors, one-hot."""
+        return self.encode(to_indices(images.cpu(), self.palette, maximum).to(images.device))
+
+    def as_categories(self, images: Tensor) -> Tensor:
+        """The colors, as whole numbers."""
+        return to_indices((255 * images).round().byte().cpu(), self.palette, 255)
