@@ -169,7 +169,7 @@ def _summary(cell: Cell) -> str:
     (trial,) = read_trials([cell.folder])
     (row,) = table([Group("", [trial])])
     shown = [trial.scores[name] for name in shown_scores([row])]
-    scores = [f"{score.title} {score.value:.4g}" for score in shown]
+    scores = [f"{titled(score.name, trial.scores)} {score.value:.4g}" for score in shown]
     return ", ".join([*scores, f"{trial.cost.get('steps', 0):,.0f} steps, {trial.cost.get('seconds', 0):.0f} s"])
 
 

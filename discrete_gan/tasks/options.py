@@ -45,13 +45,21 @@ class BinaryImageOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions:
+class SequenceDataOptions(DataOptions):
+    """Data."""
+
+    batch_size: Count = 64
+    """Real sequences, and latents, per step."""
+    num_scored: AtLeastTwo | None = None
+    """Samples to score at the end; if not given 10,000, but 2,000 equations, of which there are 6,480."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(SequenceDataOptions):
     """Data."""
 
     data: str = "equations"
     """{TEXT_FORMATS}, a sample per line; or a task of your own as FILE.py:CLASS."""
-    seed: int = 0
-    """Seed of every random draw; a resumed run equals an unbroken one bit for bit on a CPU."""
     tokenizer: str | None = None
     """char, word, bpe, or a JSON file of the tokenizers library; char for equations and running text, else word."""
     column: str = "text"
@@ -75,7 +83,7 @@ def reading(options: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OracleOptions(DataOptions):
+class OracleOptions(SequenceDataOptions):
     """Data."""
 
     data: str = "oracle"
@@ -88,5 +96,3 @@ class OracleOptions(DataOptions):
     """Tokens of a sequence; 20 and 40 are published."""
     num_train: AtLeastTwo = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
-    batch_size: Count = 64
-    """Real sequences, and latents, per step."""

@@ -207,10 +207,11 @@ class Text:
         if quick and not self.are_equations:
             return likelihood
         lines = self.decode(generate(generator, num, seed=seed, temperature=temperature))
-        equations = self._equations(lines, full) if self.are_equations else []
+        drawn = f"|seed:{seed}|temperature:{temperature:g}"
+        equations = self._equations(lines, full, drawn) if self.are_equations else []
         if quick:
             return [*equations[:2], *likelihood]
-        found = [*equations, *likelihood, *self.scorer.scores(lines, intervals=full)]
+        found = [*equations, *likelihood, *self.scorer.scores(lines, intervals=full, protocol=drawn)]
         return [*found, *self._copies(lines, seed)] if full else found
 
     def _likelihood(self, generator: Generator, num: int | None, temperature: float) -> list[Score]:
@@ -220,6 +221,7 @@ class Text:
         count = min(len(tokens), MOST_BOUNDED) if "nll_gap" in values else len(tokens)
         kind, size = data.vocabulary.kind, self.num_categories
         protocol = f"n:{count}|tokens:{kind}|K:{size}|length:{self.max_length}|split:{data.fingerprint()}"
+        protocol += f"|temperature:{temperature:g}"
         labels = {
             "nll_token": ("held-out NLL", "nats per token"),
             "nll_sequence": ("held-out NLL", "nats per sequence"),
@@ -228,7 +230,7 @@ class Text:
         }
         return [Score(name, value, *labels[name], "less", protocol=protocol) for name, value in values.items()]
 
-    def _equations(self, lines: Sequence[str], interval: bool) -> list[Score]:
+    def _equations(self, lines: Sequence[str], interval: bool, drawn: str) -> list[Score]:
         """How many samples are true, different and new; scored like them, training lines are all true."""
         labels = {
             "valid": ("true equations", "per sample"),
@@ -237,7 +239,7 @@ class Text:
         }
         train = self.data.train_lines
         real = equation_scores(train[: len(lines)], ())
-        protocol = f"n:{len(lines)}|train:{len(train)}|split:{self.data.fingerprint()}"
+        protocol = f"n:{len(lines)}|train:{len(train)}|split:{self.data.fingerprint()}{drawn}"
         found = [
             Score(name, value, *labels[name], "more", 1, None if name == "new" else real[name], protocol=protocol)
             for name, value in equation_scores(lines, train).items()

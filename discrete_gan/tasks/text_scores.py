@@ -61,7 +61,7 @@ class TextScorer:
         self._references = self._encode([held_out[i] for i in chosen], self._ids)
         self._real: dict[int, dict[str, float]] = {}
 
-    def scores(self, samples: Sequence[str], *, intervals: bool = False) -> list[Score]:
+    def scores(self, samples: Sequence[str], *, intervals: bool = False, protocol: str = "") -> list[Score]:
         """Scores of generated lines, with what as many training lines get that are scored as if they were generated.
 
         BLEU of 2 to 5 grams against held-out lines, self-BLEU, Jensen-Shannon divergence of 1 to 6 grams, distinct
@@ -70,6 +70,7 @@ class TextScorer:
         Args:
             samples: The lines, at least 2; empty ones count as samples without units.
             intervals: Whether to give those that are means over samples a 95 % interval.
+            protocol: How the samples were drawn, at the end of each score's own.
 
         Raises:
             ValueError: If there are fewer than 2.
@@ -83,9 +84,9 @@ class TextScorer:
         values["copied"] = sum(self._normal(line) in self._known for line in samples) / len(samples)
         found = []
         for score in self._described():
-            protocol = signatures[score.name].partition("|")[2]
-            aside = {"value": values[score.name], "real": real.get(score.name), "protocol": protocol}
-            found.append(score._replace(**aside))
+            of = signatures[score.name].partition("|")[2] + protocol
+            value, floor = values[score.name], real.get(score.name)
+            found.append(score._replace(value=value, real=floor, protocol=of))
         if not intervals:
             return found
         rows = self.by_sample(samples)

@@ -17,12 +17,11 @@ Every family has its P parameters, their gradient and Adam's two moments as well
 """
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
 from discrete_gan.errors import InputError
-from discrete_gan.training.options import SequenceOptions
 
 Family = Literal["likelihood", "score function", "rollouts", "relaxation"]
 _FLOAT = 4  # bytes
@@ -116,14 +115,12 @@ def _read_limit(path: Path) -> int | None:
     return int(text) if text.isdigit() else None  # "max" is none.
 
 
-def check_text_fits(
-    data: SequenceData, options: SequenceOptions, estimator: object, device: torch.device | str = "cpu"
-) -> None:
+def check_text_fits(data: SequenceData, options: Any, estimator: object, device: torch.device | str = "cpu") -> None:
     """Refuses sizes that need more memory than there is, before anything is trained.
 
     Args:
         data: Its D and K count.
-        options: Its batch, widths and layers count.
+        options: Of a recipe on sequences: its batch, widths and layers count.
         estimator: Its samples and rollouts count, and :func:`family_of` it.
         device: Where the training runs.
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Fraction, Portion, Range, Weight
+from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Fraction, Portion, Weight
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
@@ -139,10 +139,6 @@ class SequenceOptions(SequenceNetworkOptions, EstimatorOptions, RunOptions):
     """Steps after them in which only the discriminator learns."""
     discriminator_steps: Count = 1
     """Updates of the discriminator per step."""
-    batch_size: Count = 64
-    """Real sequences, and latents, per step."""
-    num_scored: Annotated[int, Range(2)] | None = None
-    """Samples to score at the end; if not given 10,000, but 2,000 equations, of which there are 6,480."""
     pretrain_lr: Weight = 3e-3
     """Adam's learning rate of the maximum likelihood."""
     generator_lr: Weight = 2e-3

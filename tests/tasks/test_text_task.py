@@ -334,7 +334,8 @@ def test_scores_of_equations(equations: Text) -> None:
     for name, value in counts.items():
         assert found[name].value == pytest.approx(value, rel=EXACT)
         assert (found[name].better, found[name].perfect) == ("more", 1)
-        assert found[name].protocol == f"n:300|train:3000|split:{equations.data.fingerprint()}"
+        split = equations.data.fingerprint()
+        assert found[name].protocol == f"n:300|train:3000|split:{split}|seed:0|temperature:1"
     # Training lines are all true, and none of them is new.
     assert [found[name].real for name in counts] == [1, 1, None]
     assert equations.axes == ("distinct", "valid")
@@ -351,12 +352,13 @@ def test_scores_of_words(words: Text) -> None:
     found = by_name(scores)
     lines = decoded(words, generate(generator, 20, seed=1, temperature=0.7), " ")
     scorer = TextScorer(words.data.train_lines, words.data.held_out_lines, unit="word", split=words.data.fingerprint())
-    expected = scorer.scores(lines)
+    expected = scorer.scores(lines, protocol="|seed:1|temperature:0.7")
     nll = nll_by_hand(generator, words.data.held_out, temperature=0.7)
     assert values(scores) == pytest.approx({**nll, **values(expected)}, rel=EXACT)
     assert {name: of.protocol for name, of in by_name(expected).items()}.items() <= {
         name: of.protocol for name, of in found.items()
     }.items()
+    assert {of.protocol.rpartition("|")[2] for of in scores} == {"temperature:0.7"}
     assert found["bleu5"].protocol.startswith("n:20|refs:12|") and words.data.fingerprint() in found["bleu5"].protocol
     assert found["bleu5"].real == by_name(expected)["bleu5"].real
     assert words.axes == ("self_bleu5", "bleu5")
@@ -379,7 +381,7 @@ def test_likelihood_says_what_it_depends_on(running: Text) -> None:
     for name, value in nll.items():
         assert found[name].value == pytest.approx(value, rel=EXACT)
         assert found[name].better == "less"
-        assert found[name].protocol == f"{of}|split:{running.data.fingerprint()}"
+        assert found[name].protocol == f"{of}|split:{running.data.fingerprint()}|temperature:1"
     assert (found["nll_token"].unit, found["nll_sequence"].unit) == ("nats per token", "nats per sequence")
     scorer = TextScorer(
         running.data.train_lines, running.data.held_out_lines, unit="char", split=running.data.fingerprint()

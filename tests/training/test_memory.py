@@ -11,7 +11,7 @@ from torch import Tensor
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import GumbelSoftmax, MaximumLikelihood, SeqGAN, StepwiseBoundarySeeking
 from discrete_gan.models import RecurrentGenerator, TextCNN
-from discrete_gan.training import SequenceOptions, memory
+from discrete_gan.training import memory
 from discrete_gan.training.memory import available_memory, check_text_fits, gigabytes, sequence_memory
 
 SIZES: dict[str, Any] = {"batch_size": 8, "num_samples": 3, "max_length": 10, "num_categories": 100}
@@ -120,7 +120,7 @@ def test_what_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data: Any = SimpleNamespace(max_length=10, num_categories=100)
-    options = SequenceOptions(batch_size=8, hidden=16, embedding=16)
+    options = SimpleNamespace(batch_size=8, hidden=16, embedding=16, num_layers=1)
     needed = sequence_memory(**SIZES)
     monkeypatch.setattr(memory, "available_memory", lambda device: needed["score function"])
     for fits in (MaximumLikelihood(), StepwiseBoundarySeeking(3), GumbelSoftmax()):
