@@ -47,7 +47,7 @@ def networks(args: SequenceOptions, data: Any) -> tuple[RecurrentGenerator, Toke
     return generator, discriminator
 
 
-def train(args: SequenceOptions, data: Any) -> None:
+def train(args: Any, data: Any) -> None:
     """Train on sequences of any task: the recipe ``oracle_text`` does too."""
     run = Run(args, data)
     with seeded(args.seed, "weights", "estimator"):
