@@ -1,6 +1,5 @@
-"""Drawing from a trained generator, from random streams that are each a pure function of what they are for."""
+"""Drawing from a trained generator."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,21 +8,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.contracts import Conditional, Generator, Network
-
-
-def derive_seed(*parts: int | str) -> int:
-    """A seed from, say, (seed, rank, step): a hash, so that no two streams are shifted copies of each other."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1  # torch takes 63 bits
-
-
-@contextmanager
-def seeded(*parts: int | str) -> Iterator[None]:
-    """Draw from the stream of ``parts`` inside, and go on outside as if nothing had been drawn."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(derive_seed(*parts))
-        yield
+from discrete_gan.seeds import seeded
 
 
 @contextmanager

@@ -22,19 +22,20 @@ ARROWS: dict[str, set[str]] = {
     "labels": set(),
     "own": {"errors"},
     "ranges": {"errors"},
-    "sampling": {"contracts"},
+    "sampling": {"contracts", "seeds"},
+    "seeds": set(),
     "weights": NUMBERS,
     "divergences": {"distributed"} | NUMBERS,
     "distributions": NUMBERS,
     "estimators": {"weights", "distributions", "distributed", "contracts", "labels", "own", "errors"} | NUMBERS,
     "losses": {"weights", "divergences", "distributed"} | NUMBERS,
-    "models": {"distributions", "distributed", "labels"} | NUMBERS,
-    "data": {"distributed", "errors"} | NUMBERS,
-    "metrics": {"errors"} | NUMBERS,
-    "tasks": {"data", "metrics", "distributions", "weights", "contracts", "sampling", "own", "ranges", "errors"}
+    "models": {"distributions", "distributed", "labels", "seeds"} | NUMBERS,
+    "data": {"distributed", "errors", "seeds"} | NUMBERS,
+    "metrics": {"errors", "seeds"} | NUMBERS,
+    "tasks": {"data", "metrics", "distributions", "weights", "contracts", "sampling", "seeds", "own", "ranges", "errors"}
     | NUMBERS,
     "training": {"tasks", "estimators", "distributions", "weights", "distributed"}
-    | {"contracts", "labels", "sampling", "own", "ranges", "errors"}
+    | {"contracts", "labels", "sampling", "seeds", "own", "ranges", "errors"}
     | NUMBERS,
     "lab": {"estimators", "distributions", "weights", "training", "contracts", "labels", "errors"} | NUMBERS,
     "report": {"tasks", "training", "metrics", "weights", "errors"},

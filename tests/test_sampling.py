@@ -1,11 +1,13 @@
 """Random streams, and samples drawn from them; of conditional generators the classes in turn, or one asked for."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from discrete_gan.distributions import PointMass
 from discrete_gan.models import MLPGenerator
-from discrete_gan.sampling import derive_seed, evaluating, generate, num_classes_of, seeded
+from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.seeds import derive_seed, generator_of, seeded, word_seed
 
 
 def test_streams_differ_and_repeat() -> None:
@@ -86,3 +88,16 @@ def test_the_class_that_is_asked_for_at_the_same_latents() -> None:
     of_class, in_turn = generate(Echo(), 11, label=1, batch_size=4), generate(Echo(), 11, batch_size=4)
     assert of_class[:, 1].tolist() == [1] * 11
     assert torch.equal(of_class[:, 0], in_turn[:, 0])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64, -(2**70)])
+def test_every_whole_number_is_a_seed(seed: int) -> None:
+    drawn = torch.rand(4, generator=generator_of(seed))
+    assert torch.equal(drawn, torch.rand(4, generator=generator_of(seed)))
+    assert not torch.equal(drawn, torch.rand(4, generator=generator_of(seed + 1)))
+    assert 0 <= word_seed(seed) < 2**32 and word_seed(seed) != word_seed(seed + 1)
+
+
+def test_seeds_that_fit_are_taken_as_they_are() -> None:
+    assert [word_seed(seed) for seed in (0, 7, 2**32 - 1)] == [0, 7, 2**32 - 1]
+    assert generator_of(-5).initial_seed() == torch.Generator().manual_seed(-5).initial_seed()

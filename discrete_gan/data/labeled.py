@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.errors import InputError
+from discrete_gan.seeds import generator_of
 
 
 def labeled_subset(labels: Tensor, per_class: int, num_classes: int, *, seed: int) -> Tensor:
@@ -21,7 +22,7 @@ def labeled_subset(labels: Tensor, per_class: int, num_classes: int, *, seed: in
     Raises:
         InputError: If a class has fewer.
     """
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(labels), generator=generator_of(seed))
     shuffled = labels.cpu()[order]
     rows = []
     for label in range(num_classes):

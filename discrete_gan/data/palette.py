@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discrete_gan.seeds import word_seed
+
 from .._precision import matmul
 from ..errors import InputError
 from .extras import require
@@ -38,13 +40,13 @@ def learn_palette(data: ImageData, num_colors: int, *, seed: int = 0) -> Tensor:
         raise InputError(f"num_colors: expected from 2 to {MOST_COLORS}, got {num_colors}")
     channels = data.image_shape[0]
     pixels = data.train_images.cpu().unflatten(1, (channels, -1)).movedim(1, 2).reshape(-1, channels)
-    chosen = np.random.default_rng(seed).integers(len(pixels), size=_NUM_PIXELS)
+    chosen = np.random.default_rng(word_seed(seed)).integers(len(pixels), size=_NUM_PIXELS)
     sample = pixels[torch.from_numpy(chosen)].numpy() / np.float32(data.maximum)
     distinct = len(np.unique(sample, axis=0))
     if distinct < num_colors:
         raise InputError(f"num_colors {num_colors}: {data.name} has only {distinct} colors, expected at most as many")
     k_means = require("sklearn.cluster", "scikit-learn", "learning a palette").KMeans
-    centers = k_means(num_colors, random_state=seed, n_init=1).fit(sample).cluster_centers_
+    centers = k_means(num_colors, random_state=word_seed(seed), n_init=1).fit(sample).cluster_centers_
     centers = centers[np.argsort(centers.sum(axis=1), kind="stable")]
     return torch.from_numpy(centers.clip(0, 1) * 255).round().float() / 255
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least, check_same_shape
+from discrete_gan.seeds import generator_of
 
 ELEMENTS_AT_A_TIME = 2**22  # of resampled values, 64 MiB with their int64 indices
 
@@ -53,7 +54,7 @@ def mean_interval(values: Tensor, *, level: float = 0.95, num_resamples: int = 2
     values = values.detach().double().cpu()
     if len(values) == 1:
         return Interval(values.item(), torch.nan, torch.nan)
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     rows = max(1, ELEMENTS_AT_A_TIME // len(values))
     means = [
         values[torch.randint(len(values), (min(rows, num_resamples - done), len(values)), generator=generator)].mean(1)
@@ -99,7 +100,7 @@ def bootstrap_interval(
     value = float(statistic(*samples))
     if min(map(len, samples)) == 1:
         return Interval(value, torch.nan, torch.nan)
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     resampled = torch.empty(num_resamples, dtype=torch.float64)
     for draw in range(num_resamples):
         rows = [torch.randint(len(group), (len(group),), generator=generator) for group in samples]

@@ -62,7 +62,7 @@ def mode_score(probabilities: Tensor, reference: Tensor) -> ModeScoreResult:
         reference has none.
 
     Raises:
-        ValueError: If the shapes do not fit together, the reference is no distribution, or N is 0.
+        ValueError: If the shapes do not fit together, the reference or a row is no distribution, or N is 0.
     """
     probabilities, reference = _checked(probabilities, reference)
     return mode_score_of_means(probabilities.mean(0), kl_divergence(probabilities, reference).mean(), reference)
@@ -84,7 +84,7 @@ def am_score(probabilities: Tensor, reference: Tensor) -> AMScoreResult:
         Score and its two terms; infinity where a class is missing altogether.
 
     Raises:
-        ValueError: If the shapes do not fit together, the reference is no distribution, or N is 0.
+        ValueError: If the shapes do not fit together, the reference or a row is no distribution, or N is 0.
     """
     probabilities, reference = _checked(probabilities, reference)
     return am_score_of_means(probabilities.mean(0), entropy(probabilities).mean(), reference)
@@ -117,7 +117,7 @@ def _checked(probabilities: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_against(probabilities: Tensor, reference: Tensor) -> None:
-    """Raise unless the shapes are (N, K) and (K,)."""
+    """Raise unless these are N distributions over the K classes of a reference, shape (K,)."""
     check_probabilities(probabilities)
     if probabilities.shape[1] != len(reference):
         raise ValueError(

@@ -35,7 +35,7 @@ def inception_score(probabilities: Tensor) -> InceptionScoreResult:
         Score, marginal entropy and mean conditional entropy.
 
     Raises:
-        ValueError: If the shape is not (N, K) or N is 0.
+        ValueError: If the shape is not (N, K), N is 0, or a row is no distribution.
     """
     check_probabilities(probabilities)
     if len(probabilities) == 0:
@@ -57,6 +57,17 @@ def inception_score_of_means(marginal: Tensor, conditional_entropy: Tensor) -> I
 
 
 def check_probabilities(probabilities: Tensor) -> None:
-    """Raise unless the shape is (N, K)."""
+    """Raise unless these are N distributions over K classes: logits would give a score as well, and a wrong one."""
     if probabilities.ndim != 2:
         raise ValueError(f"probabilities: expected shape (N, K), got {tuple(probabilities.shape)}")
+    # 1e-4 is far above what float32 rows miss; 16-bit ones miss more, and logits or odds miss most.
+    precision = torch.finfo(probabilities.dtype).eps if probabilities.is_floating_point() else 0.0
+    rows = probabilities.detach().double()
+    wrong = ~((rows >= 0).all(1) & ((rows.sum(1) - 1).abs() <= max(1e-4, 8 * precision)))  # NaN is wrong too
+    if wrong.any():
+        index = int(wrong.nonzero()[0])
+        first = ", ".join(f"{value:.4g}" for value in rows[index, :5].tolist())
+        raise ValueError(
+            f"probabilities: expected rows from 0 that sum to 1, got row {index} with sum "
+            f"{float(rows[index].sum()):.4g}: {first}, ... (a softmax makes probabilities of logits)"
+        )

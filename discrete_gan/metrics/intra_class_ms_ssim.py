@@ -15,6 +15,7 @@ from torch import Tensor
 from discrete_gan._arguments import check_at_least
 from discrete_gan._precision import widest_float
 from discrete_gan.metrics._extra import train_extra
+from discrete_gan.seeds import generator_of
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first: Wang et al., section 3.2
 _LARGEST_KERNEL, SMALLEST_SIDE = 11, 7
@@ -81,7 +82,7 @@ def intra_class_ms_ssim(
     least_classes = int(labels.max()) + 1
     num_classes = least_classes if num_classes is None else num_classes
     check_at_least("num_classes", num_classes, least_classes, "the largest label and one")
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     means = torch.full((num_classes,), torch.nan, dtype=torch.float64, device=images.device)
     enough = (torch.bincount(labels, minlength=num_classes) >= 2).nonzero()[:, 0]
     for label in enough.tolist():

@@ -14,6 +14,7 @@ from torch import Tensor
 from discrete_gan._arguments import check_at_least
 from discrete_gan.metrics._extra import train_extra
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
+from discrete_gan.seeds import generator_of, word_seed
 
 FEWEST = 20  # per side: the default classifier stops by a tenth of its half, and needs one of each side in it
 
@@ -88,7 +89,7 @@ def classifier_two_sample_test(
             raise ValueError(f"{name}: expected finite values, got NaN or infinity")
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"fake: expected {real.shape[1]} per row as in real, got {fake.shape[1]}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     size = min(len(real), len(fake))
     sides = [
         samples.detach().cpu()[torch.randperm(len(samples), generator=generator)[:size]] for samples in (real, fake)
@@ -99,7 +100,7 @@ def classifier_two_sample_test(
     # Any, since pyright takes the pipeline's methods, which depend on its steps, for attributes.
     model: Any = classifier
     if model is None:
-        model = make_pipeline(StandardScaler(), MLPClassifier(early_stopping=True, random_state=seed))
+        model = make_pipeline(StandardScaler(), MLPClassifier(early_stopping=True, random_state=word_seed(seed)))
     with warnings.catch_warnings():
         # A test with a classifier that could have been better is still a test.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.models.rnn import RecurrentGenerator
+from discrete_gan.seeds import generator_of
 
 _GATES = ("i", "f", "c", "og")  # in the order of torch's LSTM: input, forget, candidate, output
 NAMES = ("embeddings", *(f"{kind}{gate}" for kind in "WUb" for gate in _GATES), "Wo", "bo")
@@ -24,7 +25,7 @@ def random_oracle(seed: int, *, num_categories: int = 5000, size: int = 32) -> d
         num_categories: K.
         size: Of embedding and hidden vectors.
     """
-    source = torch.Generator().manual_seed(seed)
+    source = generator_of(seed)
     shapes = _shapes(num_categories, size, size)
     return {name: torch.randn(shapes[name], generator=source) for name in NAMES}
 

@@ -20,7 +20,8 @@ from discrete_gan.metrics.calibration import (
     mean_weight,
     reliability,
 )
-from discrete_gan.sampling import evaluating, generate, num_classes_of, seeded
+from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.seeds import seeded
 from discrete_gan.tasks.base import Batch, OwnScore, Task, measure
 from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.tasks.score import Score, as_json

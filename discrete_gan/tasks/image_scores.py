@@ -12,6 +12,7 @@ from discrete_gan.metrics.classifier import Predictions, fingerprint, predict
 from discrete_gan.metrics.coverage import num_classes_covered
 from discrete_gan.metrics.intra_class_ms_ssim import SMALLEST_SIDE, intra_class_ms_ssim
 from discrete_gan.metrics.precision_recall import memberships
+from discrete_gan.seeds import generator_of
 from discrete_gan.tasks.base import Depth
 from discrete_gan.tasks.score import Score
 
@@ -56,7 +57,7 @@ class ImageScorer:
         self.name = f"{type(classifier).__name__} {fingerprint(classifier)}"
         self._image_shape = image_shape or getattr(classifier, "image_shape", None)
         self._train_images = train_images
-        self._train_order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(seed))
+        self._train_order = torch.randperm(len(train_images), generator=generator_of(seed))
         self._train: dict[int, Predictions] = {}
         self._test = predict(classifier, test_images)
         self._test_statistics = gaussian_statistics(self._test.features)

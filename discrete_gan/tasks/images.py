@@ -16,7 +16,8 @@ from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.nearest import nearest_hamming
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
-from discrete_gan.sampling import generate, num_classes_of, seeded
+from discrete_gan.sampling import generate, num_classes_of
+from discrete_gan.seeds import seeded
 from discrete_gan.tasks.base import Batch, Depth
 from discrete_gan.tasks.grid import picture_of, save_comparison
 from discrete_gan.tasks.image_scores import ImageScorer

@@ -23,7 +23,8 @@ from discrete_gan.metrics.annealed import (
 )
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
 from discrete_gan.metrics.likelihood import importance_weighted_bound
-from discrete_gan.sampling import evaluating, num_classes_of, seeded
+from discrete_gan.sampling import evaluating, num_classes_of
+from discrete_gan.seeds import seeded
 
 LikelihoodMethod = Literal["auto", "ais", "bound", "none"]
 _PILOT = 50  # samples of the model that the annealing path is tuned on

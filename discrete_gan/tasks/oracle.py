@@ -16,7 +16,8 @@ from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.models import RecurrentGenerator
 from discrete_gan.models.oracle import oracle_generator, random_oracle
-from discrete_gan.sampling import generate, seeded
+from discrete_gan.sampling import generate
+from discrete_gan.seeds import seeded
 from discrete_gan.tasks.base import Batch, Depth
 from discrete_gan.tasks.options import OracleOptions
 from discrete_gan.tasks.output import write_samples

@@ -20,7 +20,8 @@ from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.nearest import nearest_edit
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
-from discrete_gan.sampling import evaluating, generate, seeded
+from discrete_gan.sampling import evaluating, generate
+from discrete_gan.seeds import seeded
 from discrete_gan.tasks.base import Batch, Depth
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.options import reading

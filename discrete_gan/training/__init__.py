@@ -1,6 +1,7 @@
 """What a recipe needs around its method: run, players, options, diagnostics."""
 
-from discrete_gan.sampling import derive_seed, evaluating, generate, num_classes_of, seeded
+from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.seeds import derive_seed, seeded
 from discrete_gan.training.average import MovingAverage
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory

@@ -15,7 +15,7 @@ from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
 from discrete_gan.estimators import BoundarySeeking, Estimate, Reinforce, adapted
 from discrete_gan.labels import labeled
-from discrete_gan.sampling import seeded
+from discrete_gan.seeds import seeded
 
 _CHUNK = 64  # samples of the reference at a time
 _OWN_REDRAWS = 64

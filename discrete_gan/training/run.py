@@ -22,7 +22,7 @@ from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.labels import labeled
 from discrete_gan.own import blaming, is_own
 from discrete_gan.ranges import check_ranges
-from discrete_gan.sampling import derive_seed, seeded
+from discrete_gan.seeds import derive_seed, seeded
 from discrete_gan.tasks import Batch, Depth, Score, Task, load_scores, measure
 from discrete_gan.tasks.base import own_scores
 from discrete_gan.tasks.score import as_json, lines

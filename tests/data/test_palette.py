@@ -84,6 +84,7 @@ def test_depends_on_the_seed_alone(grey: ImageData) -> None:
     assert torch.equal(learn_palette(grey, 8, seed=3), first)
     assert torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(learn_palette(grey, 8, seed=4), first)
+    assert not torch.equal(learn_palette(grey, 8, seed=-1), learn_palette(grey, 8, seed=2**32))
 
 
 def test_the_pixels_to_learn_from_are_drawn_by_the_seed(grey: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from discrete_gan.metrics import InceptionScore, inception_score
+from discrete_gan.metrics import AMScore, InceptionScore, am_score, inception_score, mode_score
 
 
 def test_even_one_hot_scores_the_number_of_classes() -> None:
@@ -44,4 +44,32 @@ def test_empty_and_wrong_shapes_are_errors() -> None:
     with pytest.raises(ValueError, match="expected shape"):
         inception_score(torch.zeros(3))
     with pytest.raises(ValueError, match="expected 3 classes"):
-        InceptionScore(3).update(torch.rand(2, 4))
+        InceptionScore(3).update(torch.full((2, 4), 0.25))
+
+
+SCORES = {
+    "inception": inception_score,
+    "inception metric": lambda rows: InceptionScore(3).update(rows),
+    "mode": lambda rows: mode_score(rows, torch.full((3,), 1 / 3)),
+    "am": lambda rows: am_score(rows, torch.full((3,), 1 / 3)),
+    "am metric": lambda rows: AMScore(torch.full((3,), 1 / 3)).update(rows),
+}
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(
+    "row",
+    [[2.0, -1.0, 0.0], [0.5, 0.5, 0.5], [math.nan, 0.5, 0.5], [math.inf, 0, 0], [0.2, 0.2, 0.2]],
+    ids=["logits", "too much", "NaN", "infinity", "too little"],
+)
+def test_rows_that_are_no_distribution_are_refused(score: str, row: list[float]) -> None:
+    fair = torch.full((4, 3), 1 / 3)
+    fair[2] = torch.tensor(row)
+    with pytest.raises(ValueError, match=r"got row 2 with sum .*softmax"):
+        SCORES[score](fair)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_rows_of_any_precision_are_distributions(dtype: torch.dtype) -> None:
+    logits = torch.randn(100, 1000, generator=torch.Generator().manual_seed(0))
+    assert inception_score(logits.softmax(1).to(dtype)).score.isfinite()

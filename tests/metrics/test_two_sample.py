@@ -92,6 +92,12 @@ def test_bits_integers_and_the_random_state() -> None:
     assert first.num_held_out == 40
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64])
+def test_seeds_beyond_32_bits(seed: int) -> None:
+    found = classifier_two_sample_test(normal(0, 40, 3), normal(1, 40, 3), seed=seed)
+    assert found == classifier_two_sample_test(normal(0, 40, 3), normal(1, 40, 3), seed=seed)
+
+
 def test_a_classifier_without_length_is_taken() -> None:
     class Unfitted(Threshold):
         def __len__(self) -> int:  # as scikit-learn's ensembles before they are fitted

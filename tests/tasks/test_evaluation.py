@@ -16,7 +16,8 @@ from discrete_gan.data.equations import equation_scores
 from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
 from discrete_gan.models import MLPGenerator, MLPImageGenerator, RecurrentGenerator
-from discrete_gan.sampling import generate, seeded
+from discrete_gan.sampling import generate
+from discrete_gan.seeds import seeded
 from discrete_gan.tasks import Batch, BinaryImageOptions, BinaryImages, Score, Text, load_scores
 from discrete_gan.tasks.evaluation import Evaluation, calibration_scores, evaluate, raw_outputs, weight_rows
 from discrete_gan.tasks.image_scores import ImageScorer

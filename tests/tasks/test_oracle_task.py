@@ -12,7 +12,8 @@ from torch import Tensor
 
 from discrete_gan.errors import InputError
 from discrete_gan.models.oracle import oracle_generator, random_oracle
-from discrete_gan.sampling import generate, seeded
+from discrete_gan.sampling import generate
+from discrete_gan.seeds import seeded
 from discrete_gan.tasks import Oracle, OracleOptions, Score
 from discrete_gan.tasks.text import held_out_likelihood
 from tests.tasks.sequences import EXACT, Bigrams, D, K, by_hand, nll_by_hand, random_bigrams, random_tokens, with_latent

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
 from discrete_gan.models import Generator, MLPDiscriminator, MLPGenerator
-from discrete_gan.sampling import seeded
+from discrete_gan.seeds import seeded
 from discrete_gan.training import Precision
 from tests.training.small import Bits, D, make_run
 
