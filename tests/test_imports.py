@@ -32,7 +32,8 @@ ARROWS: dict[str, set[str]] = {
     "models": {"distributions", "distributed", "labels", "seeds"} | NUMBERS,
     "data": {"distributed", "errors", "seeds"} | NUMBERS,
     "metrics": {"errors", "seeds"} | NUMBERS,
-    "tasks": {"data", "metrics", "distributions", "weights", "contracts", "sampling", "seeds", "own", "ranges", "errors"}
+    "tasks": {"data", "metrics", "distributions", "weights"}
+    | {"contracts", "sampling", "seeds", "own", "ranges", "errors"}
     | NUMBERS,
     "training": {"tasks", "estimators", "distributions", "weights", "distributed"}
     | {"contracts", "labels", "sampling", "seeds", "own", "ranges", "errors"}
