@@ -60,10 +60,9 @@ def check_probabilities(probabilities: Tensor) -> None:
     """Raise unless these are N distributions over K classes: logits would give a score as well, and a wrong one."""
     if probabilities.ndim != 2:
         raise ValueError(f"probabilities: expected shape (N, K), got {tuple(probabilities.shape)}")
-    # 1e-4 is far above what float32 rows miss; 16-bit ones miss more, and logits or odds miss most.
-    precision = torch.finfo(probabilities.dtype).eps if probabilities.is_floating_point() else 0.0
     rows = probabilities.detach().double()
-    wrong = ~((rows >= 0).all(1) & ((rows.sum(1) - 1).abs() <= max(1e-4, 8 * precision)))  # NaN is wrong too
+    # Rows that were rounded to bfloat16 miss 1 by up to 0.4 %. NaN is wrong too.
+    wrong = ~((rows >= 0).all(1) & ((rows.sum(1) - 1).abs() <= 0.01))
     if wrong.any():
         index = int(wrong.nonzero()[0])
         first = ", ".join(f"{value:.4g}" for value in rows[index, :5].tolist())

@@ -203,6 +203,52 @@ def test_run_without_an_option_of_this_version_is_not_resumed(
     assert "--resume run0: discrete-gan 0.0.7, which wrote it, had no --decay-from" in message
 
 
+def foreign(here: Path) -> None:
+    (here / "run0/config.json").write_text('{"model_type": "bert"}')
+
+
+def other_recipe(here: Path) -> None:
+    rewrite(here / "run0/config.json", recipe="text")
+
+
+def other_data(here: Path) -> None:
+    np.savez(here / "grey.npz", train_images=np.zeros((30, 8, 8), np.uint8), test_images=np.ones((10, 8, 8), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "told"),
+    [
+        (foreign, [], "run0: expected a run directory, found the config.json of something else"),
+        (other_recipe, [], "run0: it is a run of recipe text, expected mine"),
+        (other_data, ["--data", "grey.npz"], "run0: the data is not what the run began with"),
+    ],
+)
+def test_what_is_no_run_of_the_recipe_is_not_resumed(
+    change: Callable[[Path], None],
+    options: list[str],
+    told: str,
+    made: Path,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copy(made / "moved.txt", "mine.py")
+    change(here)
+    before = {path: path.read_bytes() for path in (here / "run0").rglob("*") if path.is_file()}
+    assert told in fails(capsys, ["train", "mine.py", "--resume", "run0", "--steps", "3", *options])
+    assert before == {path: path.read_bytes() for path in (here / "run0").rglob("*") if path.is_file()}
+
+
+def test_networks_are_files_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str], grey: Path) -> None:
+    message = fails(capsys, ["train", "digits", *QUICK, "--data", str(grey), "--generator", "mlp", "--out", "other"])
+    assert message == "discrete-gan: --generator mlp: expected a network of your own as FILE.py:CLASS"
+    assert not (here / "other").exists()
+
+
+def test_a_run_without_its_log_is_named_in_a_comparison(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "run1/metrics.jsonl").unlink()
+    assert "run1: its metrics.jsonl cannot be read" in fails(capsys, ["compare", "run0", "run1", "--out", "page"])
+
+
 def gone(*args: object, **options: object) -> None:
     raise AssertionError("the data were read")
 

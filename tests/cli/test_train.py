@@ -57,7 +57,7 @@ def test_run_directory_holds_what_the_design_says(digits_run: Path) -> None:
     config = json.loads((digits_run / "config.json").read_text())
     assert config["recipe"] == "digits"
     assert config["args"]["steps"] == 12
-    assert config["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(config["versions"]["torch"])  # which may lack what the build is called
     rows = [json.loads(line) for line in (digits_run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4, 6, 8, 12]
     assert ["frechet" in row for row in rows] == [False, True, False, True]  # with the sample grids

@@ -365,7 +365,7 @@ def test_scores_of_text(equations: bool, tmp_path: Path) -> None:
     generator = RecurrentGenerator(*size, end=task.end, latent_dim=0, hidden=8, embedding_dim=4)
     found = evaluate(task, generator, None, num=60, seed=3)
     scores, samples = by_name(found), task.decode(generate(generator, 60, seed=3))
-    expected = task.scorer.scores(samples, intervals=True)
+    expected = task.scorer.scores(samples, intervals=True, protocol="|seed:3|temperature:1")
     assert {score.name: score for score in expected}.items() <= scores.items()
     assert scores["distinct_samples"].value == pytest.approx(len(Counter(samples)) / 60, rel=EXACT)
     if equations:
