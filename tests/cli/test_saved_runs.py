@@ -212,7 +212,8 @@ def other_recipe(here: Path) -> None:
 
 
 def other_data(here: Path) -> None:
-    np.savez(here / "grey.npz", train_images=np.zeros((30, 8, 8), np.uint8), test_images=np.ones((10, 8, 8), np.uint8))
+    images = np.random.default_rng(1).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(here / "grey.npz", train_images=images[:30], test_images=images[30:])
 
 
 @pytest.mark.parametrize(
