@@ -2,15 +2,36 @@
 
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from discrete_gan.errors import InputError, unknown_name
+
+_trusted: ContextVar[tuple[Path, ...] | None] = ContextVar("trusted", default=None)
+
+
+class UntrustedError(InputError):
+    """A file that only a run directory names: it is not run."""
+
+
+@contextmanager
+def trusting(files: Iterable[Path]) -> Iterator[None]:
+    """Inside, only these files are run: what is named there comes from a run directory, not from the user.
+
+    A file that a run names is the one here of the same path, or, as files move, of the same name.
+    """
+    token = _trusted.set(tuple(Path(file).expanduser() for file in files))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
 
 
 def is_own(spec: str | None) -> bool:
@@ -26,8 +47,10 @@ def find_file(kind: str, name: str | Path) -> Path:
         name: Path as it was given, today or when a run began.
 
     Raises:
-        InputError: If it is at neither place.
+        InputError: If it is at neither place, or is not trusted.
     """
+    if (trusted := _trusted.get()) is not None:
+        return _trusted_one(kind, str(name), trusted)
     path = Path(name).expanduser()
     for place in (path, Path(path.name)):
         if place.is_file():
@@ -35,17 +58,33 @@ def find_file(kind: str, name: str | Path) -> Path:
     raise InputError(f"{kind} {name}: no such file, nor a {path.name} in the working directory: expected it at either")
 
 
-def load_file(kind: str, path: Path, what: str = "") -> ModuleType:
+def _trusted_one(kind: str, name: str, trusted: Sequence[Path]) -> Path:
+    """The trusted file that a run means; nothing is looked up where the run says."""
+    same = [file for file in trusted if os.path.abspath(file) == os.path.abspath(name)]
+    same = same or [file for file in trusted if file.name == os.path.basename(name)]
+    if not same:
+        raise UntrustedError(f"{kind} {name} is code of your own, which is not run because a run names it")
+    if len({os.path.abspath(file) for file in same}) > 1:
+        raise InputError(f"{kind} {name}: expected one file of that name, got {' and '.join(map(str, same))}")
+    if not same[0].is_file():
+        raise InputError(f"{kind} {same[0]}: no such file")
+    return same[0]
+
+
+def load_file(kind: str, path: Path, what: str = "", *, shipped: bool = False) -> ModuleType:
     """Import a file as a module of its own.
 
     Args:
         kind: What it holds, which goes into the module's name.
         path: The file.
         what: Whose mistake it is if it does not run, for the message; the file's, if not given.
+        shipped: Whether it came with the package.
 
     Raises:
-        InputError: If it does not run.
+        InputError: If it does not run, or is not trusted.
     """
+    if not shipped and (trusted := _trusted.get()) is not None:
+        path = _trusted_one(kind, str(path), trusted)
     # Files of one name in two folders are two modules, and a class keeps the file that it came from.
     spec = importlib.util.spec_from_file_location(f"{kind}_{path.stem}", path)
     if spec is None or spec.loader is None:

@@ -26,7 +26,7 @@ class Cell(NamedTuple):
         name: For people.
         folder: Run directory.
         log: File for what the run writes onto the terminal; not in the run directory, which an overwriting run removes.
-        options: Of ``train RECIPE``, where the run begins anew; without ``--out``.
+        options: Of ``train RECIPE``, without ``--out`` and ``--resume``.
     """
 
     name: str
@@ -96,10 +96,10 @@ def _start(recipe: str, cell: Cell, slot: int, jobs: int) -> _Job:
     for path in (cell.folder, cell.log):
         path.parent.mkdir(parents=True, exist_ok=True)
     resumable = RunDirectory(cell.folder).last_checkpoint() is not None
-    options = ["--resume", str(cell.folder)] if resumable else [*cell.options, "--out", str(cell.folder), "--overwrite"]
+    place = ["--resume", str(cell.folder)] if resumable else ["--out", str(cell.folder), "--overwrite"]
     with cell.log.open("ab") as log:
         start = log.tell()
-        command = [sys.executable, "-m", "discrete_gan", "train", recipe, *options]
+        command = [sys.executable, "-m", "discrete_gan", "train", recipe, *cell.options, *place]
         return _Job(cell, _launch(command, os.environ | environment(slot, jobs), log), start)
 
 

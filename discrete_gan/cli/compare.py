@@ -151,6 +151,11 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
 
 def _groups(grid: Grid, plan: Plan, cells: dict[tuple[str, int], Cell], failures: dict[Path, str]) -> list[Group]:
     """The runs by estimator, those that failed among them."""
+    failures = failures | {
+        folder: reason
+        for folder in (cell.folder for cell in cells.values() if cell.folder not in failures)
+        if (reason := _damage(folder))
+    }
     done = read_trials([cell.folder for cell in cells.values() if cell.folder not in failures])
     found = {trial.path: trial for trial in done}
     groups = []
@@ -164,8 +169,19 @@ def _groups(grid: Grid, plan: Plan, cells: dict[tuple[str, int], Cell], failures
     return groups
 
 
+def _damage(folder: Path) -> str | None:
+    """Why a finished run cannot be read; None if it can."""
+    try:
+        read_trials([folder])
+    except InputError as error:
+        return f"failed: {error}"
+    return None
+
+
 def _summary(cell: Cell) -> str:
     """The scores that tell most, in one line."""
+    if reason := _damage(cell.folder):
+        return reason
     (trial,) = read_trials([cell.folder])
     (row,) = table([Group("", [trial])])
     shown = [trial.scores[name] for name in shown_scores([row])]

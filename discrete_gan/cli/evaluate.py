@@ -1,6 +1,5 @@
 """``discrete-gan evaluate``: how good trained generators are, in scores with intervals, and a page for each run."""
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,20 +9,21 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
-from discrete_gan.cli.runs import SavedRun, load_model, open_run
+from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.sampling import num_classes_of
-from discrete_gan.tasks import Batch, load_scores
+from discrete_gan.tasks import Batch
 from discrete_gan.tasks.base import OwnScore
 from discrete_gan.tasks.evaluation import Evaluation
 from discrete_gan.tasks.evaluation import evaluate as evaluate_task
 from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, check_annealing
 from discrete_gan.tasks.score import Score, lines
 from discrete_gan.training.launch import find_device
+from discrete_gan.training.records import read_results
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class EvaluateArgs:
     """With --temperatures: folder for temperatures.json and temperatures.png; the first run directory if not given."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, mps, or auto for the best there is."""
+    trust: tuple[Path, ...] = ()
+    """Files of your own that the runs name and that may be run: recipe, network, task, score. No others are."""
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -80,13 +82,14 @@ def evaluate(arguments: list[str]) -> None:
     check_ranges(args)
     device = find_device(args.device)
     if args.temperatures is not None:
-        options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device}
+        options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device, "trust": args.trust}
         score_temperatures(args.runs, args.temperatures, **options)
         return
     if args.out is not None:
         raise InputError("--out: expected with --temperatures only; else each run directory gets its evaluation")
     # All of them first: a mistake in the last one costs nothing.
-    loaded = [(run, load_scores(_specs(run, args)), *_networks(run)) for run in map(open_run, args.runs)]
+    opened = [open_run(path, args.trust) for path in args.runs]
+    loaded = [(run, run.scores(args.scores), *_networks(run)) for run in opened]
     for run, _, generator, _ in loaded:
         run.check_data()
         if args.likelihood == "ais":
@@ -112,18 +115,13 @@ def evaluate(arguments: list[str]) -> None:
 def _networks(run: SavedRun) -> tuple[Any, Any]:
     """Generator, and discriminator if the run has one."""
     has_discriminator = "discriminator" in run.config["models"]
-    return load_model(run.directory), load_model(run.directory, "discriminator") if has_discriminator else None
-
-
-def _specs(run: SavedRun, args: EvaluateArgs) -> list[str]:
-    """Scores of the user's own: those of the run, then those that are asked for now."""
-    return list(dict.fromkeys([*getattr(run.args, "scores", ()), *args.scores]))
+    return run.model(), run.model("discriminator") if has_discriminator else None
 
 
 def _steps(run: SavedRun) -> int | None:
     """Steps of a finished run: a comparison takes no evaluation of other weights than its results are of."""
-    path = run.directory.path / "results.json"
-    return json.loads(path.read_text()).get("steps") if path.is_file() else None
+    results = read_results(run.directory.path)
+    return results and results.steps
 
 
 def _evaluate(

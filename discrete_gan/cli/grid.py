@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.records import read_metrics, read_plan
 
 _PILOT_STEPS, _PILOT_ROWS = 40, 4
 _PILOT_SCORED = 20
@@ -159,7 +160,7 @@ def cells_of(grid: Grid, plan: Plan) -> dict[tuple[str, int], Cell]:
 
 def cost_of_step(folder: Path) -> dict[str, float]:
     """What a step of a pilot run cost; its first steps, which set everything up, are left out."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = read_metrics(folder)
     pairs = list(itertools.pairwise(rows))
     seconds = [(after["seconds"] - row["seconds"]) / (after["step"] - row["step"]) for row, after in pairs]
     evaluations = (rows[-1]["evaluations"] - rows[0]["evaluations"]) / (rows[-1]["step"] - rows[0]["step"])
@@ -194,9 +195,7 @@ def _stored_plan(grid: Grid) -> dict[str, Any]:
     """The folder's plan, begun if it is empty: settings, and what is known of the costs."""
     args = json.loads(json.dumps(dataclasses.asdict(grid.args), default=str))
     settings = {"recipe": grid.recipe, "budget": grid.budget, **args}
-    path = grid.out / "plan.json"
-    if path.is_file():
-        stored = json.loads(path.read_text())
+    if (stored := read_plan(grid.out)) is not None:
         for name in settings | stored["settings"]:
             was, now = stored["settings"].get(name), settings.get(name)
             if was != now:

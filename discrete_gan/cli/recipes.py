@@ -64,7 +64,7 @@ def recipe_module(name: str) -> ModuleType:
     Raises:
         InputError: If there is none, or it does not run.
     """
-    return load_file("recipe", find_recipe(name))
+    return _load(find_recipe(name))
 
 
 def load_recipe(name: str) -> Recipe:
@@ -77,12 +77,16 @@ def load_recipe(name: str) -> Recipe:
         InputError: If there is none, or it lacks a dataclass ``Args``, ``task(args)`` or ``main(args)``.
     """
     path = find_recipe(name)
-    module = load_file("recipe", path)
+    module = _load(path)
     parts: dict[str, Any] = {part: getattr(module, part, None) for part in ("Args", "task", "main")}
     if not dataclasses.is_dataclass(parts["Args"]) or not callable(parts["task"]) or not callable(parts["main"]):
         raise InputError(f"recipe {path}: expected a dataclass Args and functions task(args) and main(args)")
     about = (module.__doc__ or "").partition("\n\nReference")[0].strip()
     return Recipe(path, **parts, description=about)
+
+
+def _load(path: Path) -> ModuleType:
+    return load_file("recipe", path, shipped=path in recipe_files().values())
 
 
 def recipes(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,27 @@ def _saved(recipe: Recipe, options: list[str]) -> Any:
     if folder is None:
         return None
     config = RunDirectory(Path(folder)).read_config()
-    if "recipe" not in config or "args" not in config:
-        raise InputError(f"--resume {folder}: expected a run directory, found the config.json of something else")
     if config["recipe"] != recipe.path.stem:
         raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe.path.stem}")
+    _check_own(folder, config["args"], options)
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
-    return dataclasses.replace(saved_args(recipe.Args, config), overwrite=False)
+    try:
+        return dataclasses.replace(saved_args(recipe.Args, config), overwrite=False)
+    except (InputError, TypeError) as error:
+        raise InputError(f"--resume {folder}: {error}") from None
+
+
+def _check_own(folder: str, saved: dict[str, Any], options: list[str]) -> None:
+    """Code of the user's own is run where the command line names it, never because a run does."""
+    given = {word[2:].partition("=")[0].replace("-", "_") for word in options if word.startswith("--")}
+    missing = []
+    for name, value in saved.items():
+        specs = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+        if name not in given and any(map(is_own, specs)):
+            missing += [f"--{name.replace('_', '-')}", *specs]
+    if missing:
+        told = "it names code of your own, which is not run because a run names it: if you trust it, add"
+        raise InputError(f"--resume {folder}: {told} {shlex.join(missing)}")
 
 
 def run_recipe(file: str) -> None:

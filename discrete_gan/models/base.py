@@ -1,11 +1,14 @@
 """What models share: saving and loading in the layout of the Hugging Face Hub, latents, samples as the data look."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
+
+from discrete_gan.models.loading import load_strictly
 
 if TYPE_CHECKING:
     from huggingface_hub import PyTorchModelHubMixin
@@ -30,8 +33,22 @@ else:
 class HubModel(nn.Module, PyTorchModelHubMixin, library_name="discrete-gan", license="apache-2.0"):
     """A module with ``save_pretrained(folder)`` and ``from_pretrained(folder_or_hub_name)``.
 
-    A folder holds ``config.json`` (the constructor's arguments) and ``model.safetensors``.
+    A folder holds ``config.json`` (the constructor's arguments) and ``model.safetensors``. Loading is strict: see
+    :mod:`discrete_gan.models.loading`. Nothing is ever unpickled.
     """
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, map_location: str = "cpu", strict: bool = True, **options: Any
+    ) -> "HubModel":
+        download = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+        place = {name: options.pop(name) for name in download if name in options}
+        file = Path(model_id) / "model.safetensors"
+        if not Path(model_id).is_dir():
+            from huggingface_hub import hf_hub_download
+
+            file = Path(hf_hub_download(model_id, "model.safetensors", **place))
+        return load_strictly(lambda: cls(**options), file, map_location)
 
 
 class Generator(HubModel):

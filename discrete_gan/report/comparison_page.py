@@ -1,7 +1,6 @@
 """The page of a comparison: summary first, then curves, tables, samples, gradient probes and settings."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 from discrete_gan.report.charts import Series, line_chart
@@ -17,7 +16,8 @@ from discrete_gan.report.comparison import (
     verdict,
 )
 from discrete_gan.report.names import PROBES, titled
-from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
+from discrete_gan.report.page import Abreast, Block, Chart, Code, Section, Table, Text, write_page
+from discrete_gan.report.samples import saved_samples
 from discrete_gan.report.trials import Group
 from discrete_gan.tasks.score import Score
 
@@ -153,12 +153,8 @@ def _samples(groups: Sequence[Group]) -> list[Block]:
     for group in groups:
         for trial in group.finished[:1]:
             caption = f"{group.name}, seed {trial.seed}: samples as they come, none picked"
-            picture, text = trial.path / "samples.png", trial.path / "samples.txt"
-            if picture.is_file():
-                blocks.append(Picture(picture, f"Samples of {group.name} in a grid", caption))
-            elif text.is_file():
-                with text.open(encoding="utf-8") as lines:
-                    blocks += [Text(caption), Code("".join(islice(lines, _LINES)))]
+            alt = f"Samples of {group.name} in a grid"
+            blocks += saved_samples(trial.path, alt=alt, caption=caption, lines=_LINES)
     return blocks
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from discrete_gan.tasks.score import Score
@@ -20,6 +21,11 @@ def save_temperature_curves(
             axes' scores is drawn as a star.
         axes: Names of the scores across and upwards.
     """
+    with matplotlib.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+        _draw(curves, axes).savefig(path, dpi=120)
+
+
+def _draw(curves: Mapping[str, Sequence[tuple[float, Sequence[Score]]]], axes: tuple[str, str]) -> Figure:
     figure = Figure(figsize=(7, 5), layout="constrained")
     plot = figure.add_subplot()
     across, upward = axes
@@ -52,7 +58,7 @@ def save_temperature_curves(
     plot.grid(alpha=0.3)
     if plot.lines:
         plot.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 def _labeled(score: Score) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SMALL = 320  # pixels across: a picture that is smaller is enlarged, so that its own pixels can be seen
 
 # "0.640", "0.64 ± 0.02", "+0.1 (-0.02 to +0.3)": texts that sort by the number they begin with
@@ -189,7 +189,7 @@ def _numeric(cells: Sequence[Sequence[_Cell]]) -> list[bool]:
 
 def _image(picture: Picture) -> _Image:
     data = picture.source.read_bytes() if isinstance(picture.source, Path) else picture.source
-    if not data.startswith(_PNG_SIGNATURE):
+    if not data.startswith(PNG_SIGNATURE):
         raise ValueError(f"source: expected a PNG for {picture.alt!r}, got bytes that start with {data[:8]!r}")
     # the first chunk, IHDR, begins with width and height
     width, height = (int.from_bytes(data[start : start + 4]) for start in (16, 20))

@@ -1,6 +1,5 @@
 """The page of one run: summary, samples, scores, curves, its discriminator, settings."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 from discrete_gan.report.charts import Series, line_chart
 from discrete_gan.report.names import titled
 from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
+from discrete_gan.report.samples import saved_samples
 from discrete_gan.tasks.evaluation import Evaluation
-from discrete_gan.tasks.score import Score, from_json
+from discrete_gan.tasks.score import Score
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.records import Results, read_figures, read_metrics, read_results
 from discrete_gan.weights import tail_index_threshold
 
 _MAIN = 6  # scores of the summary
@@ -35,8 +36,8 @@ def write_run_page(directory: RunDirectory, evaluation: Evaluation | None = None
         OSError: If it cannot be written.
     """
     config = directory.read_config()
-    results = _read(directory.path / "results.json")
-    scores = from_json(results.get("scores", {}))
+    results = read_results(directory.path) or Results()
+    scores = results.scores or []
     found = scores if evaluation is None else evaluation.scores
     args = config["args"]
     described = ", ".join(str(args[key]) for key in ("estimator", "loss") if args.get(key))
@@ -54,10 +55,10 @@ def write_run_page(directory: RunDirectory, evaluation: Evaluation | None = None
     return path
 
 
-def _summary(config: dict[str, Any], results: dict[str, Any], scores: Sequence[Score]) -> list[Block]:
-    data, seconds = config["data"], results.get("seconds")
+def _summary(config: dict[str, Any], results: Results, scores: Sequence[Score]) -> list[Block]:
+    data, seconds = config["data"], results.seconds
     took = f" in {_duration(seconds)}" if seconds else ""
-    steps = f"{results['steps']:,} steps{took}" if "steps" in results else "a run that has not finished"
+    steps = f"{results.steps:,} steps{took}" if results.steps is not None else "a run that has not finished"
     subject = f"{config['recipe']} on {data.get('name', 'data')}, seed {config['args']['seed']}"
     # What is said of a picture stands below it.
     notes = [Text(f"{score.title}: {score.note}.") for score in scores if score.note and score.picture is None]
@@ -107,13 +108,8 @@ def _pictures(scores: Sequence[Score]) -> list[Block]:
 
 
 def _samples(path: Path) -> list[Block]:
-    if (path / "samples.png").is_file():
-        alt = "Samples of the generator, beside real data where the run has them"
-        return [Picture(path / "samples.png", alt, "Samples as they come, none picked.")]
-    if (path / "samples.txt").is_file():
-        with (path / "samples.txt").open(encoding="utf-8") as file:
-            return [Code("".join(line for line, _ in zip(file, range(_LINES), strict=False)).rstrip("\n"))]
-    return []
+    alt = "Samples of the generator, beside real data where the run has them"
+    return saved_samples(path, alt=alt, caption="Samples as they come, none picked.", lines=_LINES)
 
 
 def _discriminator(evaluation: Evaluation) -> list[Block]:
@@ -149,8 +145,8 @@ def _discriminator(evaluation: Evaluation) -> list[Block]:
 
 def _curves(directory: RunDirectory, scores: Sequence[Score]) -> list[Block]:
     """What was logged over the steps: scores first, in their order, then the figures of the training, then probes."""
-    rows = _rows(directory.path / "metrics.jsonl")
-    known = {score.name: score for score in [*from_json(_read(directory.path / "figures.json")), *scores]}
+    rows = read_metrics(directory.path) if (directory.path / "metrics.jsonl").exists() else []
+    known = {score.name: score for score in [*read_figures(directory.path), *scores]}
     names = dict.fromkeys(name for row in rows for name in row if name not in _COST)
     chosen = [name for name in names if not name.startswith("probe/") or name.startswith("probe/all/")]
     order = {name: place for place, name in enumerate(known)}
@@ -195,11 +191,3 @@ def _shown(value: Any) -> str:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _rows(path: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

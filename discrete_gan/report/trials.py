@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discrete_gan.errors import InputError
-from discrete_gan.tasks.score import Score, from_json
+from discrete_gan.tasks.score import Score
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.options import RunOptions
+from discrete_gan.training.records import Results, read_metrics, read_results
 
 COST = ("steps", "evaluations", "seconds")
 # Settings that make no other method: where a run goes, what it reports. The data's fingerprint is compared instead.
@@ -69,23 +70,20 @@ def read_trials(paths: Sequence[Path]) -> list[Trial]:
     found, evaluated = [], []
     for path in paths:
         config = RunDirectory(path).read_config()
-        results = _read_json(path / "results.json")
+        results = read_results(path)
         if results is None:
             raise InputError(f"{path}: the run has not finished, expected a results.json (see train --resume {path})")
-        if "scores" not in results:
+        if results.scores is None:
             made_by = config.get("versions", {}).get("discrete-gan")
             raise InputError(f"{path}: its results.json is of discrete-gan {made_by}, expected one of this version")
-        try:
-            rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-        except OSError as error:
-            raise InputError(f"{path}: its metrics.jsonl cannot be read: {error.strerror}") from None
+        rows = read_metrics(path)
         # The last line is written before the samples are scored.
         last = rows[-1] if rows else {}
-        cost = {"steps": results.get("steps"), "evaluations": last.get("evaluations"), "seconds": last.get("seconds")}
+        cost = {"steps": results.steps, "evaluations": last.get("evaluations"), "seconds": last.get("seconds")}
         found.append((path, config, rows, _numbers(cost), _scores(results)))
-        evaluation = _read_json(path / "evaluation.json") or {}
+        evaluation = read_results(path, "evaluation.json") or Results()
         # One of fewer steps is of other weights than the results.
-        evaluated.append(_scores(evaluation) if evaluation.get("steps") == results.get("steps") else {})
+        evaluated.append(_scores(evaluation) if evaluation.steps == results.steps else {})
     # A score that some runs were not evaluated by compares with nothing, and one measured in another way neither.
     shared = set.intersection(*map(set, evaluated)) if evaluated else set()
     of_all = [
@@ -162,20 +160,12 @@ def _alike(protocols: Sequence[tuple[str | None, str]]) -> bool:
     return len(besides_data) <= 1 and all(len(of_one) == 1 for of_one in by_data.values())
 
 
-def _scores(content: dict[str, Any]) -> dict[str, Score]:
+def _scores(results: Results) -> dict[str, Score]:
     """The finite scores of a file, by name."""
-    return {score.name: score for score in from_json(content.get("scores", {})) if math.isfinite(score.value)}
+    return {score.name: score for score in results.scores or () if math.isfinite(score.value)}
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
     """The finite numbers among values."""
     numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
     return {name: value for name, value in numbers.items() if not isinstance(value, bool) and math.isfinite(value)}
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """A file's content; None if it is not there or not readable."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
-        return None

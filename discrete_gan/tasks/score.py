@@ -3,11 +3,12 @@
 A new score is one more :class:`Score` where it is measured; nothing else has a list of their names.
 """
 
-import json
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from discrete_gan.metrics.bootstrap import Interval
 
@@ -105,26 +106,40 @@ def as_json(scores: Iterable[Score]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def from_json(found: Mapping[str, Mapping[str, Any]]) -> list[Score]:
+class _Saved(msgspec.Struct):
+    """A score in a file, without its name and its picture."""
+
+    value: float | None
+    label: str = ""
+    unit: str = ""
+    better: Literal["less", "more"] | None = None
+    perfect: float | None = None
+    real: float | None = None
+    low: float | None = None
+    high: float | None = None
+    protocol: str = ""
+    note: str = ""
+    parts: tuple[float | None, ...] = ()
+
+
+def from_json(found: Any) -> list[Score]:
     """What :func:`as_json` made; fields of later versions are left out.
 
     Raises:
         ValueError: If it is none of that.
     """
     try:
-        return [
-            Score(name, **{key: _restored(key, value) for key, value in fields.items() if key in Score._fields})
-            for name, fields in found.items()
-        ]
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"expected scores by name, got {json.dumps(found)[:60]}") from error
+        saved = msgspec.convert(found, dict[str, _Saved])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"expected scores by name: {error}") from None
+    scores = []
+    for name, of in saved.items():
+        fields = msgspec.structs.asdict(of)
+        fields |= {key: math.nan for key in ("value", "low", "high") if fields[key] is None}
+        fields["parts"] = tuple(math.nan if part is None else part for part in of.parts)
+        scores.append(Score(name, **fields))
+    return scores
 
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _restored(key: str, value: Any) -> Any:
-    if key == "parts":
-        return tuple(math.nan if part is None else part for part in value)
-    return math.nan if value is None and key in ("value", "low", "high") else value

@@ -20,8 +20,10 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
 from discrete_gan.errors import InputError
+from discrete_gan.own import is_own
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.options import RunOptions
+from discrete_gan.training.records import read_config, read_figures
 
 _CHECKPOINTS_KEPT = 2
 # By a resumption. Data may have moved: its fingerprint is compared.
@@ -110,19 +112,16 @@ class RunDirectory:
         """What :meth:`create` wrote.
 
         Raises:
-            InputError: If there is none.
+            InputError: If there is none, or it is not that of a run.
         """
-        try:
-            return json.loads((self.path / "config.json").read_text())
-        except (OSError, json.JSONDecodeError):
-            raise InputError(f"{self.path}: expected a run directory, found no readable config.json") from None
+        return read_config(self.path)
 
     def _changes(self, options: RunOptions) -> dict[str, Any]:
         """Settings, as JSON has them, that are not those of the run."""
         before = self.read_config()["args"]
         args = json.loads(json.dumps(dataclasses.asdict(options), default=str))
         passing = ("resume", "out", "overwrite")
-        return {name: value for name, value in args.items() if name not in passing and value != before.get(name)}
+        return {n: value for n, value in args.items() if n not in passing and not _same(value, before.get(n))}
 
     def record_changes(self, options: RunOptions, step: int) -> None:
         """Write settings that a resumption changed into config.json, with the step from which they hold."""
@@ -134,8 +133,10 @@ class RunDirectory:
 
     def describe(self, scores: Sequence[Score]) -> None:
         """Keep in figures.json what columns of metrics.jsonl are called, and which way they are better."""
-        path = self.path / "figures.json"
-        known = json.loads(path.read_text()) if path.is_file() else {}
+        try:
+            known = as_json(read_figures(self.path))
+        except InputError:  # only names: no reason to end a run
+            known = {}
         fresh = [score._replace(value=math.nan, low=math.nan, high=math.nan, real=None, note="") for score in scores]
         if found := {name: of for name, of in as_json(fresh).items() if name not in known}:
             self.write_json("figures.json", known | found)
@@ -190,6 +191,15 @@ class RunDirectory:
             return torch.load(path, map_location=device, weights_only=True)  # type: ignore[arg-type]
         except Exception as error:
             raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+
+
+def _same(setting: Any, before: Any) -> bool:
+    """Whether a setting is as it was; a file of the user's own may have moved."""
+    if isinstance(setting, list) and isinstance(before, list) and len(setting) == len(before):
+        return all(map(_same, setting, before))
+    if isinstance(setting, str) and isinstance(before, str) and is_own(setting) and is_own(before):
+        return setting.rpartition("/")[2] == before.rpartition("/")[2]
+    return setting == before
 
 
 def _origin(kind: type) -> str:

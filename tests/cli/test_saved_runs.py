@@ -62,8 +62,8 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 VERBS: dict[str, Callable[[Path], list[str]]] = {
-    "sample": lambda made: ["sample", "run0", "--out", "x.npy"],
-    "evaluate": lambda made: ["evaluate", "run0", *FEW],
+    "sample": lambda made: ["sample", "run0", "--out", "x.npy", "--trust", "mine.py"],
+    "evaluate": lambda made: ["evaluate", "run0", *FEW, "--trust", "mine.py"],
     "train --resume": lambda made: ["train", str(made / "before/mine.py"), "--resume", "run0", "--steps", "3"],
     "compare": lambda made: ["compare", str(made / "before/mine.py"), "--estimators", "arm", "--budget", "wrong"],
 }
@@ -91,7 +91,8 @@ def test_a_moved_recipe_is_found_in_the_working_directory(
 def test_a_recipe_that_is_gone_is_named(verb: str, made: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*")}
     message = fails(capsys, VERBS[verb](made))
-    assert f"recipe {made}/before/mine.py: no such file" in message and "working directory" in message
+    names = "recipe mine.py" if "--trust" in VERBS[verb](made) else f"recipe {made}/before/mine.py"
+    assert f"{names}: no such file" in message
     assert {path: path.stat().st_mtime_ns for path in here.rglob("*")} == before
 
 
@@ -115,7 +116,8 @@ def test_a_recipe_of_ones_own_is_none_of_the_package_by_its_name(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rewrite(here / "run0/config.json", recipe_file="/before/digits.py")
-    assert "run0: recipe /before/digits.py: no such file" in fails(capsys, ["sample", "run0", "--out", "x.npy"])
+    message = fails(capsys, ["sample", "run0", "--out", "x.npy"])
+    assert "run0: recipe /before/digits.py is code of your own" in message
 
 
 OWN = '''\
@@ -153,11 +155,11 @@ def test_moved_files_of_ones_own(
     options = [options[0], options[1].replace("own.py", str(before / "own.py"))]
     main(["train", "digits", *QUICK, "--data", str(grey), *options, "--out", "run"])
     (before / "own.py").rename(after / "own.py")
-    message = fails(capsys, ["evaluate", "run", *FEW])
-    assert f"{before}/own.py" in message and "no such file" in message
-    assert not Path("run/evaluation.json").exists()
     monkeypatch.chdir(after)
-    main(["evaluate", "../run", *FEW])
+    message = fails(capsys, ["evaluate", "../run", *FEW])
+    assert f"{before}/own.py" in message and message.endswith("if you trust it, add --trust own.py")
+    assert not Path("../run/evaluation.json").exists()
+    main(["evaluate", "../run", *FEW, "--trust", "own.py"])
     assert Path("../run/evaluation.json").is_file()
 
 
@@ -187,8 +189,8 @@ def test_run_of_another_version(made: Path, here: Path, capsys: pytest.CaptureFi
         message = fails(capsys, ["compare", *runs, "--out", "compared"])
         assert message.startswith("discrete-gan: run0: its results.json is of discrete-gan 0.0.7, expected ")
     assert not Path("compared").exists()
-    main(["sample", "run0", "--out", "x.npy"])
-    main(["evaluate", "run0", *FEW])
+    main(["sample", "run0", "--out", "x.npy", "--trust", "mine.py"])
+    main(["evaluate", "run0", *FEW, "--trust", "mine.py"])
 
 
 def test_run_without_an_option_of_this_version_is_not_resumed(
