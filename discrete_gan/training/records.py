@@ -189,8 +189,12 @@ def _decoded(kind: type, value: Any) -> Any:
 def _content(folder: Path, name: str) -> Any:
     """A file parsed; None where it is missing."""
     path = inside(folder, name)
-    data = _bytes(path)
-    return None if data is None else _parse(data, f"{path}: expected JSON")
+    if (data := _bytes(path)) is None:
+        return None
+    content = _parse(data, what := f"{path}: expected JSON")
+    if not isinstance(content, dict):
+        raise InputError(f"{what} of names and values, found {type(content).__name__}")
+    return content
 
 
 def _bytes(path: Path, most: int = _LARGEST_FILE) -> bytes | None:
