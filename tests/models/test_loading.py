@@ -92,9 +92,11 @@ class Deep(HubModel):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(depth))
+        first = nn.Linear(2, 2)
+        self.layers = nn.ModuleList([first])
+        self.layers.extend(nn.Linear(2, 2) for _ in range(depth - 1))
         self.tied = nn.Linear(2, 2)
-        self.tied.weight = self.layers[0].weight
+        self.tied.weight = first.weight
 
 
 def test_settings_that_ask_for_a_billion_layers_are_refused(tmp_path: Path) -> None:
