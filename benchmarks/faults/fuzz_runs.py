@@ -28,6 +28,7 @@ import numpy as np
 
 from discrete_gan.cli import main as cli
 from discrete_gan.cli.runs import open_run
+from discrete_gan.cli.sample import sample
 from discrete_gan.errors import InputError
 from discrete_gan.report import run_page
 from discrete_gan.report.comparison import as_json, table, verdict
@@ -126,8 +127,10 @@ def damage(path: Path, random_: random.Random) -> str:
 def read_run(run: Path, whole: Path) -> None:
     """Settings, task and networks, as sample and evaluate take them up."""
     opened = open_run(run)
-    opened.recall()
-    for name in ("generator", "discriminator", *(["pretrained"] if (run / "pretrained").is_dir() else [])):
+    sample(
+        [str(run), "--num", "2", "--out", str(run / ("drawn.txt" if (run / "pretrained").is_dir() else "drawn.png"))]
+    )
+    for name in ("discriminator", *(["pretrained"] if (run / "pretrained").is_dir() else [])):
         opened.model(name)
 
 

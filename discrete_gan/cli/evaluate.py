@@ -92,6 +92,7 @@ def evaluate(arguments: list[str]) -> None:
     loaded = [(run, run.scores(args.scores), *_networks(run)) for run in opened]
     for run, _, generator, _ in loaded:
         run.check_data()
+        run.one_sample(generator)
         if args.likelihood == "ais":
             check_annealing(generator)
     found: dict[str, Evaluation] = {}

@@ -17,6 +17,7 @@ from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.errors import InputError
 from discrete_gan.own import UntrustedError, find_file, is_own, load_file, trusting
 from discrete_gan.ranges import check_ranges
+from discrete_gan.sampling import generate
 from discrete_gan.tasks import Task, load_scores
 from discrete_gan.tasks.base import OwnScore
 from discrete_gan.training.directory import RunDirectory
@@ -78,6 +79,20 @@ class SavedRun(NamedTuple):
             raise
         except Exception as error:  # whatever a file of the run holds, in whichever library reads it
             raise InputError(f"{self.directory.path}: {_told(error)}: expected what the task saved there") from None
+
+    def one_sample(self, generator: Any) -> Any:
+        """A sample as people look at it.
+
+        Raises:
+            InputError: If the generator does not fit what the run says of its data.
+        """
+        try:
+            return self.task.decode(generate(generator, 1, convert=generator.decode))
+        except InputError:
+            raise
+        except Exception as error:  # two files that disagree fail wherever their numbers meet
+            told = f"its generator does not fit what its config.json says: {_told(error)}"
+            raise InputError(f"{self.directory.path}: {told}") from error
 
     def check_data(self) -> None:
         """Refuse data that are not those of the run.
@@ -142,6 +157,8 @@ def load_model(directory: RunDirectory, name: str = "generator", *, trust: Seque
     check_model_config(folder)
     with _code_of(directory.path, config, trust):
         found = _model_class(directory.path, kind, config["models"][kind])
+    if kind == "generator" and not hasattr(found, "latents"):
+        raise InputError(f"{directory.path}: generator: expected a class with latents(num), got {found.__name__}")
     try:
         with redirect_stdout(None):  # the library says that it loads, which is no part of samples on the terminal
             return found.from_pretrained(folder)

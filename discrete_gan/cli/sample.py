@@ -13,7 +13,6 @@ from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
 from discrete_gan.sampling import generate, num_classes_of
-from discrete_gan.tasks import Task
 from discrete_gan.tasks.output import as_lines, suffixes, write_samples
 from discrete_gan.training.launch import find_device
 
@@ -55,8 +54,9 @@ def sample(arguments: list[str]) -> None:
     run = open_run(args.run, args.trust)
     run.recall()
     generator = run.model().to(find_device(args.device))
+    one = run.one_sample(generator)
     options = _options(args, run, generator)
-    _check_out(args, run.task, generator)
+    _check_out(args, one)
     drawn = generate(generator, args.num, seed=args.seed, label=args.label, convert=generator.decode, **options)
     samples = run.task.decode(drawn)
     if args.out is None:
@@ -99,9 +99,8 @@ def _options(args: SampleArgs, run: SavedRun, generator: Any) -> dict[str, Any]:
     return options
 
 
-def _check_out(args: SampleArgs, task: Task, generator: Any) -> None:
+def _check_out(args: SampleArgs, one: Any) -> None:
     """Refuse a file of another kind than the samples before they are drawn: by one of them. Text needs none."""
-    one = task.decode(generate(generator, 1, convert=generator.decode))
     if args.out is None and isinstance(one, list):
         return
     if args.out is None or args.out.suffix not in suffixes(one):

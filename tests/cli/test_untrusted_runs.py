@@ -194,6 +194,26 @@ def test_settings_of_another_type_are_named(settings: dict[str, object], run: Pa
         open_run(run)
 
 
+def other_sizes(run: Path) -> None:
+    change(run, "data", image_shape=[3, 3])
+
+
+def other_kind_of_network(run: Path) -> None:
+    shutil.rmtree(run / "generator")
+    (run / "discriminator").rename(run / "generator")
+    change(run, "models", generator="discrete_gan.models.mlp:MLPDiscriminator")
+
+
+@pytest.mark.parametrize("damage", [other_sizes, other_kind_of_network])
+def test_files_that_disagree_are_told(
+    damage: Callable[[Path], None], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(run)
+    message = fails(capsys, "sample", "run", "--out", "x.npy")
+    assert "does not fit what its config.json says" in message or "expected a class with latents" in message
+    assert not Path("x.npy").exists()
+
+
 def test_compared_runs_that_are_damaged_are_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(run, "other")
     for name in ("results.json", "metrics.jsonl", "config.json", "evaluation.json"):
