@@ -17,6 +17,7 @@ import io
 import json
 import random
 import shutil
+import signal
 import tempfile
 import time
 import traceback
@@ -39,6 +40,7 @@ from discrete_gan.training.records import read_plan
 
 _QUICK = ["--steps", "4", "--batch-size", "8", "--num-scored", "10", "--sample-every", "0", "--log-every", "1"]
 _SLOW = 2.0  # seconds, which charts may take five times
+_HANGS = 15  # seconds, after which a try is ended
 _FILES = ("config.json", "results.json", "evaluation.json", "metrics.jsonl", "figures.json", "plan.json", "samples.txt",
           "generator/config.json", "generator/model.safetensors", "discriminator/config.json",
           "discriminator/model.safetensors", "pretrained/config.json", "samples.png")  # fmt: skip
@@ -190,8 +192,19 @@ def silent() -> Iterator[None]:
         yield
 
 
+def _place(error: BaseException) -> str:
+    """The innermost lines of the stack."""
+    frames = traceback.extract_tb(error.__traceback__)[:-6:-1]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+
+
+def _stop(*args: object) -> None:
+    raise TimeoutError(f"more than {_HANGS} s")
+
+
 def fuzz(seconds: float, seed: int) -> int:
     """Try until the time is over; prints the table and the distinct failures, returns their number."""
+    signal.signal(signal.SIGALRM, _stop)
     random_ = random.Random(seed)
     tries: collections.Counter[tuple[str, str]] = collections.Counter()
     refused: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -223,6 +236,7 @@ def fuzz(seconds: float, seed: int) -> int:
                 start = time.monotonic()
                 told = ""
                 try:
+                    signal.alarm(_HANGS)
                     with silent():
                         read(copied, folder / f"{whole.name}-seed-1")
                 except InputError as error:
@@ -232,8 +246,8 @@ def fuzz(seconds: float, seed: int) -> int:
                 except BaseException as error:
                     if isinstance(error, KeyboardInterrupt):
                         raise
-                    frame = traceback.extract_tb(error.__traceback__)[-1]
-                    told = f"{type(error).__name__}: {str(error)[:100]} at {Path(frame.filename).name}:{frame.lineno}"
+                    told = f"{type(error).__name__}: {str(error)[:100]} at {_place(error)}"
+                signal.alarm(0)
                 took = time.monotonic() - start
                 told = told or (f"{took:.1f} s" if took > _SLOW * (5 if reader == "charts" else 1) else "")
                 if told:

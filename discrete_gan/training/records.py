@@ -15,6 +15,7 @@ from discrete_gan.tasks.score import Score, from_json
 
 _LARGEST_FILE, _LARGEST_LOG = 1 << 24, 1 << 28  # bytes
 _DEEPEST = 32
+_LARGEST_SIZE = 1 << 20  # of a layer, or of how many there are
 _LARGEST = 10**300  # which a float still holds
 
 Number = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
@@ -159,13 +160,17 @@ def read_plan(folder: Path) -> dict[str, Any] | None:
 
 
 def check_model_config(folder: Path) -> None:
-    """Refuse the config.json of a saved model that is no JSON object.
+    """Refuse the config.json of a saved model that is no JSON object, or asks for a size that no model has.
 
     Raises:
         InputError: If it is damaged.
     """
     if (content := _content(folder, "config.json")) is not None:
-        _convert(content, dict[str, Any], f"{folder / 'config.json'}: expected the settings of a model")
+        sizes: list[Any] = list(content.values())
+        for each in sizes:
+            sizes += each if isinstance(each, list) else each.values() if isinstance(each, dict) else ()
+            if isinstance(each, int) and abs(each) > _LARGEST_SIZE:
+                raise InputError(f"{folder / 'config.json'}: expected sizes to {_LARGEST_SIZE:,}, found {each:.4g}")
 
 
 def typed(value: Any, kind: Any) -> Any:

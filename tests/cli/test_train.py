@@ -238,7 +238,7 @@ def test_copied_recipe_trains_under_its_own_name(tmp_path: Path, monkeypatch: py
     main(["recipes", "copy", "digits", "mine.py"])
     main(["train", "mine.py", "--steps", "2"])
     assert json.loads(Path("runs/mine/config.json").read_text())["recipe"] == "mine"
-    main(["sample", "runs/mine", "--num", "2", "--out", "x.npy"])
+    main(["sample", "runs/mine", "--num", "2", "--out", "x.npy", "--trust", "mine.py"])
 
 
 def test_user_estimator_from_a_file(tmp_path: Path) -> None:

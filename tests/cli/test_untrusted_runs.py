@@ -175,6 +175,7 @@ def test_links_out_of_a_run_are_not_followed(name: str, run: Path, capsys: pytes
         ("generator/config.json", "[" * 100_000),
         ("generator/config.json", '{"latent_dim": 1000000000000}'),
         ("generator/config.json", '{"latent_dim": "many"}'),
+        ("generator/config.json", '{"hidden": [4, [1048577]]}'),
         ("generator/model.safetensors", "x"),
         ("config.json", "null"),
         ("config.json", "{}"),
