@@ -130,7 +130,7 @@ def from_json(found: Any) -> list[Score]:
     """
     try:
         saved = msgspec.convert(found, dict[str, _Saved])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise ValueError(f"expected scores by name: {error}") from None
     scores = []
     for name, of in saved.items():

@@ -238,7 +238,7 @@ def _check(value: Any, depth: int = 0) -> None:
 def _convert(content: Any, kind: Any, what: str) -> Any:
     try:
         return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the second of half a surrogate pair
         raise InputError(f"{what}: {error}") from None
 
 

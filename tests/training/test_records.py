@@ -25,6 +25,7 @@ ODD = {
     "NUL": b"\0" * 64,
     "types": b'{"recipe": 1, "args": [], "data": 3, "scores": [], "settings": null, "steps": "many"}',
     "inner types": b'{"scores": {"a": {"value": "high"}}, "steps": -1, "seconds": NaN}',
+    "half a pair": b'{"recipe": 1, "seconds": "\\ud800", "settings": "\\ud800", "a": {"value": "\\ud800"}}',
     "infinity": b'{"seconds": Infinity, "amount": NaN}',
 }
 READERS: dict[str, Callable[[Path], Any]] = {
