@@ -5,6 +5,19 @@ import inspect
 from torch import nn
 
 
+class SizedLinear(nn.LazyLinear):
+    """A linear layer that takes its width from its first input, which may be empty: of that, the bias is what is left.
+
+    Torch leaves the bias of such a layer to whatever the memory holds.
+    """
+
+    def reset_parameters(self) -> None:
+        """Torch's own, or a bias of zeros where there is nothing to weigh."""
+        super().reset_parameters()
+        if self.bias is not None and not self.has_uninitialized_params() and self.in_features == 0:
+            nn.init.zeros_(self.bias)
+
+
 class StatefulEstimator(nn.Module):
     """An estimator with state, saved and resumed with a run; keeps each argument under its own name.
 
