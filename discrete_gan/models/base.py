@@ -1,11 +1,15 @@
 """What models share: saving and loading in the layout of the Hugging Face Hub, latents, samples as the data look."""
 
+import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
+
+from discrete_gan.models.saved import check_finite, check_fits
 
 if TYPE_CHECKING:
     from huggingface_hub import PyTorchModelHubMixin
@@ -30,8 +34,21 @@ else:
 class HubModel(nn.Module, PyTorchModelHubMixin, library_name="discrete-gan", license="apache-2.0"):
     """A module with ``save_pretrained(folder)`` and ``from_pretrained(folder_or_hub_name)``.
 
-    A folder holds ``config.json`` (the constructor's arguments) and ``model.safetensors``.
+    A folder holds ``config.json`` (the constructor's arguments) and ``model.safetensors``. Weights that are not those
+    of the model, every one of them, or not finite are a ``ValueError`` that names the first.
     """
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
+        # What the hub's own takes beside the arguments of the constructor.
+        own = inspect.signature(super()._from_pretrained).parameters
+        file = Path(model_id) / "model.safetensors"
+        if file.is_file():
+            check_fits(file, lambda: cls(**{name: value for name, value in options.items() if name not in own}))
+        strictly: dict[str, Any] = {"strict": True} | options
+        model = super()._from_pretrained(model_id=model_id, **strictly)
+        check_finite(model_id, model)
+        return model
 
 
 class Generator(HubModel):
