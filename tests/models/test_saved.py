@@ -92,3 +92,19 @@ def test_weights_with_two_names(tmp_path: Path) -> None:
     model = Tied()
     model.save_pretrained(tmp_path)
     torch.testing.assert_close(Tied.from_pretrained(tmp_path).state_dict(), model.state_dict(), rtol=0, atol=0)
+
+
+class Reads(HubModel):
+    """It reads a number of its own while it is made, so that it cannot be made without memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, round(float(torch.tensor(2.0))))
+
+
+def test_a_model_that_reads_its_own_numbers(tmp_path: Path) -> None:
+    Reads().save_pretrained(tmp_path)
+    assert Reads.from_pretrained(tmp_path).layer.out_features == 2
+    save_file({"foreign": torch.ones(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(RuntimeError, match="layer.weight"):
+        Reads.from_pretrained(tmp_path)
