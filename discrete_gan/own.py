@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +33,23 @@ def find_file(kind: str, name: str | Path) -> Path:
         if place.is_file():
             return place
     raise InputError(f"{kind} {name}: no such file, nor a {path.name} in the working directory: expected it at either")
+
+
+def trusted_file(what: str, name: str, trust: Sequence[Path]) -> Path:
+    """The file that the user points at, of the name of one that a run directory names: its word alone runs nothing.
+
+    Args:
+        what: Whose file, and what it holds, for the message.
+        name: Path in the run's config.json.
+        trust: Files that the user gave.
+
+    Raises:
+        InputError: If none has that name.
+    """
+    found = next((path for path in trust if path.name == Path(name).name), None)
+    if found is None:
+        raise InputError(f"{what} is a file of your own, which only your word runs: expected --trust {name}")
+    return find_file(what, found)
 
 
 def load_file(kind: str, path: Path, what: str = "") -> ModuleType:

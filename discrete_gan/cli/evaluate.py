@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
-from discrete_gan.cli.runs import SavedRun, load_model, open_run
+from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
 from discrete_gan.errors import InputError
@@ -62,6 +62,9 @@ class EvaluateArgs:
     temperatures: list[float] | None = None
     """Text only, and instead of all that: scores over temperatures, what divides the logits, of runs on the same text
     and of the generators that maximum likelihood left."""
+    trust: tuple[Path, ...] = ()
+    """Files of your own, recipe, network, task or scores, that a run was trained with: none is run unless it is
+    given."""
     seed: int = 0
     """Seed of latents and samples."""
     out: Path | None = None
@@ -80,13 +83,14 @@ def evaluate(arguments: list[str]) -> None:
     check_ranges(args)
     device = find_device(args.device)
     if args.temperatures is not None:
-        options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device}
+        options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "trust": args.trust, "device": device}
         score_temperatures(args.runs, args.temperatures, **options)
         return
     if args.out is not None:
         raise InputError("--out: expected with --temperatures only; else each run directory gets its evaluation")
     # All of them first: a mistake in the last one costs nothing.
-    loaded = [(run, load_scores(_specs(run, args)), *_networks(run)) for run in map(open_run, args.runs)]
+    runs = [open_run(path, args.trust) for path in args.runs]
+    loaded = [(run, load_scores(_specs(run, args)), *_networks(run)) for run in runs]
     for run, _, generator, _ in loaded:
         run.check_data()
         if args.likelihood == "ais":
@@ -112,12 +116,12 @@ def evaluate(arguments: list[str]) -> None:
 def _networks(run: SavedRun) -> tuple[Any, Any]:
     """Generator, and discriminator if the run has one."""
     has_discriminator = "discriminator" in run.config["models"]
-    return load_model(run.directory), load_model(run.directory, "discriminator") if has_discriminator else None
+    return run.model(), run.model("discriminator") if has_discriminator else None
 
 
 def _specs(run: SavedRun, args: EvaluateArgs) -> list[str]:
     """Scores of the user's own: those of the run, then those that are asked for now."""
-    return list(dict.fromkeys([*getattr(run.args, "scores", ()), *args.scores]))
+    return list(dict.fromkeys([*run.scores(), *args.scores]))
 
 
 def _steps(run: SavedRun) -> int | None:

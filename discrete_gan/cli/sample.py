@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from discrete_gan.cli.runs import SavedRun, load_model, open_run
+from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
 from discrete_gan.sampling import generate, num_classes_of
@@ -38,6 +38,8 @@ class SampleArgs:
     """Text only: what every sample begins with."""
     label: int | None = None
     """Conditional images only: class of all samples, from 0; if not given, the classes take turns."""
+    trust: tuple[Path, ...] = ()
+    """Files of your own, recipe, network or task, that the run was trained with: none is run unless it is given."""
     device: str = "cpu"
     """Where to draw: cpu, cuda, mps, or auto for the best there is."""
 
@@ -50,10 +52,10 @@ def sample(arguments: list[str]) -> None:
     """
     args = tyro.cli(SampleArgs, args=arguments, prog="discrete-gan sample")
     check_ranges(args)
-    run = open_run(args.run)
+    run = open_run(args.run, args.trust)
     if recall := getattr(run.task, "recall", None):
         recall(args.run, run.config)
-    generator = load_model(run.directory).to(find_device(args.device))
+    generator = run.model().to(find_device(args.device))
     options = _options(args, run, generator)
     _check_out(args, run.task, generator)
     drawn = generate(generator, args.num, seed=args.seed, label=args.label, convert=generator.decode, **options)

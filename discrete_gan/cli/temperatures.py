@@ -1,13 +1,14 @@
 """``discrete-gan evaluate --temperatures``: quality and diversity of trained text generators, over temperatures."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from discrete_gan.cli.runs import SavedRun, load_model, open_run
+from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.report.curves import save_temperature_curves
 from discrete_gan.tasks.score import Score, as_json
@@ -15,7 +16,14 @@ from discrete_gan.training.directory import RunDirectory
 
 
 def score_temperatures(
-    runs: list[Path], temperatures: list[float], *, num: int, seed: int, out: Path | None, device: torch.device
+    runs: list[Path],
+    temperatures: list[float],
+    *,
+    num: int,
+    seed: int,
+    out: Path | None,
+    trust: Sequence[Path],
+    device: torch.device,
 ) -> None:
     """Print scores of every generator at every temperature; write temperatures.json and a picture.
 
@@ -24,6 +32,7 @@ def score_temperatures(
         temperatures: What divides the logits.
         num: Samples at each temperature.
         seed: Of latents and samples.
+        trust: Files of the user's own that may be run.
         out: Folder to write to; the first run directory if not given.
         device: Where to compute.
 
@@ -34,7 +43,7 @@ def score_temperatures(
     for temperature in temperatures:
         if not 0 < temperature < math.inf:
             raise InputError(f"--temperatures: expected numbers above 0, got {temperature}")
-    opened = [open_run(path) for path in runs]
+    opened = [open_run(path, trust) for path in runs]
     generators: dict[str, Any] = {}
     for run in opened:
         generators |= _generators(run)
@@ -68,9 +77,9 @@ def score_temperatures(
 def _generators(run: SavedRun) -> dict[str, Any]:
     """The run's generator, and the one that maximum likelihood left, by name."""
     path = run.directory.path
-    found = {f"{path}: {run.config['args'].get('estimator', 'generator')}": load_model(run.directory)}
+    found = {f"{path}: {run.config['args'].get('estimator', 'generator')}": run.model()}
     if (path / "pretrained").is_dir():
-        found[f"{path}: mle start"] = load_model(run.directory, "pretrained")
+        found[f"{path}: mle start"] = run.model("pretrained")
     return found
 
 

@@ -30,13 +30,18 @@ def train(arguments: list[str]) -> None:
         return
     name, *options = arguments
     recipe = load_recipe(name)
+    saved, withheld = _saved(recipe, options)
     args = parse(
         recipe.Args,
         options,
-        default=_saved(recipe, options),
+        default=saved,
         prog=f"discrete-gan train {name}",
         description=recipe.description,
     )
+    for option, specs in withheld.items():
+        if getattr(args, option) == getattr(saved, option):
+            reason = "it was trained with a file of your own, which only your word runs"
+            raise InputError(f"--resume {args.resume}: {reason}: expected --{option} {' '.join(specs)}")
     args = _anchored(args)
     recipe.main(args)
     _write_page(args, recipe)
@@ -66,19 +71,31 @@ def _write_page(args: Any, recipe: Recipe) -> None:
         print(f"{'report':<24} {write_run_page(directory)}")
 
 
-def _saved(recipe: Recipe, options: list[str]) -> Any:
-    """The arguments of the run that ``--resume`` names, as defaults for this one; None without it."""
+def _saved(recipe: Recipe, options: list[str]) -> tuple[Any, dict[str, list[str]]]:
+    """The arguments of the run that ``--resume`` names, as defaults for this one; None without it.
+
+    Those that name files of the user's own are the recipe's defaults instead, and come by option beside them: a run
+    directory's word runs no file.
+    """
     folder = next((after for option, after in itertools.pairwise(options) if option == "--resume"), None)
     folder = folder or next((option[9:] for option in options if option.startswith("--resume=")), None)
     if folder is None:
-        return None
+        return None, {}
     config = RunDirectory(Path(folder)).read_config()
     if "recipe" not in config or "args" not in config:
         raise InputError(f"--resume {folder}: expected a run directory, found the config.json of something else")
     if config["recipe"] != recipe.path.stem:
         raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe.path.stem}")
+    args = saved_args(recipe.Args, config)
+    withheld: dict[str, list[str]] = {}
+    for field in dataclasses.fields(args):
+        value = getattr(args, field.name)
+        specs = [spec for spec in (value if isinstance(value, tuple) else [value]) if isinstance(spec, str)]
+        if any(map(is_own, specs)):
+            withheld[field.name] = specs
+            args = dataclasses.replace(args, **{field.name: field.default})
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
-    return dataclasses.replace(saved_args(recipe.Args, config), overwrite=False)
+    return dataclasses.replace(args, overwrite=False), withheld
 
 
 def run_recipe(file: str) -> None:

@@ -3,6 +3,7 @@
 import inspect
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 
 class SizedLinear(nn.LazyLinear):
@@ -14,7 +15,7 @@ class SizedLinear(nn.LazyLinear):
     def reset_parameters(self) -> None:
         """Torch's own, or a bias of zeros where there is nothing to weigh."""
         super().reset_parameters()
-        if self.bias is not None and not self.has_uninitialized_params() and self.in_features == 0:
+        if self.in_features == 0 and self.bias is not None and not is_lazy(self.bias):
             nn.init.zeros_(self.bias)
 
 

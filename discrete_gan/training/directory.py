@@ -20,6 +20,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
 from discrete_gan.errors import InputError
+from discrete_gan.own import is_own
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.options import RunOptions
 
@@ -122,7 +123,8 @@ class RunDirectory:
         before = self.read_config()["args"]
         args = json.loads(json.dumps(dataclasses.asdict(options), default=str))
         passing = ("resume", "out", "overwrite")
-        return {name: value for name, value in args.items() if name not in passing and value != before.get(name)}
+        kept = {name: value for name, value in args.items() if name not in passing}
+        return {name: value for name, value in kept.items() if _moved(value) != _moved(before.get(name))}
 
     def record_changes(self, options: RunOptions, step: int) -> None:
         """Write settings that a resumption changed into config.json, with the step from which they hold."""
@@ -190,6 +192,16 @@ class RunDirectory:
             return torch.load(path, map_location=device, weights_only=True)  # type: ignore[arg-type]
         except Exception as error:
             raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+
+
+def _moved(value: Any) -> Any:
+    """An option that names a file of the user's own, wherever that lies."""
+    if isinstance(value, list):
+        return [_moved(each) for each in value]
+    if not isinstance(value, str) or not is_own(value):
+        return value
+    file, colon, rest = value.partition(":")
+    return Path(file).name + colon + rest
 
 
 def _origin(kind: type) -> str:

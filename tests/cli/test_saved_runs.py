@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +63,15 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 VERBS: dict[str, Callable[[Path], list[str]]] = {
-    "sample": lambda made: ["sample", "run0", "--out", "x.npy"],
-    "evaluate": lambda made: ["evaluate", "run0", *FEW],
+    "sample": lambda made: ["sample", "run0", "--out", "x.npy", "--trust", "mine.py"],
+    "evaluate": lambda made: ["evaluate", "run0", *FEW, "--trust", "mine.py"],
     "train --resume": lambda made: ["train", str(made / "before/mine.py"), "--resume", "run0", "--steps", "3"],
     "compare": lambda made: ["compare", str(made / "before/mine.py"), "--estimators", "arm", "--budget", "wrong"],
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_moved_recipe_is_found_in_the_working_directory(
+def test_a_moved_recipe_is_found_where_the_user_points_or_in_the_working_directory(
     verb: str, made: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(made / "moved.txt", "mine.py")
@@ -91,7 +92,8 @@ def test_a_moved_recipe_is_found_in_the_working_directory(
 def test_a_recipe_that_is_gone_is_named(verb: str, made: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*")}
     message = fails(capsys, VERBS[verb](made))
-    assert f"recipe {made}/before/mine.py: no such file" in message and "working directory" in message
+    place = "mine.py" if "--trust" in VERBS[verb](made) else f"{made}/before/mine.py"
+    assert f"recipe {place}: no such file" in message and "working directory" in message
     assert {path: path.stat().st_mtime_ns for path in here.rglob("*")} == before
 
 
@@ -115,7 +117,9 @@ def test_a_recipe_of_ones_own_is_none_of_the_package_by_its_name(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rewrite(here / "run0/config.json", recipe_file="/before/digits.py")
-    assert "run0: recipe /before/digits.py: no such file" in fails(capsys, ["sample", "run0", "--out", "x.npy"])
+    message = fails(capsys, ["sample", "run0", "--out", "x.npy"])
+    told = "run0: its recipe is a file of your own, which only your word runs: expected --trust /before/digits.py"
+    assert told in message
 
 
 OWN = '''\
@@ -152,13 +156,80 @@ def test_moved_files_of_ones_own(
     monkeypatch.chdir(tmp_path)
     options = [options[0], options[1].replace("own.py", str(before / "own.py"))]
     main(["train", "digits", *QUICK, "--data", str(grey), *options, "--out", "run"])
-    (before / "own.py").rename(after / "own.py")
     message = fails(capsys, ["evaluate", "run", *FEW])
-    assert f"{before}/own.py" in message and "no such file" in message
+    assert f"only your word runs: expected --trust {before}/own.py" in message
+    (before / "own.py").rename(after / "own.py")
+    message = fails(capsys, ["evaluate", "run", *FEW, "--trust", str(before / "own.py")])
+    assert f"{before}/own.py: no such file" in message
     assert not Path("run/evaluation.json").exists()
-    monkeypatch.chdir(after)
-    main(["evaluate", "../run", *FEW])
-    assert Path("../run/evaluation.json").is_file()
+    main(["evaluate", "run", *FEW, "--trust", "other.py", str(after / "own.py")])
+    assert Path("run/evaluation.json").is_file()
+    steps = ["--steps", "3"]
+    message = fails(capsys, ["train", "digits", "--resume", "run", *steps])
+    assert f"only your word runs: expected {options[0]} {options[1]}" in message
+    moved = [options[0], options[1].replace(str(before), str(after))]
+    main(["train", "digits", "--resume", "run", *steps, *moved])
+    assert Path("run/checkpoints/step-00000003.pt").is_file()
+
+
+MARKS = """
+from pathlib import Path
+Path("ran").touch()
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe_file": "run0/mark.py"},
+        {"recipe_file": "recipes/mark.py"},
+        {"models": {"generator": "run0/mark.py:Mine"}},
+        {"args": {"data": "run0/mark.py:Bits"}},
+        {"args": {"scores": ["run0/mark.py:two"]}},
+        {"args": {"estimator": "run0/mark.py:mine"}},
+        {"args": {"generator": "run0/mark.py:Mine"}},
+    ],
+    ids=str,
+)
+def test_no_file_is_run_because_a_run_names_it(
+    change: dict[str, dict[str, str]], here: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(made / "moved.txt", "mine.py")
+    Path("recipes").mkdir()
+    for folder in ("run0", "recipes"):
+        Path(folder, "mark.py").write_text(MARKS + OWN)
+    before = json.loads(Path("run0/config.json").read_text())
+    rewrite(Path("run0/config.json"), **{k: before[k] | v if isinstance(v, dict) else v for k, v in change.items()})
+    trusted = ["--trust", "mine.py"]
+    for verb in (
+        ["sample", "run0", "--out", "x.npy", *trusted],
+        ["evaluate", "run0", *FEW, *trusted],
+        ["train", "mine.py", "--resume", "run0", "--steps", "3"],
+    ):
+        with suppress(SystemExit):
+            main(verb)
+        assert not Path("ran").exists(), verb
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os:system",
+        "discrete_gan.models:parse",
+        "discrete_gan.models.mlp:Generator.__init__",
+        "discrete_gan.cli:main",
+        "discrete_gan.models:annotations",
+        "discrete_gan.models.base:nn",
+        "a.b.c:MLPImage",
+        ":",
+        "",
+    ],
+)
+def test_no_other_class_is_looked_up(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(Path("run0/config.json"), recipe_file="/before/recipes/digits.py", models={"generator": name})
+    message = fails(capsys, ["sample", "run0", "--out", "x.npy"])
+    assert not Path("x.npy").exists()
+    assert "run0: its generator: expected a class of discrete_gan.models or of a file of your own" in message
 
 
 def as_another_version_wrote_it(run: Path) -> None:
@@ -187,8 +258,8 @@ def test_run_of_another_version(made: Path, here: Path, capsys: pytest.CaptureFi
         message = fails(capsys, ["compare", *runs, "--out", "compared"])
         assert message.startswith("discrete-gan: run0: its results.json is of discrete-gan 0.0.7, expected ")
     assert not Path("compared").exists()
-    main(["sample", "run0", "--out", "x.npy"])
-    main(["evaluate", "run0", *FEW])
+    main(["sample", "run0", "--out", "x.npy", "--trust", "mine.py"])
+    main(["evaluate", "run0", *FEW, "--trust", "mine.py"])
 
 
 def test_run_without_an_option_of_this_version_is_not_resumed(
