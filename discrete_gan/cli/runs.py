@@ -125,7 +125,7 @@ def _model_class(what: str, name: str, trust: Sequence[Path]) -> Any:
     """
     place, _, class_name = name.rpartition(":")
     module = load_file("network", trusted_file(what, place, trust)) if place.endswith(".py") else models
-    found = vars(module).get(class_name) if module is not models or class_name in models.__all__ else None
+    found = vars(module).get(class_name)
     if not isinstance(found, type) or not issubclass(found, models.HubModel):
         raise InputError(f"{what}: expected a class of discrete_gan.models or of a file of your own, got {name!r}")
     return found

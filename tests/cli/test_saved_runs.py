@@ -218,7 +218,9 @@ def test_no_file_is_run_because_a_run_names_it(
         "discrete_gan.models:parse",
         "discrete_gan.models.mlp:Generator.__init__",
         "discrete_gan.cli:main",
-        "discrete_gan.models:annotations",
+        "discrete_gan.models:base",
+        "own.py:two",
+        "own.py:Bits",
         "discrete_gan.models.base:nn",
         "a.b.c:MLPImage",
         ":",
@@ -227,7 +229,8 @@ def test_no_file_is_run_because_a_run_names_it(
 )
 def test_no_other_class_is_looked_up(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewrite(Path("run0/config.json"), recipe_file="/before/recipes/digits.py", models={"generator": name})
-    message = fails(capsys, ["sample", "run0", "--out", "x.npy"])
+    Path("own.py").write_text(OWN)
+    message = fails(capsys, ["sample", "run0", "--out", "x.npy", "--trust", "own.py"])
     assert not Path("x.npy").exists()
     assert "run0: its generator: expected a class of discrete_gan.models or of a file of your own" in message
 
