@@ -63,7 +63,7 @@ class RunDirectory:
         """
         if options.resume is not None:
             directory = cls(options.resume)
-            if directory.last_checkpoint() is None:
+            if not directory.holds_run() or directory.last_checkpoint() is None:
                 raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
             config = directory.read_config()
             for name, value in directory._changes(options).items():
@@ -120,7 +120,7 @@ class RunDirectory:
 
     def holds_run(self) -> bool:
         """Whether a run was started here."""
-        return (self.path / "config.json").is_file()
+        return os.path.isfile(self.path / "config.json")  # Path.is_file raises for a name that is too long
 
     def create(
         self, options: RunOptions, recipe_file: Path, data: dict[str, Any], models: dict[str, nn.Module]

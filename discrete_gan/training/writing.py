@@ -19,7 +19,7 @@ _OF_THE_DISK = {
 
 @contextmanager
 def told_in_a_line(folder: Path) -> Iterator[None]:
-    """What cannot be written into a folder inside becomes one line; errors of other files go on as they are.
+    """What cannot be written into a folder, or made above it, becomes one line; other files' errors go on as they are.
 
     Raises:
         InputError: Names the file and what the disk says of it.
@@ -28,8 +28,8 @@ def told_in_a_line(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         name = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes, os.PathLike)) else folder
-        inside = Path(os.path.abspath(name)).is_relative_to(os.path.abspath(folder))
-        if not inside or error.errno not in _OF_THE_DISK:
+        name, folder = Path(os.path.abspath(name)), Path(os.path.abspath(folder))
+        if not (name.is_relative_to(folder) or folder.is_relative_to(name)) or error.errno not in _OF_THE_DISK:
             raise
         raise InputError(f"{name}: cannot be written ({error.strerror})") from None
 
