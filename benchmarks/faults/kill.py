@@ -153,7 +153,7 @@ def chain(folder: Path, whole: Path, kills: list[Callable[[Path], Callable[[], N
 def evaluation(folder: Path, whole: Path, seconds: float) -> dict[str, object]:
     """Evaluate, killed and again: the figures must be those of an evaluation that nobody killed."""
     log = folder / "log"
-    command = ["evaluate", str(whole), "--num-scored", "50"]
+    command = ["evaluate", str(whole), "--num", "50", "--likelihood", "none"]
     content = whole / "evaluation.json"
     if not content.exists() and child(command, log):
         return {"killed": 0, "outcome": log.read_text().splitlines()[-1][:200]}
