@@ -21,7 +21,7 @@ from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.training import Run, checkpoints, writing
 from discrete_gan.training.interrupts import SIGNALS
 from discrete_gan.training.lock import hold, holder
-from tests.training.small import D, make_run
+from tests.training.small import Bits, D, make_run
 
 STEPS = 6
 
@@ -254,7 +254,7 @@ class TestFolders:
         assert not (tmp_path / "a").exists()
 
 
-class _Unread:
+class _Unread(Bits):
     """A task that must not be asked."""
 
     def summary(self) -> dict[str, Any]:
@@ -306,7 +306,8 @@ class TestFullDisk:
             train(out=run)
         assert "\n" not in str(info.value)
         begun = list((run / "checkpoints").glob("*.pt")) if run.exists() else []
-        train(**({"resume": run} if begun else {"out": run, "overwrite": True}))
+        again: dict[str, Any] = {"resume": run} if begun else {"out": run, "overwrite": True}
+        train(**again)
         assert first_difference(whole, run) is None
 
     def test_a_file_that_may_not_grow(self, tmp_path: Path) -> None:
@@ -338,7 +339,8 @@ class TestLock:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None and process.stdout.readline() == "held\n"
             assert holder(killed) == str(process.pid)
-            for options in ({"resume": killed}, {"out": killed, "overwrite": True}):
+            attempts: list[dict[str, Any]] = [{"resume": killed}, {"out": killed, "overwrite": True}]
+            for options in attempts:
                 with pytest.raises(InputError, match=f"process {process.pid} works in it"):
                     train(**options)
             process.kill()
