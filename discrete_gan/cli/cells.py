@@ -105,7 +105,8 @@ def _start(recipe: str, cell: Cell, slot: int, jobs: int) -> _Job:
     while holder(cell.folder) is not None and time.monotonic() < until:
         time.sleep(_LOOK_EVERY)
     resumable = RunDirectory(cell.folder).last_checkpoint() is not None
-    options = ["--resume", str(cell.folder)] if resumable else [*cell.options, "--out", str(cell.folder), "--overwrite"]
+    where = ["--resume", str(cell.folder)] if resumable else ["--out", str(cell.folder), "--overwrite"]
+    options = [*cell.options, *where]
     with cell.log.open("ab") as log:
         start = log.tell()
         command = [sys.executable, "-m", "discrete_gan", "train", recipe, *options]

@@ -45,7 +45,7 @@ def verify_resume(recipe: str, options: Sequence[str], steps: int) -> None:
         shutil.copytree(whole, halves)
         (halves / "checkpoints" / f"step-{steps:08d}.pt").unlink()
         (halves / "results.json").unlink()
-        _train(recipe, ["--resume", str(halves)])
+        _train(recipe, [*options, "--checkpoint-every", str(half), "--resume", str(halves)])
         difference = first_difference(whole, halves)
     if difference is not None:
         print(f"steps 1 to {steps}: the resumed run differs: {difference}")
