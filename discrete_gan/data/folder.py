@@ -187,7 +187,7 @@ def _decode_all(folder: Path, paths: list[Path], reading: ImageReading) -> tuple
     mode = "L" if modes.issubset(GREY_MODES) else "RGB"
 
     shape = (len(found), len(mode), height, width)
-    check_size(str(folder), math.prod(shape))
+    check_size(f"{folder}: images of shape {shape} (image_size makes them smaller)", math.prod(shape))
     try:
         images = np.empty(shape, dtype=np.uint8)
     except (MemoryError, ValueError) as error:  # The latter from a size beyond any memory.
@@ -227,8 +227,10 @@ def _use(path: Path, use: Callable[["Image"], T], corrupt: Corrupt) -> T | None:
         with open_regular(path) as file, Image.open(file, formats=_formats()) as picture:
             check_size(f"{path}, {picture.width} x {picture.height} pixels", picture.width * picture.height * 3)
             if picture.width * picture.height > (Image.MAX_IMAGE_PIXELS or math.inf):
-                raise InputError(f"{path}: expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels, "
-                                 f"found {picture.width} x {picture.height}")
+                raise InputError(
+                    f"{path}: expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels, "
+                    f"found {picture.width} x {picture.height}"
+                )
             check_depth(picture, str(path))
             return use(picture)
     except (InputError, PermissionError):

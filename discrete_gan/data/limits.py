@@ -125,7 +125,9 @@ class Unpacked:
                 self.broken = True
                 break
             except (OSError, zlib.error, lzma.LZMAError) as error:
-                raise InputError(f"{self.path}: cannot be read: damaged {self.path.suffix} file: {one_line(error)}") from error
+                raise InputError(
+                    f"{self.path}: cannot be read: damaged {self.path.suffix} file: {one_line(error)}"
+                ) from error
             if not piece:
                 break
             content += piece

@@ -48,9 +48,11 @@ def _check(state: dict[str, Any], expected: str) -> None:
     added = state.get("added_tokens")
     ids = [*table.values(), *(one.get("id") for one in added or () if isinstance(one, dict))]
     entries = len(tokens) if isinstance(tokens, dict | list) else 0
-    wrong = next((one for one in ids if type(one) is not int or not 0 <= one < _MOST_TOKENS), None)
-    if wrong is not None or entries > _MOST_TOKENS:
-        raise InputError(f"{expected} with ids from 0 to {_MOST_TOKENS - 1}, found {str(wrong)[:40]}")
+    wrong = [one for one in ids if type(one) is not int or not 0 <= one < _MOST_TOKENS]
+    if wrong:
+        raise InputError(f"{expected} with ids from 0 to {_MOST_TOKENS - 1}, found {str(wrong[0])[:40]}")
+    if entries > _MOST_TOKENS:
+        raise InputError(f"{expected} of at most {_MOST_TOKENS:,} tokens, found {entries:,}")
     if max(map(len, table), default=0) > _LONGEST_TOKEN:
         raise InputError(f"{expected} with tokens of at most {_LONGEST_TOKEN:,} characters")
     unknown = model.get("unk_id")

@@ -97,7 +97,7 @@ class Vocabulary:
         """
         path = Path(path).expanduser()
         tokenizers = require("tokenizers", "tokenizers", f"{path}: reading it")
-        if not path.exists():
+        if not path.exists() or path.is_dir():
             raise InputError(f"no tokenizer at {str(path)!r}: {nearest_path(path)}expected a JSON file of tokenizers")
         content = check_tokenizer(path)
         try:
