@@ -2,9 +2,9 @@
 
 python benchmarks/faults/fuzz_data.py --seconds 300 --seed 0 --out FOLDER
 
-Each reader works in a child process with a limit on its address space. Exceptions, crashes, tries that take too long and those
-that take too much memory are failures; their files are kept in FOLDER/failures. A line of FOLDER/tries.jsonl per batch adds up
-over runs, and the same command goes on where they ended.
+Each reader works in a child process with a limit on its address space. Exceptions, crashes, tries that take too long
+and those that take too much memory are failures; their files are kept in FOLDER/failures. A line of FOLDER/tries.jsonl
+per batch adds up over runs, and the same command goes on where they ended.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """A variable of a MATLAB v5 file: a strict reader of full, real, numeric matrices.
 
-SciPy's reader is native code that a damaged header can crash; this one holds every size against the bytes that are there.
+SciPy's reader is native code that a damaged header can crash; this one holds every size against the bytes there are.
 
 References:
     MAT-File Format (The MathWorks), https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf
@@ -27,7 +27,7 @@ _COMPLEX = 0x0800
 _NAMES = 1 << 16  # bytes at the start of a matrix that hold its flags, sizes and name
 
 
-class _Damaged(Exception):
+class _DamageError(Exception):
     """What is damaged, to be said of the file."""
 
 
@@ -57,7 +57,7 @@ def read_variable(path: Path, name: str) -> Array:
             if kind == _COMPRESSED:
                 inner, length = _tag(start, order)
                 if inner != _MATRIX:
-                    raise _Damaged(f"expected a matrix (type {_MATRIX}), found type {inner}")
+                    raise _DamageError(f"expected a matrix (type {_MATRIX}), found type {inner}")
                 start = start[8:]
             elif kind == _MATRIX:
                 length = len(packed)
@@ -80,15 +80,15 @@ def read_variable(path: Path, name: str) -> Array:
                 check_size(what, length, len(packed))
                 whole, ended = _unpack(packed, 8 + length)
                 if len(whole) != 8 + length or not ended:
-                    raise _Damaged(f"expected {length} bytes of {name}, found {max(0, len(whole) - 8)}")
+                    raise _DamageError(f"expected {length} bytes of {name}, found {max(0, len(whole) - 8)}")
                 whole = whole[8:]
             values = _element(whole, used, order)
             stored = _TYPES.get(values.kind)
             if stored is None or len(values.content) != math.prod(shape) * np.dtype(stored).itemsize:
-                raise _Damaged(f"expected {math.prod(shape)} numbers for shape {shape} in {name}")
+                raise _DamageError(f"expected {math.prod(shape)} numbers for shape {shape} in {name}")
             array = np.frombuffer(values.content, dtype=np.dtype(stored).newbyteorder(order))
             return array.reshape(shape, order="F").astype(np.dtype(dtype), order="C")
-    except (_Damaged, zlib.error) as error:
+    except (_DamageError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {error}") from error
     raise InputError(
         f"{path}: expected a variable {name} of shape (N, D), found variables: {', '.join(found) or 'none'}"
@@ -98,13 +98,13 @@ def read_variable(path: Path, name: str) -> Array:
 def _byte_order(content: memoryview) -> str:
     order = {b"IM": "<", b"MI": ">"}.get(bytes(content[126:_HEADER]))
     if order is None:
-        raise _Damaged("expected its header of 128 bytes")
+        raise _DamageError("expected its header of 128 bytes")
     return order
 
 
 def _number(content: memoryview, at: int, order: str) -> int:
     if at + 4 > len(content):
-        raise _Damaged("it ends in the middle of a number")
+        raise _DamageError("it ends in the middle of a number")
     return int.from_bytes(content[at : at + 4], "little" if order == "<" else "big")
 
 
@@ -126,12 +126,12 @@ def _element(content: memoryview, at: int, order: str, *, padded: bool = True) -
     if kind >> 16:
         size = kind >> 16
         if size > 4 or at + 8 > len(content):
-            raise _Damaged(f"a short element of {size} bytes")
+            raise _DamageError(f"a short element of {size} bytes")
         return _Element(kind & 0xFFFF, content[at + 4 : at + 4 + size], at + 8)
     size = _number(content, at + 4, order)
     end = at + 8 + size
     if end > len(content):
-        raise _Damaged(f"an element of {size} bytes where {max(0, len(content) - at - 8)} are left")
+        raise _DamageError(f"an element of {size} bytes where {max(0, len(content) - at - 8)} are left")
     return _Element(kind, content[at + 8 : end], end + (-size % 8 if padded else 0))
 
 
@@ -141,7 +141,7 @@ def _describe(content: memoryview, order: str) -> tuple[int, tuple[int, ...], st
     sizes = _element(content, flags.end, order)
     name = _element(content, sizes.end, order)
     if len(flags.content) != 8 or len(sizes.content) % 4 or not 8 <= len(sizes.content) <= 128:
-        raise _Damaged("flags or sizes of a matrix of another length")
+        raise _DamageError("flags or sizes of a matrix of another length")
     shape = tuple(_number(sizes.content, at, order) for at in range(0, len(sizes.content), 4))
     called = bytes(name.content).decode("ascii", "backslashreplace")
     return _number(flags.content, 0, order), shape, called, name.end

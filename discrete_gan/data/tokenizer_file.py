@@ -59,9 +59,8 @@ def _check(state: dict[str, Any], expected: str) -> None:
     if unknown is not None and not (type(unknown) is int and 0 <= unknown < entries):
         raise InputError(f"{expected}: unk_id {str(unknown)[:40]} is none of its {entries} tokens")
     for part in ("normalizer", "pre_tokenizer", "decoder"):
-        growth, steps = 1, 0
-        for step in _steps(state.get(part)):
-            steps += 1
+        growth = 1
+        for steps, step in enumerate(_steps(state.get(part)), start=1):
             added_text = step.get("content", step.get("prepend", step.get("replacement", "")))
             growth *= max(1, len(added_text)) if isinstance(added_text, str) else 1
             if growth > _MOST_GROWTH or steps > _MOST_STEPS:

@@ -129,8 +129,8 @@ def test_pipes_and_devices(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     if name == "train.mat":
         (folder / "test.mat").write_bytes(b"")
+    path = folder / name
     for special in ("pipe", "/dev/zero"):
-        path = folder / name
         path.unlink(missing_ok=True)
         if special == "pipe":
             os.mkfifo(path)
@@ -222,3 +222,15 @@ def test_a_tokenizer_nested_without_end(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"model": ' + "[" * 10**5 + "]" * 10**5 + "}")
     assert "expected a JSON file of tokenizers" in refused(lambda: Vocabulary.load(path))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_row_of_a_data_set_that_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("datasets")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    broken = pyarrow.array([b"one", b"\xc0\xc1", b"three"], pyarrow.binary()).view(pyarrow.string())
+    (tmp_path / "data").mkdir()
+    parquet.write_table(pyarrow.table({"text": broken}), tmp_path / "data" / "train.parquet")
+    assert "column text cannot be read" in refused(lambda: load_text(f"hub:{tmp_path / 'data'}"))
