@@ -108,7 +108,7 @@ def _read_array(file: IO[bytes], where: str, size: int) -> Array:
         raise InputError(f"{where}: expected {expected} bytes for {dtype} of shape {shape}, found {size}")
     check_size(where, expected)
     array = np.empty(math.prod(shape), dtype=dtype)
-    left = memoryview(array.view(np.uint8)) if array.nbytes else memoryview(b"")
+    left = memoryview(array.view(np.uint8).data) if array.nbytes else memoryview(b"")
     while left:
         count = file.readinto(left[:_PIECE])  # pyright: ignore[reportAttributeAccessIssue]
         if not count:

@@ -97,7 +97,7 @@ class Unpacked:
         length = os.fstat(self._file.fileno()).st_size
         self._opener = OPENERS.get(path.suffix)
         self.size = None if self._opener else length
-        self._stream = self._opener(self._file) if self._opener else self._file
+        self._stream: Any = self._opener(self._file) if self._opener else self._file
         self._given = 0
 
     def __enter__(self) -> "Unpacked":

@@ -86,7 +86,7 @@ def read_variable(path: Path, name: str) -> Array:
             stored = _TYPES.get(values.kind)
             if stored is None or len(values.content) != math.prod(shape) * np.dtype(stored).itemsize:
                 raise _DamageError(f"expected {math.prod(shape)} numbers for shape {shape} in {name}")
-            array = np.frombuffer(values.content, dtype=np.dtype(stored).newbyteorder(order))
+            array = np.frombuffer(values.content, dtype=np.dtype(f"{order}{stored}"))
             return array.reshape(shape, order="F").astype(np.dtype(dtype), order="C")
     except (_DamageError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {error}") from error

@@ -57,7 +57,9 @@ class Vocabulary:
         self.end = self.size - 1
         self.unknown = _find_unknown(tokenizer)
         # Thirty times as fast as asking the library for each of a million short lines.
-        self._by_character = kind == "char" and split is None and not tokenizer.get_added_tokens_decoder()
+        self._by_character = (
+            kind == "char" and split is None and self.unknown is not None and not tokenizer.get_added_tokens_decoder()
+        )
         if self._by_character:
             self._characters = {index: token for token, index in self.tokens.items()}
 
@@ -125,8 +127,8 @@ class Vocabulary:
         if self.unknown is None and not _encodes_anything(self.tokenizer):
             raise InputError("the tokenizer drops what it lacks: expected one with an unknown token, or one of bytes")
         if self._by_character:
-            of, unknown = self.tokens.get, self.unknown or 0
-            return [[of(character, unknown) for character in line] for line in lines]
+            of, unknown = self.tokens.get, self.unknown
+            return [[of(character, unknown) for character in line] for line in lines]  # pyright: ignore[reportReturnType]
         ids: list[list[int]] = []
         for start in range(0, len(lines), _CHUNK):
             chunk = list(lines[start : start + _CHUNK])
@@ -169,7 +171,7 @@ class Vocabulary:
         ends = np.where((rows == self.end).any(axis=1), (rows == self.end).argmax(axis=1), rows.shape[1])
         ids = [row[:end].tolist() for row, end in zip(rows, ends, strict=True)]
         if self._by_character:
-            return ["".join(map(self._characters.__getitem__, line)) for line in ids]
+            return ["".join(self._characters.get(index, "") for index in line) for line in ids]
         return self.tokenizer.decode_batch(ids, skip_special_tokens=False)
 
 
