@@ -115,7 +115,7 @@ def _work(name: str, seed: str, folder: Path, start: int, said: Connection) -> N
     """Tries a batch, telling of each try before and after it."""
     reader = readers()[name]
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, used + _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in range(start, start + _BATCH):
         content = mutated(reader.files[reader.damaged], random.Random(f"{seed} {name} {number}"))
