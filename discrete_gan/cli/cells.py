@@ -9,14 +9,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO, NamedTuple
 
 import torch
 from tqdm import tqdm
 
+from discrete_gan.cli.orphans import orphans_end
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.interrupts import SIGNALS
+from discrete_gan.training.lock import holder
 
 _LOOK_EVERY = 0.1  # seconds
+_WAIT = 60.0  # for a run of a comparison that was killed: it saves
 
 
 class Cell(NamedTuple):
@@ -65,6 +70,7 @@ def run_cells(
 
     Raises:
         KeyboardInterrupt: On Ctrl-C, once all runs have ended.
+        SystemExit: On a request to end, with 128 and its number.
     """
     waiting = [cell for cell in cells if not cell.is_finished]
     failures: dict[Path, str] = {}
@@ -95,12 +101,16 @@ def run_cells(
 def _start(recipe: str, cell: Cell, slot: int, jobs: int) -> _Job:
     for path in (cell.folder, cell.log):
         path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + _WAIT
+    while holder(cell.folder) is not None and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY)
     resumable = RunDirectory(cell.folder).last_checkpoint() is not None
-    place = ["--resume", str(cell.folder)] if resumable else ["--out", str(cell.folder), "--overwrite"]
+    where = ["--resume", str(cell.folder)] if resumable else ["--out", str(cell.folder), "--overwrite"]
+    options = [*cell.options, *where]
     with cell.log.open("ab") as log:
         start = log.tell()
-        command = [sys.executable, "-m", "discrete_gan", "train", recipe, *cell.options, *place]
-        return _Job(cell, _launch(command, os.environ | environment(slot, jobs), log), start)
+        command = [sys.executable, "-m", "discrete_gan", "train", recipe, *options]
+        return _Job(cell, _launch(command, os.environ | environment(slot, jobs) | orphans_end(), log), start)
 
 
 def _launch(command: Sequence[str], variables: Mapping[str, str], log: BinaryIO) -> "subprocess.Popen[bytes]":
@@ -148,7 +158,7 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
             for process in processes:
                 process.wait()
             return
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             continue
     for process in processes:
         process.kill()
@@ -156,9 +166,18 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
 
 @contextmanager
 def _termination() -> Iterator[None]:
-    """A request to terminate counts as Ctrl-C inside: runs in sessions of their own would go on without us."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A request to end counts as Ctrl-C inside, but for the status: runs in sessions of their own would go on."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = {
+        number: signal.signal(number, end)
+        for number in SIGNALS
+        if number != signal.SIGINT and signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -26,6 +26,8 @@ from discrete_gan.report.comparison import (
 )
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.lock import hold
+from discrete_gan.training.writing import told_in_a_line
 
 _OURS = {"estimator": "--estimators", "seed": "--seeds", "resume": "the same command again", "overwrite": "a new --out"}
 
@@ -92,6 +94,15 @@ def split_options(arguments: Sequence[str]) -> tuple[list[str], list[Option]]:
 
 def _compare_estimators(args: CompareArgs, passed: list[Option], command: str) -> None:
     grid = _grid(args, passed)
+    with told_in_a_line(grid.out):
+        lock = hold(grid.out)
+    try:
+        _run_grid(grid, passed, command)
+    finally:
+        lock.release()
+
+
+def _run_grid(grid: Grid, passed: list[Option], command: str) -> None:
     plan = make_plan(grid)
     for estimator, cost in plan.costs.items():
         evaluations, seconds = cost["evaluations_per_step"], cost["seconds_per_step"]
@@ -103,7 +114,7 @@ def _compare_estimators(args: CompareArgs, passed: list[Option], command: str) -
     settings |= {
         "recipe": grid.recipe,
         "budget": f"{grid.budget} ({plan.amount:,.6g})",
-        "runs at a time": str(args.jobs),
+        "runs at a time": str(grid.jobs),
     }
     _report(grid.out, groups, f"Estimators of {grid.recipe}", command, settings)
     if not any(group.finished for group in groups):

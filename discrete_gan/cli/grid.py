@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.lock import NAME
 from discrete_gan.training.records import read_metrics, read_plan
 
 _PILOT_STEPS, _PILOT_ROWS = 40, 4
@@ -202,12 +203,8 @@ def _stored_plan(grid: Grid) -> dict[str, Any]:
                 option = name if name == "recipe" else "--" + name.replace("_", "-")
                 raise InputError(f"--out {grid.out}: its comparison has {option} {was}, got {now}: give another --out")
         return stored
-    if grid.out.exists() and (not grid.out.is_dir() or any(grid.out.iterdir())):
+    if any(path.name not in (NAME, ".plan.json.tmp") for path in grid.out.iterdir()):
         raise InputError(f"--out {grid.out}: not empty and no comparison, expected a new path")
-    try:
-        grid.out.mkdir(parents=True, exist_ok=True)
-        stored = {"settings": settings, "amount": None, "costs": {}, "steps": {}}
-        RunDirectory(grid.out).write_json("plan.json", stored)
-    except OSError as error:
-        raise InputError(f"--out {grid.out}: expected a folder that can be written ({error.strerror})") from None
+    stored = {"settings": settings, "amount": None, "costs": {}, "steps": {}}
+    RunDirectory(grid.out).write_json("plan.json", stored)
     return stored

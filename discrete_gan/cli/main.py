@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from discrete_gan.cli.orphans import end_with_parent
 from discrete_gan.errors import InputError, unknown_name
 
 USAGE = """\
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with status 2 on a user's mistake."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        end_with_parent()
         _run(arguments)
     except InputError as error:
         print(f"discrete-gan: {error}", file=sys.stderr)

@@ -41,6 +41,13 @@ def recipe_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py"))} if folder else {}
 
 
+def shipped_recipe(file: str) -> Path | None:
+    """The package's recipe that a run names by the place where the package was then; None of another file."""
+    path = Path(file)
+    shipped = recipe_files().get(path.stem) if path.parent.name == "recipes" else None
+    return shipped if shipped and (not path.is_file() or path.samefile(shipped)) else None
+
+
 def find_recipe(name: str) -> Path:
     """A recipe's file, from its name or its path; a file that has moved is looked for in the working directory too.
 
@@ -48,10 +55,7 @@ def find_recipe(name: str) -> Path:
         InputError: If there is none.
     """
     if name.endswith(".py"):
-        path = Path(name)
-        # A run of a recipe that came with the package names the place where the package was then.
-        shipped = recipe_files().get(path.stem) if path.parent.name == "recipes" else None
-        return shipped if shipped and not path.is_file() else find_file("recipe", name)
+        return shipped_recipe(name) or find_file("recipe", name)
     files = recipe_files()
     if name not in files:
         raise unknown_name("recipe", name, files)

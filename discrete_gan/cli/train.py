@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.cli.runs import saved_args
+from discrete_gan.cli.verify import verify_resume
 from discrete_gan.errors import InputError
 from discrete_gan.own import is_own
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.launch import is_first_process
+from discrete_gan.training.writing import told_in_a_line
 
 
 def train(arguments: list[str]) -> None:
@@ -25,12 +27,20 @@ def train(arguments: list[str]) -> None:
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: discrete-gan train RECIPE [options]; --help after the recipe explains its options\n")
+        print(
+            "--verify-resume: train twice, unbroken and in two halves, in folders that go again; are all bytes equal?\n"
+        )
         print("recipes: " + ", ".join(recipe_files()) + ", or the path of a recipe file")
         if not arguments:
             raise InputError("train: expected a recipe")
         return
     name, *options = arguments
     recipe = load_recipe(name)
+    if "--verify-resume" in options:
+        options.remove("--verify-resume")
+        told = parse(recipe.Args, options, prog=f"discrete-gan train {name}", description=recipe.description)
+        verify_resume(name, options, told.steps)
+        return
     args = parse(
         recipe.Args,
         options,
@@ -39,8 +49,15 @@ def train(arguments: list[str]) -> None:
         description=recipe.description,
     )
     args = _anchored(args)
-    recipe.main(args)
-    _write_page(args, recipe)
+    directory = RunDirectory.of(args, recipe.path.stem)
+    with told_in_a_line(directory.path):
+        try:
+            if is_first_process():  # before data are read or a classifier is trained
+                directory.claim()
+            recipe.main(args)
+            _write_page(args, recipe)
+        finally:
+            directory.release()
 
 
 def _anchored(args: Any) -> Any:
@@ -60,7 +77,7 @@ def _anchored(args: Any) -> Any:
 
 def _write_page(args: Any, recipe: Recipe) -> None:
     """RUN/report.html of a run that has just finished; its first process writes."""
-    if int(os.environ.get("RANK", "0")):
+    if not is_first_process():
         return
     directory = RunDirectory(args.resume or args.out or Path("runs") / recipe.path.stem)
     if (directory.path / "results.json").is_file():

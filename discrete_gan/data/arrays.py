@@ -1,14 +1,20 @@
 """A ``.npy`` file with images, or a ``.npz`` archive with images, labels and a test part."""
 
+import math
+import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.lib import format as npy
 
 from ..errors import InputError
 from .extras import one_line
 from .formats import ImageReading
 from .image_data import ImageData, assemble
+from .limits import check_size, open_regular
 from .pictures import fit_data
 from .pixels import Array, channels_first
 
@@ -16,6 +22,12 @@ SUFFIXES = (".npy", ".npz")
 TRAIN_IMAGES = ("x_train", "train_images", "images", "x", "arr_0")
 TRAIN_LABELS = ("y_train", "train_labels", "labels", "y")
 TEST_IMAGES = ("x_test", "test_images")
+_ZIP = b"PK\x03\x04"
+_PIECE = 1 << 20
+_NOT_PLAIN = (
+    "expected plain arrays; this is damaged or holds Python objects (such as images of different sizes), "
+    "which are never unpickled"
+)
 TEST_LABELS = ("y_test", "test_labels")
 
 
@@ -37,11 +49,6 @@ def load_array_file(spec: str, reading: ImageReading) -> ImageData:
     except InputError:
         raise
     except Exception as error:  # Damage shows as ValueError, EOFError, BadZipFile, zlib.error or MemoryError.
-        if "pickle" in str(error):
-            raise InputError(
-                f"{path}: expected plain arrays; this is damaged or holds Python objects "
-                "(such as images of different sizes), which are never unpickled"
-            ) from error
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
     train = channels_first(train, str(path))
     test = None if test is None else channels_first(test, str(path))
@@ -50,23 +57,61 @@ def load_array_file(spec: str, reading: ImageReading) -> ImageData:
 
 
 def _read(path: Path) -> tuple[Array, Array | None, Array | None, Array | None]:
-    content = np.load(path, allow_pickle=False)
-    if isinstance(content, np.ndarray):
-        return content, None, None, None
-    with content:
-        train = _first(content, TRAIN_IMAGES)
-        if train is None:
-            raise InputError(
-                f"{path}: expected images under one of {', '.join(TRAIN_IMAGES)}, "
-                f"found {', '.join(content.files) or 'no arrays'}"
-            )
-        return (
-            train,
-            _first(content, TRAIN_LABELS),
-            _first(content, TEST_IMAGES),
-            _first(content, TEST_LABELS),
-        )
+    with open_regular(path) as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            file.seek(0)
+            return _read_array(file, str(path), os.fstat(file.fileno()).st_size), None, None, None
+        with zipfile.ZipFile(file) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+
+            def first(names: Sequence[str]) -> Array | None:
+                name = next((name for name in names if name in members), None)
+                return None if name is None else _read_member(archive, members[name], f"{path}: array {name}")
+
+            train = first(TRAIN_IMAGES)
+            if train is None:
+                raise InputError(
+                    f"{path}: expected images under one of {', '.join(TRAIN_IMAGES)}, "
+                    f"found {', '.join(members) or 'no arrays'}"
+                )
+            return train, first(TRAIN_LABELS), first(TEST_IMAGES), first(TEST_LABELS)
 
 
-def _first(archive: np.lib.npyio.NpzFile, names: Sequence[str]) -> Array | None:
-    return next((archive[name] for name in names if name in archive.files), None)
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Array:
+    if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
+        raise InputError(f"{where}: expected {member.file_size} bytes, found {member.compress_size}")
+    check_size(where, member.file_size, member.compress_size)
+    with archive.open(member) as file:  # It gives no more than the size that was checked.
+        return _read_array(file, where, member.file_size)
+
+
+def _read_array(file: IO[bytes], where: str, size: int) -> Array:
+    """One array in NumPy's format, whose header is held against the bytes that are there.
+
+    Args:
+        file: At the start of the array.
+        where: Names it.
+        size: Bytes of header and values.
+    """
+    try:
+        version = npy.read_magic(file)
+        read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, by_column, dtype = read_header(file)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{where}: {_NOT_PLAIN}") from error
+    if dtype.hasobject:
+        raise InputError(f"{where}: {_NOT_PLAIN}")
+    if min(shape, default=0) < 0:
+        raise InputError(f"{where}: expected sizes from 0, found shape {shape}")
+    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    if expected > size:
+        raise InputError(f"{where}: expected {expected} bytes for {dtype} of shape {shape}, found {size}")
+    check_size(where, expected)
+    array = np.empty(math.prod(shape), dtype=dtype)
+    left = memoryview(array.view(np.uint8).data) if array.nbytes else memoryview(b"")
+    while left:
+        count = file.readinto(left[:_PIECE])  # pyright: ignore[reportAttributeAccessIssue]
+        if not count:
+            raise InputError(f"{where}: the file ends {len(left)} bytes early")
+        left = left[count:]
+    return array.reshape(shape, order="F" if by_column else "C")

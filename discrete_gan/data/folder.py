@@ -1,5 +1,6 @@
 """Folders of pictures: plain, a folder for each class, or parts named train and test."""
 
+import math
 import os
 import sys
 import warnings
@@ -14,6 +15,7 @@ from ..errors import InputError
 from .extras import one_line, require
 from .formats import Corrupt, ImageReading
 from .image_data import ImageData, assemble
+from .limits import check_size, open_regular
 from .pictures import GREY_MODES, NOT_RESIZED, check_depth, decode, fit, fitted_size, is_resized, upright_size
 from .pixels import Array
 
@@ -126,25 +128,24 @@ def _holds_picture(folder: Path) -> bool:
     return any(True for _ in _pictures(folder))
 
 
-def _pictures(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """All pictures at any depth."""
-    real = folder.resolve()
-    if real in above:  # A link to a folder around it, which would never end.
+def _pictures(folder: Path, seen: set[tuple[int, int]] | None = None) -> Iterator[Path]:
+    """All pictures at any depth, of every folder once: links to each other multiply the ways without end."""
+    seen = set() if seen is None else seen
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
         return
+    seen.add((status.st_dev, status.st_ino))
     files, folders = _list(folder)
     yield from files
     for inner in folders:
-        yield from _pictures(inner, (*above, real))
+        yield from _pictures(inner, seen)
 
 
 def _list(folder: Path) -> tuple[list[Path], list[Path]]:
     """Pictures and folders in a folder, sorted by name, without hidden ones."""
     Image = require("PIL.Image", "pillow", f"{folder}: reading pictures")
-    readable = {
-        suffix
-        for suffix, kind in Image.registered_extensions().items()
-        if kind in Image.OPEN and kind not in _NOT_DECODED
-    }
+    formats = _formats()
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats}
     files: list[Path] = []
     folders: list[Path] = []
     with os.scandir(folder) as entries:
@@ -157,6 +158,13 @@ def _list(folder: Path) -> tuple[list[Path], list[Path]]:
         elif os.path.splitext(entry.name)[1].lower() in readable and (is_link or entry.is_file()):
             files.append(Path(entry))  # A link to nothing too: it is reported when it is opened.
     return files, folders
+
+
+def _formats() -> list[str]:
+    """What a picture may be, whatever its name: Pillow goes by content, and hands PostScript to Ghostscript."""
+    Image = require("PIL.Image", "pillow", "reading pictures")
+    Image.init()
+    return [kind for kind in Image.ID if kind in Image.OPEN and kind not in _NOT_DECODED]
 
 
 def _decode_all(folder: Path, paths: list[Path], reading: ImageReading) -> tuple[Array, Array]:
@@ -179,6 +187,7 @@ def _decode_all(folder: Path, paths: list[Path], reading: ImageReading) -> tuple
     mode = "L" if modes.issubset(GREY_MODES) else "RGB"
 
     shape = (len(found), len(mode), height, width)
+    check_size(f"{folder}: images of shape {shape} (image_size makes them smaller)", math.prod(shape))
     try:
         images = np.empty(shape, dtype=np.uint8)
     except (MemoryError, ValueError) as error:  # The latter from a size beyond any memory.
@@ -215,7 +224,13 @@ def _use(path: Path, use: Callable[["Image"], T], corrupt: Corrupt) -> T | None:
     """What a function makes of a picture; None if the picture is corrupt and to be skipped."""
     Image = require("PIL.Image", "pillow", f"{path}: reading pictures")
     try:
-        with Image.open(path) as picture:
+        with open_regular(path) as file, Image.open(file, formats=_formats()) as picture:
+            check_size(f"{path}, {picture.width} x {picture.height} pixels", picture.width * picture.height * 3)
+            if picture.width * picture.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise InputError(
+                    f"{path}: expected a picture of at most {Image.MAX_IMAGE_PIXELS:,} pixels, "
+                    f"found {picture.width} x {picture.height}"
+                )
             check_depth(picture, str(path))
             return use(picture)
     except (InputError, PermissionError):

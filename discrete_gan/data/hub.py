@@ -46,10 +46,19 @@ def load_hub(spec: str, reading: ImageReading, *, name: str | None = None, inste
     if "train" not in splits:
         raise InputError(f"{name or spec}: expected a split named train, found {', '.join(splits) or 'none'}")
     image_size, crop = reading.image_size, reading.crop
-    train, train_labels, are_pictures = _read_split(splits["train"], f"{where}, split train", image_size, crop)
+
+    def read(part: str) -> tuple[Array, Array | None, bool]:
+        try:
+            return _read_split(splits[part], f"{where}, split {part}", image_size, crop)
+        except InputError:
+            raise
+        except Exception as error:  # A damaged file shows when its rows are asked for, as anything.
+            raise InputError(f"{where}, split {part}: cannot be read: {one_line(error)}") from error
+
+    train, train_labels, are_pictures = read("train")
     test, test_labels = None, None
     if "test" in splits:
-        test, test_labels, _ = _read_split(splits["test"], f"{where}, split test", image_size, crop)
+        test, test_labels, _ = read("test")
     data = assemble(where, train, train_labels, test, test_labels, seed=reading.seed)
     return data if are_pictures else fit_data(data, image_size, crop)
 

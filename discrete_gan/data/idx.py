@@ -9,14 +9,15 @@ References:
 
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from .extras import one_line
 from .formats import ImageReading
 from .image_data import ImageData, assemble
+from .limits import Unpacked, check_size
 from .pictures import fit_data
 from .pixels import Array
 
@@ -53,38 +54,35 @@ def read_idx(path: Path, ndim: int) -> Array:
     Raises:
         InputError: If it cannot be read, is of another type, or its length is not what its header says.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    cut = ""
-    if path.suffix == ".gz":
-        content, whole = _unpack(content, path)
-        cut = "" if whole else " before the gzip stream breaks off"
     header = 4 * (1 + ndim)
-    if len(content) < header:
-        raise InputError(f"{path}: expected at least {header} bytes (the header), found {len(content)}{cut}")
-    magic, *shape = struct.unpack(f">{1 + ndim}I", content[:header])
-    expected_magic = _UNSIGNED_BYTE << 8 | ndim
-    if magic != expected_magic:
-        raise InputError(
-            f"{path}: expected an idx file of unsigned bytes in {ndim} dimensions "
-            f"(magic 0x{expected_magic:08x}), found magic 0x{magic:08x}"
-        )
-    expected = header + math.prod(shape)
-    if len(content) != expected or cut:
-        sizes = " x ".join(map(str, shape))
-        raise InputError(f"{path}: expected {expected} bytes ({header} + {sizes}), found {len(content)}{cut}")
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
-
-
-def _unpack(content: bytes, path: Path) -> tuple[bytes, bool]:
-    # zlib rather than gzip: of a truncated file it gives what is there, which the error message counts.
-    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        return unpacker.decompress(content), unpacker.eof
-    except zlib.error as error:
-        raise InputError(f"{path}: damaged gzip file: {error}") from error
+        with Unpacked(path) as file:
+            start = file.read(header)
+            cut = " before the gzip stream breaks off" if file.broken else ""
+            if len(start) < header:
+                raise InputError(f"{path}: expected at least {header} bytes (the header), found {len(start)}{cut}")
+            magic, *shape = struct.unpack(f">{1 + ndim}I", start)
+            expected_magic = _UNSIGNED_BYTE << 8 | ndim
+            if magic != expected_magic:
+                raise InputError(
+                    f"{path}: expected an idx file of unsigned bytes in {ndim} dimensions "
+                    f"(magic 0x{expected_magic:08x}), found magic 0x{magic:08x}"
+                )
+            size = math.prod(shape)
+            expected = f"expected {header + size} bytes ({header} + {' x '.join(map(str, shape))})"
+            if file.size is not None and file.size != header + size:
+                raise InputError(f"{path}: {expected}, found {file.size}")
+            check_size(str(path), size)
+            content = file.read(size)
+            more = file.read(1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+    cut = " before the gzip stream breaks off" if file.broken else ""
+    if more:
+        raise InputError(f"{path}: {expected}, found more")
+    if len(content) != size or cut:
+        raise InputError(f"{path}: {expected}, found {header + len(content)}{cut}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 def _read_part(folder: Path, part: str) -> tuple[Array, Array | None]:
@@ -105,7 +103,7 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     # Copies of MNIST are about as often named "train-images.idx3-ubyte".
     stems = (f"{part}-{kind}", f"{part}-{kind.replace('-', '.', 1)}")
     paths = (folder / f"{stem}{suffix}" for stem in stems for suffix in ("", ".gz"))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if path.exists() and not path.is_dir()), None)
 
 
 def _require(folder: Path, part: str, kind: str) -> Path:

@@ -11,6 +11,10 @@ from torch import Tensor
 from ..errors import InputError
 from .pixels import Array, to_bytes
 
+# Labels are classes up to here, whatever the number of rows; more than rows, or than the second, are ids.
+_MOST_CLASSES_OF_FEW = 1000
+_MOST_CLASSES = 1 << 16
+
 
 @dataclass(frozen=True, eq=False)  # Comparing tensors has no single truth value; compare fingerprints.
 class ImageData:
@@ -156,6 +160,12 @@ def _check_labels(name: str, part: str, images: Array | None, labels: Array | No
         raise InputError(f"{name}: {len(images)} {part} images but {len(labels)} labels")
     if labels.min() < 0:
         raise InputError(f"{name}: expected {part} labels from 0, found {labels.min()}")
+    highest = int(labels.max())
+    if highest >= max(_MOST_CLASSES_OF_FEW, min(len(labels), _MOST_CLASSES)):
+        raise InputError(
+            f"{name}: labels: expected classes 0..K-1, found values up to {highest} in {len(labels)} rows of the "
+            f"{part} part, which look like ids: number the classes from 0"
+        )
 
 
 def _hold_out(num_images: int, seed: int) -> tuple[Array, Array]:

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .extras import one_line, require
+from .extras import one_line
 from .formats import ImageReading
 from .image_data import ImageData, assemble
+from .limits import Unpacked, open_regular
+from .mat5 import read_variable
 from .pictures import fit_data
 from .pixels import Array
 
@@ -46,28 +48,17 @@ def read_rows(path: Path) -> Array:
     The content decides, not the name: MATLAB files called ``.amat`` are about.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             is_matlab = file.read(6) == b"MATLAB"
-        return _read_matlab(path) if is_matlab or path.suffix == ".mat" else _read_text(path)
+        return read_variable(path, _VARIABLE) if is_matlab or path.suffix == ".mat" else _read_text(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
-def _read_matlab(path: Path) -> Array:
-    io = require("scipy.io", "scipy", f"{path}: reading MATLAB files")
-    try:
-        variables = io.loadmat(path)
-    except Exception as error:  # A damaged file raises anything from TypeError to zlib.error.
-        raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {one_line(error)}") from error
-    if _VARIABLE not in variables:
-        found = ", ".join(key for key in variables if not key.startswith("__")) or "none"
-        raise InputError(f"{path}: expected a variable {_VARIABLE} of shape (N, D), found variables: {found}")
-    return variables[_VARIABLE]
-
-
 def _read_text(path: Path) -> Array:
     # Splitting 40 million numbers costs gigabytes; with one character per number, dropping the blanks will do.
-    lines = path.read_bytes().split(b"\n")
+    with Unpacked(path) as file:
+        lines = file.read().split(b"\n")
     rows = [row for row in (line.translate(None, b" \t\r") for line in lines) if row]
     if len({len(row) for row in rows}) > 1:
         raise InputError(f"{path}: images of different sizes: expected every line to hold as many numbers")
@@ -86,7 +77,7 @@ def _square(rows: Array, path: Path) -> Array:
 
 def _find(folder: Path, part: str) -> list[Path]:
     paths = (path for pattern in PATTERNS if part in pattern for path in folder.glob(pattern))
-    return sorted(path for path in paths if path.is_file())
+    return sorted(path for path in paths if not path.is_dir())
 
 
 def _require(folder: Path, part: str) -> Path:

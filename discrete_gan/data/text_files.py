@@ -1,17 +1,11 @@
 """Lines of text from a file, plain or compressed."""
 
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from discrete_gan.data.extras import one_line
+from discrete_gan.data.limits import OPENERS, Unpacked
 from discrete_gan.data.text_lines import Source, TextReading, require_text, select, undecodable
 from discrete_gan.errors import InputError
-
-OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
 
 def read_file(spec: str, reading: TextReading) -> Source:
@@ -42,12 +36,14 @@ def _read_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():  # Opened, it is a PermissionError on some systems.
             raise IsADirectoryError
-        with OPENERS.get(path.suffix, lambda plain: plain.open("rb"))(path) as file:
+        with Unpacked(path) as file:
             content = file.read()
     except (FileNotFoundError, IsADirectoryError):
         raise
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except (OSError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+    if file.broken:
+        raise InputError(f"{path}: cannot be read: the packed file breaks off after {len(content)} unpacked bytes")
     if not content:
         raise InputError(f"{path}: the file is empty")
     return content

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from discrete_gan.data.extras import require
+from discrete_gan.data.extras import one_line, require
 from discrete_gan.data.hub import load_splits
 from discrete_gan.data.text_lines import Lines, Source, TextReading, require_text, select
 from discrete_gan.errors import InputError
@@ -29,7 +29,10 @@ def read_hub(spec: str, reading: TextReading) -> Source:
 
 
 def _read_split(split: Any, where: str, reading: TextReading) -> Lines:
-    texts = split[reading.column][:] if reading.column in split.features else None
+    try:
+        texts = split[reading.column][:] if reading.column in split.features else None
+    except Exception as error:  # A damaged file shows when its rows are asked for, as anything.
+        raise InputError(f"{where}: column {reading.column} cannot be read: {one_line(error)}") from error
     if texts is None or not all(text is None or isinstance(text, str) for text in texts):
         columns = ", ".join(f"{name} ({getattr(kind, 'dtype', kind)})" for name, kind in split.features.items())
         raise InputError(f"{where}: expected text in column {reading.column}, found columns {columns}")

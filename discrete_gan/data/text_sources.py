@@ -7,7 +7,8 @@ from discrete_gan.data.equations import draw_equations
 from discrete_gan.data.extras import nearest_path
 from discrete_gan.data.formats import Corrupt, listed
 from discrete_gan.data.hub import is_hub
-from discrete_gan.data.text_files import OPENERS, read_file
+from discrete_gan.data.limits import OPENERS
+from discrete_gan.data.text_files import read_file
 from discrete_gan.data.text_hub import read_hub
 from discrete_gan.data.text_lines import Lines, Source, TextFormat, TextReading
 from discrete_gan.errors import InputError

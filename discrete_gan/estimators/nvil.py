@@ -19,7 +19,7 @@ from discrete_gan.estimators._common import (
 )
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.estimators.reinforce import reinforce_loss
-from discrete_gan.estimators.stateful import StatefulEstimator
+from discrete_gan.estimators.stateful import SizedLinear, StatefulEstimator
 
 
 class Nvil(StatefulEstimator):
@@ -64,7 +64,7 @@ class Nvil(StatefulEstimator):
             raise ValueError(f"decay: expected a number from 0 to below 1, got {decay}")
         self.num_samples, self.hidden, self.decay = num_samples, hidden, decay
         self.normalize, self.objective = normalize, objective
-        self.baseline = nn.Sequential(nn.LazyLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        self.baseline = nn.Sequential(SizedLinear(hidden), nn.Tanh(), nn.Linear(hidden, 1))
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("variance", torch.zeros(()))
 

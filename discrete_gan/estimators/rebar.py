@@ -28,7 +28,7 @@ from discrete_gan.estimators._common import (
     sum_over_event,
 )
 from discrete_gan.estimators.claims import Claims
-from discrete_gan.estimators.stateful import StatefulEstimator
+from discrete_gan.estimators.stateful import SizedLinear, StatefulEstimator
 
 
 class Rebar(StatefulEstimator):
@@ -143,7 +143,7 @@ class Relax(Rebar):
         self.hidden = hidden
         output = nn.Linear(hidden, 1, bias=False)
         nn.init.zeros_(output.weight)
-        self.surrogate = nn.Sequential(nn.LazyLinear(hidden), nn.Tanh(), output)
+        self.surrogate = nn.Sequential(SizedLinear(hidden), nn.Tanh(), output)
 
     @property
     def claims(self) -> Claims:

@@ -3,6 +3,20 @@
 import inspect
 
 from torch import nn
+from torch.nn.parameter import is_lazy
+
+
+class SizedLinear(nn.LazyLinear):
+    """A linear layer that takes its width from its first input, which may be empty: of that, the bias is what is left.
+
+    Torch leaves the bias of such a layer to whatever the memory holds.
+    """
+
+    def reset_parameters(self) -> None:
+        """Torch's own, or a bias of zeros where there is nothing to weigh."""
+        super().reset_parameters()
+        if self.in_features == 0 and self.bias is not None and not is_lazy(self.bias):
+            nn.init.zeros_(self.bias)
 
 
 class StatefulEstimator(nn.Module):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from discrete_gan.errors import InputError
 from discrete_gan.metrics._extra import train_extra
 
 ARCHITECTURE_VERSION = 1
@@ -164,7 +165,12 @@ def train_classifier(
 
     Returns:
         The classifier in evaluation mode, on the device.
+
+    Raises:
+        InputError: If there are fewer than 2 images, of which no batch norm can be made.
     """
+    if len(labels) < 2:
+        raise InputError(f"training the classifier of the scores needs at least 2 labeled images, found {len(labels)}")
     draw = train_images if callable(train_images) else lambda: train_images
     steps_per_epoch = math.ceil(len(labels) / BATCH_SIZE)
     epochs = max(2, math.ceil(400 / steps_per_epoch)) if epochs is None else epochs

@@ -1,4 +1,4 @@
-"""The files of a run directory. Nothing here is ever half-written: files are written aside, then renamed."""
+"""The files of a run directory. Nothing here is ever half-written, and one process at a time writes."""
 
 import dataclasses
 import inspect
@@ -7,25 +7,36 @@ import math
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from safetensors import SafetensorError
 from torch import nn
 
 from discrete_gan.errors import InputError
 from discrete_gan.own import is_own
 from discrete_gan.tasks.score import Score, as_json
+from discrete_gan.training.checkpoints import Checkpoints
+from discrete_gan.training.lock import NAME, Lock, hold
 from discrete_gan.training.options import RunOptions
 from discrete_gan.training.records import read_config, read_figures
+from discrete_gan.training.writing import append, sync, told_in_a_line, write_aside
 
-_CHECKPOINTS_KEPT = 2
+# All that a run, its evaluations and its pages write, in the order in which an overwriting run removes them: what says
+# that it is finished goes first. Its config.json is replaced, so that a kill leaves what is known for a run.
+_WRITTEN = ("results.json", "checkpoints/*step-*.pt*", "metrics.jsonl", "figures.json", "evaluation.json")
+_WRITTEN += ("temperatures.*", "report.html", "tokenizer.json", "labeled.json", "events.out.tfevents.*")
+_WRITTEN += ("samples/step-*", "samples.*")
+_OF_A_MODEL = ("config.json", "model.safetensors", "README.md", ".tmp*")
+_HALF_WRITTEN = (".*.tmp/*", ".*.tmp", "*/.*.tmp", "*/.tmp*")
+_FOLDERS = ("checkpoints", "samples")
 # By a resumption. Data may have moved: its fingerprint is compared.
 _MAY_CHANGE = {field.name for field in dataclasses.fields(RunOptions)} - {"seed"}
 _MAY_CHANGE |= {"steps", "num_scored", "data", "classifier_data"}
@@ -41,6 +52,8 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._checkpoints = Checkpoints(path / "checkpoints")
+        self._lock: Lock | None = None
 
     @classmethod
     def of(cls, options: RunOptions, recipe: str) -> "RunDirectory":
@@ -52,7 +65,7 @@ class RunDirectory:
         """
         if options.resume is not None:
             directory = cls(options.resume)
-            if directory.last_checkpoint() is None:
+            if not directory.holds_run() or directory.last_checkpoint() is None:
                 raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
             config = directory.read_config()
             for name, value in directory._changes(options).items():
@@ -67,28 +80,60 @@ class RunDirectory:
                 raise InputError(f"{resumed}: {option} of this run is {config['args'][name]}, got {value}: {expected}")
             return directory
         directory = cls(options.out or Path("runs") / recipe)
-        if directory.path.exists() and any(directory.path.iterdir() if directory.path.is_dir() else [1]):
-            if not directory.holds_run():
-                raise InputError(f"--out {directory.path}: not empty and not a run directory, expected a new path")
+        with told_in_a_line(directory.path):
+            # A run that was killed before it had a config.json leaves a lock, and folders with nothing in them.
+            known = {NAME, ".config.json.tmp", *_FOLDERS}
+            found = list(directory.path.iterdir()) if os.path.lexists(directory.path) else []
+            found = [path for path in found if path.name not in known or (path.is_dir() and any(path.iterdir()))]
+        if directory.holds_run():
             if not options.overwrite:
                 raise InputError(
                     f"{directory.path} already holds a run: give another --out, --resume {directory.path} to "
                     "continue it, or --overwrite to replace it"
                 )
+            if not {"recipe", "args"} <= directory.read_config().keys():
+                raise InputError(f"--overwrite: {directory.path / 'config.json'} is not of a run, expected a new --out")
+        elif found:
+            raise InputError(f"--out {directory.path}: not empty and not a run directory, expected a new path")
         return directory
+
+    def claim(self) -> None:
+        """Have the directory for this process, made and tried; until :meth:`release` or the end of the process.
+
+        Raises:
+            InputError: If another process works in it, it cannot be written into, or files of it are links.
+        """
+        with told_in_a_line(self.path):
+            self._lock = hold(self.path)
+            if not self.holds_run():
+                return
+            for path in (*self.path.iterdir(), *self.path.glob("*/*")):
+                if path.is_symlink():
+                    self.release()
+                    raise InputError(f"{path}: a link, expected a run directory with files of its own")
+            left = [path for pattern in _HALF_WRITTEN for path in self.path.glob(pattern)]
+            for path in left:
+                path.rmdir() if path.is_dir() else path.unlink()  # what a kill left half-written
+
+    def release(self) -> None:
+        """Let other processes work in the directory; one that is empty is gone."""
+        if self._lock is not None:
+            self._lock.release()
 
     def holds_run(self) -> bool:
         """Whether a run was started here."""
-        return (self.path / "config.json").is_file()
+        return os.path.isfile(self.path / "config.json")  # Path.is_file raises for a name that is too long
 
     def create(
         self, options: RunOptions, recipe_file: Path, data: dict[str, Any], models: dict[str, nn.Module]
     ) -> None:
-        """Make the directory anew, with its config.json: what ran, on what, how, and what it saves."""
-        if self.path.exists():
-            shutil.rmtree(self.path)
-        (self.path / "samples").mkdir(parents=True)
-        (self.path / "checkpoints").mkdir()
+        """Make the directory anew, with its config.json: what ran, on what, how, and what it saves.
+
+        Of what an earlier run wrote nothing stays, and whatever else is in the directory is not touched.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._remove_run(list(models))
         config = {
             "recipe": recipe_file.stem,
             "recipe_file": recipe_file,
@@ -100,13 +145,37 @@ class RunDirectory:
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         }
         self.write_json("config.json", config)
+        with self._writing():
+            for name in _FOLDERS:
+                (self.path / name).mkdir(exist_ok=True)
+
+    def _remove_run(self, models: list[str]) -> None:
+        known = self.read_config().get("models", {}) if self.holds_run() else {}
+        names = [name for name in dict.fromkeys(["generator", "discriminator", *known, *models])]
+        names = [name for name in names if isinstance(name, str) and Path(name).name == name]
+        patterns = [*_WRITTEN, *(f"{name}/{pattern}" for name in names for pattern in _OF_A_MODEL)]
+        for path in [path for pattern in patterns for path in self.path.glob(pattern)]:
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+        for folder in (self.path / name for name in (*_FOLDERS, *names)):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A disk that is full or gone is told of in one line, with the checkpoint to go on from."""
+        try:
+            with told_in_a_line(self.path):
+                yield
+        except InputError as error:
+            kept = self.last_checkpoint()
+            raise InputError(f"{error}; {f'last checkpoint: {kept}' if kept else 'no checkpoint yet'}") from None
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a small file of its own."""
         text = json.dumps(content, indent=2, default=str) + "\n"
-        aside = self.path / f".{name}.tmp"
-        aside.write_text(text)
-        os.replace(aside, self.path / name)
+        with told_in_a_line(self.path):
+            write_aside(self.path / name, lambda file: file.write(text.encode()))
 
     def read_config(self) -> dict[str, Any]:
         """What :meth:`create` wrote.
@@ -121,7 +190,8 @@ class RunDirectory:
         before = self.read_config()["args"]
         args = json.loads(json.dumps(dataclasses.asdict(options), default=str))
         passing = ("resume", "out", "overwrite")
-        return {n: value for n, value in args.items() if n not in passing and not _same(value, before.get(n))}
+        kept = {name: value for name, value in args.items() if name not in passing}
+        return {name: value for name, value in kept.items() if _moved(value) != _moved(before.get(name))}
 
     def record_changes(self, options: RunOptions, step: int) -> None:
         """Write settings that a resumption changed into config.json, with the step from which they hold."""
@@ -145,61 +215,72 @@ class RunDirectory:
         """Write a model as ``NAME/config.json`` and ``NAME/model.safetensors``."""
         if not isinstance(model, PyTorchModelHubMixin):
             raise InputError(f"{name}: expected a model with save_pretrained, got {type(model).__name__}")
-        model.save_pretrained(self.path / name)
+        aside, folder = self.path / f".{name}.tmp", self.path / name
+        with self._writing():
+            try:
+                model.save_pretrained(aside)
+            except SafetensorError as error:
+                raise InputError(f"{folder}: cannot be written ({error})") from None
+            folder.mkdir(exist_ok=True)
+            for path in sorted(aside.iterdir()):
+                sync(path)
+                os.replace(path, folder / path.name)
+            sync(folder)
+            aside.rmdir()
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add a line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        with self._writing():
+            append(self.path / "metrics.jsonl", json.dumps(row).encode() + b"\n")
 
     def truncate_metrics(self, step: int) -> None:
-        """Drop the lines after a step: a resumed run writes them again."""
+        """Drop the lines after a step, which a resumed run writes again; one that is no line is named and dropped."""
         path = self.path / "metrics.jsonl"
-        if path.exists():
-            lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-            path.write_text("".join(line + "\n" for line in lines))
+        if not path.exists():
+            return
+        kept, lines = [], path.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
+            try:
+                at = json.loads(line)["step"] if line.endswith(b"\n") else math.inf  # torn by a kill
+                if at <= step:
+                    kept.append(line)
+            except (ValueError, TypeError, KeyError, RecursionError):
+                print(f"discrete-gan: {path}, line {number}: damaged, left out", file=sys.stderr)
+        if kept != lines:
+            with self._writing():
+                write_aside(path, lambda file: file.writelines(kept))
 
     def sample_path(self, step: int) -> Path:
         """Where the samples of a step belong, without the suffix."""
         return self.path / "samples" / f"step-{step:08d}"
 
-    def checkpoints(self) -> list[Path]:
-        """Checkpoint files, oldest first."""
-        return sorted((self.path / "checkpoints").glob("step-*.pt"))
-
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint, None without one."""
-        return next(reversed(self.checkpoints()), None)
+        return self._checkpoints.last()
 
     def save_checkpoint(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint and remove those before the last few."""
-        path = self.path / "checkpoints" / f"step-{step:08d}.pt"
-        aside = path.with_suffix(".tmp")
-        torch.save(state, aside)
-        os.replace(aside, path)
-        for old in self.checkpoints()[:-_CHECKPOINTS_KEPT]:
-            old.unlink()
+        """Write a checkpoint and remove those before the last few; the log up to it is on the disk first."""
+        with self._writing():
+            sync(self.path / "metrics.jsonl")
+            self._checkpoints.save(step, state)
 
     def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
-        """The newest checkpoint's state.
+        """The state of the newest checkpoint that is whole; damaged ones are named.
 
         Raises:
-            InputError: If it cannot be read.
+            InputError: If there is none.
         """
-        path = self.last_checkpoint()
-        try:
-            return torch.load(path, map_location=device, weights_only=True)  # type: ignore[arg-type]
-        except Exception as error:
-            raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+        return self._checkpoints.load(device)
 
 
-def _same(setting: Any, before: Any) -> bool:
-    """Whether a setting is as it was; a file of the user's own may have moved."""
-    if isinstance(setting, list) and isinstance(before, list) and len(setting) == len(before):
-        return all(map(_same, setting, before))
-    if isinstance(setting, str) and isinstance(before, str) and is_own(setting) and is_own(before):
-        return setting.rpartition("/")[2] == before.rpartition("/")[2]
-    return setting == before
+def _moved(value: Any) -> Any:
+    """An option that names a file of the user's own, wherever that lies."""
+    if isinstance(value, list):
+        return [_moved(each) for each in value]
+    if not isinstance(value, str) or not is_own(value):
+        return value
+    file, colon, rest = value.partition(":")
+    return Path(file).name + colon + rest
 
 
 def _origin(kind: type) -> str:

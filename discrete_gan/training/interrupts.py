@@ -1,30 +1,42 @@
-"""Ctrl-C in the middle of a step."""
+"""Ctrl-C and requests to end, in the middle of a step."""
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from tqdm import tqdm
 
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1") if hasattr(signal, name)
+]
+
 
 @contextmanager
 def interrupts_collected() -> Iterator[list[int]]:
-    """Collect a first Ctrl-C in a list instead of raising; a second one raises as usual."""
+    """Collect a first signal to end in a list instead of obeying it; a second one ends the process at once.
+
+    A signal that the process was told to ignore, as nohup does with a hang-up, stays ignored; Ctrl-C never is.
+    """
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         if received:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         received.append(number)
-        tqdm.write("finishing this step and saving; press Ctrl-C again to stop at once")
+        with suppress(OSError, ValueError):  # a terminal that has hung up
+            tqdm.write("finishing this step and saving; press Ctrl-C again to stop at once")
 
+    previous = {}
     try:
-        previous = signal.signal(signal.SIGINT, note)
+        for number in SIGNALS:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, note)
     except ValueError:  # not the main thread: leave signals alone
         yield received
         return
     try:
         yield received
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

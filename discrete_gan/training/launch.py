@@ -27,6 +27,11 @@ def find_device(name: str) -> torch.device:
     return torch.device(kind, int(index)) if index and kind == "cuda" else torch.device(kind)
 
 
+def is_first_process() -> bool:
+    """Whether this one writes, of those that torchrun started: known before they have met."""
+    return not int(os.environ.get("RANK", "0"))
+
+
 def launch(options: RunOptions) -> Fabric:
     """Fabric on the device asked for, one process unless torchrun started several."""
     device = find_device(options.device)

@@ -1,16 +1,19 @@
 """Figures of a run's steps: kept on the device, read back when a line is due."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
 
 
 class Log:
-    """What waits for the next line of metrics.jsonl, and the step at which a loss was first not finite.
+    """What waits for the next line of metrics.jsonl, and the step at which a loss or a gradient was first not finite.
 
     Args:
         directory: Where lines are written.
@@ -37,23 +40,24 @@ class Log:
         """Figures of the step at hand: scalars, which stay where they are."""
         self._row |= {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
 
-    def watch(self, name: str, loss: Tensor, step: int) -> None:
-        """Remember on the device whether a loss is not finite: nothing is read back."""
+    def watch(self, name: str, loss: Tensor, gradients: Sequence[Tensor], step: int) -> None:
+        """Remember on the device whether a loss or one of its gradients is not finite: nothing is read back."""
         bad = self._bad_step.get(name, torch.full((), -1, device=loss.device))
-        fresh = ~torch.isfinite(loss.detach()) & (bad < 0)
+        largest = get_total_norm(gradients, math.inf) if gradients else torch.zeros_like(bad)
+        fresh = ~(torch.isfinite(loss.detach()) & torch.isfinite(largest)) & (bad < 0)
         self._bad_step[name] = torch.where(fresh, step, bad)
 
     def check_finite(self) -> None:
         """Read back what :meth:`watch` remembers.
 
         Raises:
-            InputError: If a loss was not finite: names the network, the step and the last checkpoint.
+            InputError: If one was not finite: names the network, the step and the last checkpoint.
         """
         for name, bad in self._bad_step.items():
             if (step := int(bad)) >= 0:
                 kept = self._directory.last_checkpoint() or "none was written yet"
                 raise InputError(
-                    f"{name}: its loss is not finite at step {step}; last good checkpoint: {kept}. "
+                    f"{name}: its loss or gradient is not finite at step {step}; last good checkpoint: {kept}. "
                     "Try a smaller learning rate or a stronger penalty on the discriminator"
                 )
 

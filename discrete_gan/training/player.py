@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from discrete_gan.errors import InputError
 from discrete_gan.training.average import MovingAverage
 
 if TYPE_CHECKING:
@@ -78,6 +80,22 @@ class Player(Generic[N]):
         self._is_updated = True
         if self._average is not None:
             self._average.update_parameters(self.network)
+
+    def check_finite(self, step: int) -> None:
+        """Read back whether all weights are finite.
+
+        Raises:
+            InputError: If one is not: names it and the step.
+        """
+        parts = [self.network, self.best, *([] if self._also is None else [self._also])]
+        weights = [(name, weight.detach()) for part in parts for name, weight in part.named_parameters()]
+        if not weights or torch.stack([weight.isfinite().all() for _, weight in weights]).all():  # read back once
+            return
+        bad = next(name for name, weight in weights if not weight.isfinite().all())
+        raise InputError(
+            f"{self.name}: its weights {bad} are not finite after step {step}, which is not saved. "
+            "Try a smaller learning rate or a stronger penalty on the discriminator"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Of every part."""

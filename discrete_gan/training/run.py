@@ -30,7 +30,7 @@ from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.evaluations import EvaluationCounter
 from discrete_gan.training.interrupts import interrupts_collected
-from discrete_gan.training.launch import launch
+from discrete_gan.training.launch import is_first_process, launch
 from discrete_gan.training.log import Log
 from discrete_gan.training.network import build_networks
 from discrete_gan.training.options import RunOptions
@@ -91,6 +91,8 @@ class Run:
         recipe_file = Path(inspect.getfile(type(options))).resolve()
         self.recipe = recipe_file.stem
         self.directory = RunDirectory.of(options, self.recipe)
+        if is_first_process():
+            self.directory.claim()
         self.options: Any = options
         self.task = task
         self.total: int = self.options.steps
@@ -338,6 +340,8 @@ class Run:
         if self.rank == 0:
             self.directory.record_changes(self.options, self.step)
             self.directory.truncate_metrics(self.step)
+            for name, player in self._owners():  # a kill may have come between those of a later step and its checkpoint
+                self.directory.save_model(name, player.best)
 
     def _owners(self) -> list[tuple[str, Player[Any]]]:
         """Players whose networks are saved."""
@@ -347,12 +351,19 @@ class Run:
         """The steps that are left, counted from 0 over the whole run.
 
         What is due after a step is done here: averages and schedules of the players, probe, scores and pictures, the
-        line of the log, the checkpoint; after the last one, scores and picture of the whole run. On Ctrl-C the step at
-        hand is finished and saved, and the program ends with status 130.
+        line of the log, the checkpoint; after the last one, scores and picture of the whole run. On Ctrl-C and
+        on a request to end, the step at hand is finished and saved, and the program ends with status 130, or 128 and
+        the number of the signal.
 
         Raises:
-            InputError: If a loss is not finite.
+            InputError: If a loss, a gradient or a weight is not finite, or nothing can be written.
         """
+        try:
+            yield from self._steps()
+        finally:
+            self.directory.release()
+
+    def _steps(self) -> Iterator[int]:
         self._begin()
         first = self.step
         bar = tqdm(
@@ -389,7 +400,7 @@ class Run:
         if interrupts and self.step < self.total:
             if self.rank == 0:
                 tqdm.write(f"stopped after step {self.step}; continue with --resume {self.directory.path}")
-            raise SystemExit(130)
+            raise SystemExit(128 + interrupts[0])
         if self.rank == 0:
             self._finish()
 
@@ -464,7 +475,8 @@ class Run:
         self.fabric.backward(loss)
         average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
         optimizer.step()
-        self._log.watch(name, loss, self.step)
+        gradients = [parameter.grad for group in optimizer.param_groups for parameter in group["params"]]
+        self._log.watch(name, loss, [gradient for gradient in gradients if gradient is not None], self.step)
 
     def log(self, **values: Tensor | float) -> None:
         """Figures of the step at hand: scalars, read back from the device only when a line is due."""
@@ -484,6 +496,8 @@ class Run:
 
     def _save(self, *, wait: bool = True) -> None:
         self._log.check_finite()
+        for player in self._players.values():
+            player.check_finite(self.step)
         if self.rank == 0:
             states = {name: player.state_dict() for name, player in self._players.items()}
             for name, player in self._owners():

@@ -135,7 +135,8 @@ def test_same_command_goes_on_where_it_stopped(compared: Path, in_process: list[
     in_process.clear()
     main(["compare", "digits", *arguments(compared), "--jobs", "2"])
     begun = [command for command in in_process if "mine.py" not in " ".join(command)]
-    assert [command[-2:] for command in begun] == [["--resume", str(finished)]]
+    (command,) = begun
+    assert command[:2] == ["train", "digits"] and command[-2:] == ["--resume", str(finished)]
     assert {path: path.stat().st_mtime_ns for path in others} == others
     again = torch.load(finished / "checkpoints" / "step-00000014.pt", weights_only=True)
     assert again["evaluations"] == whole["evaluations"]
@@ -309,7 +310,7 @@ def test_reason_is_the_last_line_of_this_attempt(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("light")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_reaches_every_run_once(tmp_path: Path, number: signal.Signals) -> None:
     names = ["waits-1", "waits-2"]
 
@@ -325,8 +326,9 @@ def test_interrupt_reaches_every_run_once(tmp_path: Path, number: signal.Signals
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         thread.start()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit) as info:
             run_light(tmp_path, [*names, "never"], jobs=2)
+        assert number == signal.SIGINT or info.value.args == (128 + number,)
         thread.join()
     finally:
         signal.signal(signal.SIGINT, before)

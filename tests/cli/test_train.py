@@ -463,7 +463,7 @@ class TestMistakes:
         )
         arguments = [*QUICK, "--estimator", f"{tmp_path}/mine.py:breaks", "--out", str(tmp_path / "run")]
         message = fails(capsys, ["train", "digits", *arguments])
-        assert "generator: its loss is not finite at step 9" in message
+        assert "generator: its loss or gradient is not finite at step 9" in message
         assert "step-00000006.pt" in message
         assert final_state(tmp_path / "run")["step"] == 6
 

@@ -192,9 +192,9 @@ def test_unusable_arrays_are_refused(tmp_path: Path, case: str) -> None:
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     ragged = np.empty(2, dtype=object)
     ragged[:] = [GREY[0], GREY[1, :2]]
-    for path in (save(tmp_path / "a.npy", ragged), save(tmp_path / "b.npz", x=ragged)):
+    for path, array in ((save(tmp_path / "a.npy", ragged), ""), (save(tmp_path / "b.npz", x=ragged), ": array x")):
         expected = "damaged or holds Python objects (such as images of different sizes), which are never unpickled"
-        assert refusal(path) == f"{path}: expected plain arrays; this is {expected}"
+        assert refusal(path) == f"{path}{array}: expected plain arrays; this is {expected}"
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])

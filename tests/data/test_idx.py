@@ -128,7 +128,7 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, ".gz")
     path = tmp_path / (LABELS + ".gz")
     path.write_bytes(b"no gzip at all")
-    assert refusal(tmp_path).startswith(f"{path}: damaged gzip file: ")
+    assert refusal(tmp_path).startswith(f"{path}: cannot be read: damaged .gz file: ")
 
 
 def test_another_type_of_file_is_refused(tmp_path: Path) -> None:

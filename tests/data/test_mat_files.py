@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from discrete_gan.data import load_images
+from discrete_gan.data.mat import read_rows
 from discrete_gan.errors import InputError
 
 scipy_io = pytest.importorskip("scipy.io", reason="needs scipy")
@@ -112,7 +113,46 @@ def test_a_damaged_file_is_refused(tmp_path: Path, keep: int) -> None:
     assert refusal(tmp_path).startswith(f"{path}: ")
 
 
-def test_without_scipy_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_mat(tmp_path)
+def test_files_are_read_without_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("train", "test"):
+        scipy_io.savemat(tmp_path / f"{name}.mat", {"X": TRAIN})
     monkeypatch.setitem(__import__("sys").modules, "scipy.io", None)
-    assert refusal(tmp_path).endswith("needs scipy: pip install 'discrete-gan[train]'")
+    assert load_images(tmp_path).train_images.tolist() == TRAIN.tolist()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u4", "i8", "f4", "f8"])
+def test_every_number_type_is_read_as_scipy_reads_it(tmp_path: Path, dtype: str, compress: bool) -> None:
+    path = tmp_path / "a.mat"
+    scipy_io.savemat(path, {"other": TEST, "X": TRAIN.astype(dtype)}, do_compression=compress)
+    rows, theirs = read_rows(path), scipy_io.loadmat(path)["X"]
+    assert (rows.dtype, rows.tolist()) == (theirs.dtype, theirs.tolist())
+
+
+def test_a_sparse_matrix_is_refused(tmp_path: Path) -> None:
+    write_mat(tmp_path)
+    path = tmp_path / "binarized_mnist_train.mat"
+    scipy_io.savemat(path, {"X": pytest.importorskip("scipy.sparse").csc_matrix(TRAIN.astype(float))})
+    assert refusal(tmp_path) == f"{path}: variable X: expected a full matrix, found a sparse one: save full(X)"
+
+
+def test_every_flipped_bit_of_a_header_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    scipy_io.savemat(path, {"X": TRAIN})
+    whole, refused = path.read_bytes(), 0
+    for bit in range(8 * 120, 8 * 184):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            read_rows(path)
+        except InputError:
+            refused += 1
+    assert refused > 200
+
+
+def test_a_matrix_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    scipy_io.savemat(path, {"X": np.zeros((8300, 8300), np.uint8)}, do_compression=True)
+    with pytest.raises(InputError, match="unpack to 68,890,"):
+        read_rows(path)
