@@ -131,3 +131,19 @@ def test_a_header_that_lies_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(Exception, match=r"(?i)header|offset|incomplete"):
         MLPGenerator.from_pretrained(folder)
+
+
+class Reads(HubModel):
+    """It reads a number of its own while it is made, so that it cannot be made without memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, round(float(torch.tensor(2.0))))
+
+
+def test_a_model_that_reads_its_own_numbers(tmp_path: Path) -> None:
+    Reads().save_pretrained(tmp_path)
+    assert Reads.from_pretrained(tmp_path).layer.out_features == 2
+    save_file({"foreign": torch.ones(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"layer\.weight is missing"):
+        Reads.from_pretrained(tmp_path)

@@ -138,6 +138,6 @@ def test_nothing_is_written_before_the_steps(tmp_path: Path) -> None:
     run.estimator("nvil", generator, discriminator)
     for name, network in {"generator": generator, "discriminator": discriminator}.items():
         run.player(name, network, lr=1e-3)
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "config.json").exists()
     next(run.steps())
     assert (tmp_path / "run" / "config.json").is_file()

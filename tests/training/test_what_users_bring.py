@@ -195,7 +195,7 @@ def test_networks_that_do_not_work_write_nothing(
     run = make_run(out=tmp_path / "run")
     with pytest.raises(InputError, match=told) as raised:
         run.estimator("boundary-seeking", made["generator"], made["discriminator"])
-    assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
+    assert "\n" not in str(raised.value) and not (tmp_path / "run/config.json").exists()
 
 
 def test_another_split_is_another_fingerprint() -> None:
