@@ -19,6 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "contracts": set(),
     "distributed": set(),
     "errors": set(),
+    "writing": {"errors"},
     "labels": set(),
     "own": {"errors"},
     "ranges": {"errors"},
@@ -30,16 +31,16 @@ ARROWS: dict[str, set[str]] = {
     "estimators": {"weights", "distributions", "distributed", "contracts", "labels", "own", "errors"} | NUMBERS,
     "losses": {"weights", "divergences", "distributed"} | NUMBERS,
     "models": {"distributions", "distributed", "labels", "seeds"} | NUMBERS,
-    "data": {"distributed", "errors", "seeds"} | NUMBERS,
+    "data": {"distributed", "errors", "seeds", "writing"} | NUMBERS,
     "metrics": {"errors", "seeds"} | NUMBERS,
     "tasks": {"data", "metrics", "distributions", "weights"}
-    | {"contracts", "sampling", "seeds", "own", "ranges", "errors"}
+    | {"contracts", "sampling", "seeds", "own", "ranges", "errors", "writing"}
     | NUMBERS,
     "training": {"tasks", "estimators", "distributions", "weights", "distributed"}
-    | {"contracts", "labels", "sampling", "seeds", "own", "ranges", "errors"}
+    | {"contracts", "labels", "sampling", "seeds", "own", "ranges", "errors", "writing"}
     | NUMBERS,
     "lab": {"estimators", "distributions", "weights", "training", "contracts", "labels", "errors"} | NUMBERS,
-    "report": {"tasks", "training", "metrics", "weights", "errors"},
+    "report": {"tasks", "training", "metrics", "weights", "errors", "writing"},
 }
 # An oracle is a model: the data of that one task are its samples.
 OF_ONE_FILE = {"tasks/oracle.py": {"models"}}

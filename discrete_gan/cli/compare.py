@@ -27,7 +27,7 @@ from discrete_gan.report.comparison import (
 from discrete_gan.report.trials import Group, Trial, grouped, read_trials
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.lock import hold
-from discrete_gan.training.writing import told_in_a_line
+from discrete_gan.writing import told_in_a_line
 
 _OURS = {"estimator": "--estimators", "seed": "--seeds", "resume": "the same command again", "overwrite": "a new --out"}
 

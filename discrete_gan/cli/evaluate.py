@@ -120,7 +120,9 @@ def _networks(run: SavedRun) -> tuple[Any, Any]:
 
 
 def _steps(run: SavedRun) -> int | None:
-    """Steps of a finished run: a comparison takes no evaluation of other weights than its results are of."""
+    """Those of the weights, saved with each checkpoint: a comparison takes no evaluation of others than its results."""
+    if (last := run.directory.last_checkpoint()) is not None:
+        return int(last.stem.removeprefix("step-"))
     results = read_results(run.directory.path)
     return results and results.steps
 

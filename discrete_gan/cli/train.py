@@ -16,7 +16,7 @@ from discrete_gan.own import is_own
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.launch import is_first_process
-from discrete_gan.training.writing import told_in_a_line
+from discrete_gan.writing import told_in_a_line
 
 
 def train(arguments: list[str]) -> None:

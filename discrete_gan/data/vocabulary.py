@@ -15,6 +15,7 @@ from torch import Tensor
 from discrete_gan.data.extras import nearest_path, one_line, require
 from discrete_gan.data.tokenizer_file import check_tokenizer
 from discrete_gan.errors import InputError, unknown_name
+from discrete_gan.writing import write_aside
 
 if TYPE_CHECKING:  # Importing this module needs no tokenizers.
     from tokenizers import Tokenizer
@@ -114,7 +115,7 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a JSON file that ``tokenizers.Tokenizer.from_file`` reads too; ``split`` is not part of it."""
-        Path(path).write_text(self.tokenizer.to_str(), encoding="utf-8")
+        write_aside(Path(path), lambda file: file.write(self.tokenizer.to_str().encode()))
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Token indices of each line, without ``end``.

@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from discrete_gan.tasks.score import Score
+from discrete_gan.writing import write_aside
 
 
 def save_temperature_curves(
@@ -22,7 +23,8 @@ def save_temperature_curves(
         axes: Names of the scores across and upwards.
     """
     with matplotlib.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
-        _draw(curves, axes).savefig(path, dpi=120)
+        figure = _draw(curves, axes)
+        write_aside(path, lambda file: figure.savefig(file, format="png", dpi=120))
 
 
 def _draw(curves: Mapping[str, Sequence[tuple[float, Sequence[Score]]]], axes: tuple[str, str]) -> Figure:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import math
 import numbers
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from discrete_gan.writing import write_aside
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SMALL = 320  # pixels across: a picture that is smaller is enlarged, so that its own pixels can be seen
@@ -130,13 +131,8 @@ def write_page(path: Path, *, title: str, summary: Sequence[Block], sections: Se
     """
     html = _environment().get_template("page.html.j2").render(title=title, summary=summary, sections=sections)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        # a file name that is not valid UTF-8 reaches Python as surrogates, which cannot be encoded
-        aside.write_text(html, encoding="utf-8", errors="replace", newline="\n")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    # a file name that is not valid UTF-8 reaches Python as surrogates, which cannot be encoded
+    write_aside(path, lambda file: file.write(html.encode(errors="replace")))
 
 
 def _environment() -> Environment:

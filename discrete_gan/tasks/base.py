@@ -106,11 +106,17 @@ class TensorTask:
         held_out: Others, shape (N', *event).
         batch_size: B, of each process.
         seed: Of the order of the batches.
+
+    Raises:
+        InputError: If one has no row.
     """
 
     num_classes = 0  # batches come without labels
 
     def __init__(self, name: str, train: Tensor, held_out: Tensor, *, batch_size: int = 64, seed: int = 0) -> None:
+        for part, rows in (("train", train), ("held_out", held_out)):
+            if rows.ndim == 0 or len(rows) == 0:
+                raise InputError(f"{name}: {part}: expected at least one row, got shape {tuple(rows.shape)}")
         self.name, self.train, self.test = name, train, held_out
         self.num_positions = train[0].numel()
         self._batch_size, self._seed = batch_size, seed
@@ -120,7 +126,7 @@ class TensorTask:
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.train, self.test):
             digest.update(repr((tuple(part.shape), part.dtype)).encode())
-            digest.update(part.cpu().contiguous().numpy().tobytes())
+            digest.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         sizes = {"num_train": len(self.train), "num_test": len(self.test)}
         return {"name": self.name, **sizes, "fingerprint": digest.hexdigest()}
 

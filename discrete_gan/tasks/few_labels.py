@@ -16,6 +16,7 @@ from discrete_gan.tasks.base import Batch, Depth
 from discrete_gan.tasks.continuous_images import ContinuousImages
 from discrete_gan.tasks.options import ImageOptions
 from discrete_gan.tasks.score import Score
+from discrete_gan.writing import write_aside
 
 
 class FewLabels(ContinuousImages):
@@ -43,7 +44,8 @@ class FewLabels(ContinuousImages):
     def save(self, folder: Path) -> None:
         """Write which images have labels."""
         content = {"seed": self.options.seed, "indices_by_class": self.chosen.tolist()}
-        (folder / "labeled.json").write_text(json.dumps(content) + "\n")
+        text = json.dumps(content) + "\n"
+        write_aside(folder / "labeled.json", lambda file: file.write(text.encode()))
 
     def batch(self, step: int) -> Batch:
         """Training images without their labels."""

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from discrete_gan.writing import write_aside
+
 _GAP = 0.5  # grey between the tiles, apart from black and white
 
 
@@ -38,11 +40,12 @@ def image_grid(images: Tensor, image_shape: tuple[int, int, int], *, columns: in
 def save_grid(path: Path, images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> None:
     """Write :func:`image_grid` as a PNG of at least about 500 pixels, every pixel of the images kept square."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    matplotlib.image.imsave(path, _enlarged(image_grid(images, image_shape, columns=columns)))
+    picture = picture_of(images, image_shape, columns=columns)
+    write_aside(path, lambda file: file.write(picture))
 
 
 def picture_of(images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> bytes:
-    """The same as :func:`save_grid` writes, as the bytes of a PNG."""
+    """The bytes of the PNG that :func:`save_grid` writes."""
     buffer = io.BytesIO()
     matplotlib.image.imsave(buffer, _enlarged(image_grid(images, image_shape, columns=columns)), format="png")
     return buffer.getvalue()
@@ -74,4 +77,4 @@ def save_comparison(
         axes.set_title(name, fontsize=10)
         axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_aside(path, lambda file: figure.savefig(file, format="png"))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from discrete_gan.errors import InputError
 from discrete_gan.tasks.grid import save_grid
+from discrete_gan.writing import write_aside
 
 _LINE_BREAK = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")  # where str.splitlines breaks
 
@@ -37,12 +38,13 @@ def write_samples(path: Path, samples: Tensor | list[str], *, columns: int | Non
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(samples, list):
         rows = "".join(json.dumps({"text": line}, ensure_ascii=False) + "\n" for line in samples)
-        path.write_text(rows if path.suffix == ".jsonl" else as_lines(samples), encoding="utf-8")
+        text = rows if path.suffix == ".jsonl" else as_lines(samples)
+        write_aside(path, lambda file: file.write(text.encode()))
     elif path.suffix == ".png":
         _, channels, height, width = samples.shape
         save_grid(path, samples.flatten(1), (channels, height, width), columns=columns)
     else:
-        np.save(path, _array(samples))
+        write_aside(path, lambda file: np.save(file, _array(samples)))
     return path
 
 

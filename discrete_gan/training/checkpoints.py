@@ -11,7 +11,7 @@ from typing import IO, Any
 import torch
 
 from discrete_gan.errors import InputError
-from discrete_gan.training.writing import write_aside
+from discrete_gan.writing import write_aside
 
 _KEPT = 2
 _MARK = b"\nsha256:"

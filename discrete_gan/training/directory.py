@@ -27,7 +27,7 @@ from discrete_gan.training.checkpoints import Checkpoints
 from discrete_gan.training.lock import NAME, Lock, hold
 from discrete_gan.training.options import RunOptions
 from discrete_gan.training.records import read_config, read_figures
-from discrete_gan.training.writing import append, sync, told_in_a_line, write_aside
+from discrete_gan.writing import append, sync, told_in_a_line, write_aside
 
 # All that a run, its evaluations and its pages write, in the order in which an overwriting run removes them: what says
 # that it is finished goes first. Its config.json is replaced, so that a kill leaves what is known for a run.

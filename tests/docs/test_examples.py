@@ -1,5 +1,6 @@
 """The files of docs/examples, unchanged, through every verb: what a user brings is one file."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,23 @@ def test_the_users_data_are_what_is_learnt(tmp_path: Path) -> None:
     assert scores_of(run, "results.json").keys() == {"valid", "found"}
 
 
+def test_the_recipe_trains(tmp_path: Path) -> None:
+    main(["train", *BROUGHT["recipe"], *QUICK, "--out", str(tmp_path / "run")])
+    assert json.loads((tmp_path / "run/config.json").read_text())["recipe"] == "recipe"
+    assert "frechet" in scores_of(tmp_path / "run", "results.json")
+
+
 def test_an_example_is_one_short_file() -> None:
     for path in EXAMPLES.glob("*.py"):
-        assert "discrete_gan" not in {part.name for part in path.parents if part.name == "discrete_gan"}
+        tree = ast.parse(path.read_text())
+        modules = {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        own = {
+            module
+            for module in modules
+            if module.partition(".")[0] in ("docs", "", *(p.stem for p in EXAMPLES.glob("*.py")))
+        }
+        assert not own and len(path.read_text().splitlines()) <= 80
     assert len((EXAMPLES / "task.py").read_text().partition("class ")[2].splitlines()) <= 40
 
 

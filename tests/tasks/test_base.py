@@ -71,6 +71,24 @@ def test_summary_changes_with_any_number() -> None:
     assert len(found) == 3 and Bars().summary() == first
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.bool, torch.int64, torch.uint8])
+def test_tensors_of_any_kind_have_a_fingerprint(dtype: torch.dtype) -> None:
+    rows = (torch.arange(12).reshape(6, 2) % 5 % 2).to(dtype)
+    first = TensorTask("rows", rows[:4], rows[4:]).summary()["fingerprint"]
+    assert TensorTask("rows", rows[:4].clone(), rows[4:]).summary()["fingerprint"] == first
+    changed = rows.clone()
+    changed[3, 1] = 1 - changed[3, 1].long()
+    assert TensorTask("rows", changed[:4], rows[4:]).summary()["fingerprint"] != first
+    if dtype.is_floating_point:
+        assert TensorTask("rows", rows[:4].requires_grad_(), rows[4:]).summary()["fingerprint"] == first
+
+
+@pytest.mark.parametrize("shape", [(0, 3), ()])
+def test_a_part_without_rows_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="held_out: expected at least one row"):
+        TensorTask("rows", torch.zeros(2, 3), torch.zeros(shape))
+
+
 def test_tensors_are_shown_as_numbers_or_as_what_decode_makes(generator: MLPGenerator, tmp_path: Path) -> None:
     path = ready().show(generator, tmp_path / "samples")
     assert path is not None and path == tmp_path / "samples.txt"

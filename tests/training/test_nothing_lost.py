@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import torch
 
+from discrete_gan import writing
 from discrete_gan.cli.verify import first_difference
 from discrete_gan.errors import InputError
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
-from discrete_gan.training import Run, checkpoints, writing
+from discrete_gan.training import Run, checkpoints
 from discrete_gan.training.interrupts import SIGNALS
 from discrete_gan.training.lock import hold, holder
 from tests.training.small import Bits, D, make_run
