@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from discrete_gan.cli.orphans import end_with_parent
+from discrete_gan.cli.terminal import one_line, terminal
 from discrete_gan.errors import InputError, unknown_name
 
 USAGE = """\
@@ -23,11 +24,16 @@ Start with: discrete-gan train digits"""
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with status 2 on a user's mistake."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with terminal():
+        _main(arguments)
+
+
+def _main(arguments: list[str]) -> None:
     try:
         end_with_parent()
         _run(arguments)
     except InputError as error:
-        print(f"discrete-gan: {error}", file=sys.stderr)
+        print(f"discrete-gan: {one_line(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("discrete-gan: interrupted", file=sys.stderr)
