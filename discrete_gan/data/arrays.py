@@ -72,7 +72,7 @@ def _read(path: Path) -> tuple[Array, Array | None, Array | None, Array | None]:
             if train is None:
                 raise InputError(
                     f"{path}: expected images under one of {', '.join(TRAIN_IMAGES)}, "
-                    f"found {', '.join(members) or 'no arrays'}"
+                    f"found {', '.join(repr(name)[1:-1] for name in list(members)[:10]) or 'no arrays'}"
                 )
             return train, first(TRAIN_LABELS), first(TEST_IMAGES), first(TEST_LABELS)
 

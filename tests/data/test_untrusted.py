@@ -234,3 +234,12 @@ def test_a_row_of_a_data_set_that_is_no_text(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "data").mkdir()
     parquet.write_table(pyarrow.table({"text": broken}), tmp_path / "data" / "train.parquet")
     assert "column text cannot be read" in refused(lambda: load_text(f"hub:{tmp_path / 'data'}"))
+
+
+def test_names_of_arrays_are_told_on_one_line(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for number in range(30):
+            archive.writestr(f"line\nbreak{number}.npy", b"")
+    with pytest.raises(InputError, match=r"found line\\nbreak0, ") as raised:
+        load_images(tmp_path / "a.npz")
+    assert "\n" not in str(raised.value) and "break10" not in str(raised.value)
