@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.data import Batches, load_text
 from discrete_gan.data.text_report import report_text
 from discrete_gan.errors import InputError
@@ -40,7 +41,7 @@ def check(arguments: list[str]) -> None:
     Raises:
         InputError: If a training would not start.
     """
-    args = tyro.cli(CheckArgs, args=arguments, prog="discrete-gan check")
+    args = parse_plain(CheckArgs, arguments, "discrete-gan check")
     check_ranges(args)
     sizes = {name: getattr(args, name) for name in ("batch_size", "num_samples", "hidden", "embedding")}
     device = find_device(args.device)

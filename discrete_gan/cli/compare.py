@@ -10,7 +10,7 @@ import tyro
 
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.grid import Grid, Option, Plan, cells_of, make_plan, parse_budget
-from discrete_gan.cli.parsing import parse
+from discrete_gan.cli.parsing import parse, parse_plain
 from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
@@ -64,7 +64,7 @@ def compare(arguments: list[str]) -> None:
         InputError: If an option, an estimator or a run is not usable.
     """
     own, passed = split_options(arguments)
-    args = tyro.cli(CompareArgs, args=own, prog="discrete-gan compare")
+    args = parse_plain(CompareArgs, own, "discrete-gan compare")
     command = f"discrete-gan compare {shlex.join(arguments)}"
     if args.estimators:
         _compare_estimators(args, passed, command)

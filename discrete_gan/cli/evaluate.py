@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 from tqdm import tqdm
 
+from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
@@ -78,7 +79,7 @@ def evaluate(arguments: list[str]) -> None:
     Raises:
         InputError: If a run has nothing to evaluate, its data are gone, or an option is unusable.
     """
-    args = tyro.cli(EvaluateArgs, args=arguments, prog="discrete-gan evaluate")
+    args = parse_plain(EvaluateArgs, arguments, "discrete-gan evaluate")
     check_ranges(args)
     device = find_device(args.device)
     if args.temperatures is not None:

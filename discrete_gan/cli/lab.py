@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import tyro
 from tqdm import tqdm
 
+from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.errors import InputError, unknown_name
 from discrete_gan.estimators import ESTIMATORS, parse_estimator
 from discrete_gan.lab import (
@@ -77,7 +77,7 @@ def lab(arguments: list[str]) -> None:
     Raises:
         InputError: If an estimator, a problem or a number is not usable.
     """
-    args = tyro.cli(LabArgs, args=arguments, prog="discrete-gan lab")
+    args = parse_plain(LabArgs, arguments, "discrete-gan lab")
     _check(args)
     # Pictures come when everything is computed, printed and written: one that cannot be drawn takes nothing with it.
     with ExitStack() as pictures:

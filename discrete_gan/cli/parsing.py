@@ -6,12 +6,14 @@ import inspect
 import shutil
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
+from discrete_gan.errors import InputError
 
 T = TypeVar("T")
 _ORDER = ("Data", "Network", "Optimization", "Run")
@@ -67,7 +69,30 @@ def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: st
     registry = ConstructorRegistry()
     registry.struct_rule(lambda info: specs.get(info.type) if isinstance(info.type, type) else None)
     about, markers = _paragraphs(description), (tyro.conf.OmitArgPrefixes,)
-    return tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry)
+    return _at_home(tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry))
+
+
+def parse_plain(kind: type[T], words: list[str], prog: str) -> T:
+    """Parse options into a dataclass under no headings, as those of most verbs are."""
+    return _at_home(tyro.cli(kind, args=words, prog=prog))
+
+
+def _at_home(options: T) -> T:
+    """Paths with the home folder for a ``~`` that no shell has seen, as where it stood in quotes."""
+
+    def expanded(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return type(value)(map(expanded, value))
+        if not isinstance(value, Path):
+            return value
+        try:
+            return value.expanduser()
+        except RuntimeError:  # nobody's home is known
+            raise InputError(f"{value}: expected a path without ~, as there is no home folder") from None
+
+    fields: Any = options
+    values = {field.name: expanded(getattr(options, field.name)) for field in dataclasses.fields(fields)}
+    return dataclasses.replace(fields, **values)
 
 
 def _joined(text: str | Callable[[], str | None] | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
+from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
@@ -49,7 +50,7 @@ def sample(arguments: list[str]) -> None:
     Raises:
         InputError: If the run, the file type or an option is not usable.
     """
-    args = tyro.cli(SampleArgs, args=arguments, prog="discrete-gan sample")
+    args = parse_plain(SampleArgs, arguments, "discrete-gan sample")
     check_ranges(args)
     run = open_run(args.run, args.trust)
     run.recall()

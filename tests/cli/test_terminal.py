@@ -121,3 +121,14 @@ def test_the_command(run: Callable[[list[str]], tuple[int, bytes]], status: int,
     (tmp_path / "my.txt").write_text("".join(f"東京 Zürich {number}\n" for number in range(200)))
     found, errors = run([sys.executable, "-m", "discrete_gan", "check", str(tmp_path / "my.txt")])
     assert found == status and told in errors and b"Traceback" not in errors and b"Exception ignored" not in errors
+
+
+def test_a_home_that_no_shell_filled_in(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DISCRETE_GAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    quick = ["--steps", "1", "--batch-size", "8", "--num-scored", "10", "--sample-every", "0"]
+    main(["train", "text", *quick, "--pretrain-steps", "1", "--hidden", "4", "--out", "~/run"])
+    main(["sample", "~/run", "--num", "2", "--out", "~/x.txt"])
+    assert {path.name for path in (tmp_path / "home").iterdir()} >= {"run", "x.txt"} and not (tmp_path / "~").exists()
