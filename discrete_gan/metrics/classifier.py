@@ -292,10 +292,18 @@ def load_or_train_classifier(
 
 
 def default_cache_dir() -> Path:
-    """``$DISCRETE_GAN_CACHE``, else ``$XDG_CACHE_HOME/discrete_gan``, else ``~/.cache/discrete_gan``."""
+    """``$DISCRETE_GAN_CACHE``, else ``$XDG_CACHE_HOME/discrete_gan``, else ``~/.cache/discrete_gan``.
+
+    Where nobody knows a home, the folder for temporary files stands for it.
+    """
     if own := os.environ.get("DISCRETE_GAN_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "discrete_gan"
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "discrete_gan"
+    try:
+        return Path.home() / ".cache" / "discrete_gan"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "discrete_gan"
 
 
 def _load(path: Path, image_shape: tuple[int, int, int], num_classes: int) -> TrainedClassifier | None:

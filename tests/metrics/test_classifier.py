@@ -1,6 +1,7 @@
 """The score classifier: repeatable, leaves the random state alone, cached, accurate."""
 
 import gzip
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +207,16 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert classifier.default_cache_dir() == Path("/b/discrete_gan")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert classifier.default_cache_dir() == Path.home() / ".cache" / "discrete_gan"
+
+
+def test_cache_where_there_is_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DISCRETE_GAN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    assert classifier.default_cache_dir() == Path(tempfile.gettempdir()) / "discrete_gan"
 
 
 def test_digits_accuracy() -> None:
