@@ -1,6 +1,9 @@
 """A run that takes no time: six bits to learn, and options of no recipe."""
 
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,6 +15,7 @@ from discrete_gan.tasks import Depth, Score, TensorTask
 from discrete_gan.training import Run, RunOptions, StepOptions
 
 D = 6
+_FOLDERS, _NUMBERS = TemporaryDirectory(), itertools.count()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,5 +55,7 @@ class Bits(TensorTask):
 
 
 def make_run(task: Bits | None = None, /, **options: Any) -> Run:
-    """A run on the CPU."""
+    """A run on the CPU, in a folder of its own where none is named."""
+    if not {"out", "resume"} & options.keys():
+        options["out"] = Path(_FOLDERS.name) / str(next(_NUMBERS))
     return Run(Options(**options), task or Bits())
