@@ -118,3 +118,9 @@ def test_what_is_no_dataclass_has_no_ranges() -> None:
         steps: Count = 0
 
     check_ranges(Plain())
+
+
+@pytest.mark.parametrize("changes", [{"steps": 10**20}, {"sizes": (1, 2**31)}, {"num_scored": 2**31}])
+def test_numbers_that_are_no_sizes(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected a number below 2,147,483,648, got"):
+        check_ranges(Shared(**changes))

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-# Control codes, and marks that turn the direction of text; colors and the cursor's way up are what progress bars and
-# help texts are made of.
-_OURS = r"\x1b\[(?:[0-9;]*m|A)"
+# Control codes, and marks that turn the direction of text. Progress bars and help texts are made of colors and of the
+# cursor's way up; hidden text is not among them.
+_STYLE = r"(?:[0-79]|[1-9]\d+)"
+_OURS = rf"\x1b\[(?:(?:{_STYLE}(?:;{_STYLE})*)?m|A)"
 _CODES = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 _SENT = re.compile(f"({_OURS})|{_CODES}")
 _BREAKS = r"[\t\n\r]"
@@ -23,6 +24,11 @@ def one_line(text: str) -> str:
     """A message without line breaks and control codes, and not longer than a few lines of a terminal."""
     line = re.sub(f"{_CODES}|{_BREAKS}", _escape, " ".join(text.split("\n")))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+
+
+def plain(text: str) -> str:
+    """Text out of files, for a terminal: all control codes are shown, but for line breaks."""
+    return re.sub(f"{_CODES}|[\t\r]", _escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

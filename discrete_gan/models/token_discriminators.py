@@ -3,6 +3,7 @@
 All take tokens, int64 of shape (..., D), or relaxed ones, floats of shape (..., D, K), over any leading axes.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -238,7 +239,10 @@ class TransformerDiscriminator(TokenDiscriminator):
         layer = nn.TransformerEncoderLayer(
             embedding_dim, num_heads, 4 * embedding_dim, dropout, batch_first=True, norm_first=True
         )
-        self.encoder = nn.TransformerEncoder(layer, num_layers, nn.LayerNorm(embedding_dim), enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(layer, 1, nn.LayerNorm(embedding_dim), enable_nested_tensor=False)
+        for _ in range(num_layers - 1):  # one by one, so that a loading can end at more than a file holds
+            self.encoder.layers.append(copy.deepcopy(layer))
+        self.encoder.num_layers = num_layers
         self.output = nn.Linear(embedding_dim, 1)
 
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:

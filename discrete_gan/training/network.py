@@ -31,6 +31,10 @@ def build_networks(build: Callable[[], tuple[Any, Any]], task: Any, options: Any
     except ValueError as error:
         hint = " (see --image-size)" if "image_shape" in str(error) and hasattr(options, "image_size") else ""
         raise InputError(f"networks: {error}{hint}") from None
+    except (MemoryError, RuntimeError) as error:
+        if "alloc" not in str(error).lower() and "memory" not in str(error).lower():
+            raise
+        raise InputError("networks: they do not fit into memory, expected smaller sizes") from None
     except AttributeError as error:  # a user's own task, in a recipe that builds its networks from more
         if error.obj is not task:
             raise

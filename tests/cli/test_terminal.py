@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from discrete_gan.cli import main
-from discrete_gan.cli.terminal import one_line, terminal
+from discrete_gan.cli.terminal import one_line, plain, terminal
 from discrete_gan.errors import InputError
 
 
@@ -25,6 +25,7 @@ class Terminal(io.StringIO):
     [
         ("a\x1b]0;title\x07b", r"a\x1b]0;title\x07b"),
         ("\x1b[2J\x9b31m", r"\x1b[2J\x9b31m"),
+        ("\x1b[8mhidden\x1b[0;8m", r"\x1b[8mhidden\x1b[0;8m"),
         ("back\x08\x7f\x00", r"back\x08\x7f\x00"),
         ("right \u202eto left\u2066", r"right \u202eto left\u2066"),
         ("\x1b[31mred\x1b[0m \x1b[A\r 50%|##|\tbar\n", "\x1b[31mred\x1b[0m \x1b[A\r 50%|##|\tbar\n"),
@@ -40,6 +41,10 @@ def test_codes_are_shown_on_a_terminal_and_kept_in_a_file(
             print(text, end="")
             sys.stdout.writelines(["", text])
         assert stream.getvalue() == 2 * expected and sys.stdout is stream
+
+
+def test_texts_out_of_files_keep_no_code_at_all() -> None:
+    assert plain("a\x1b[A\x1b[31mb\r\tc\n東京\n") == r"a\x1b[A\x1b[31mb\r\tc" + "\n東京\n"
 
 
 def test_a_message_is_one_line_of_bearable_length() -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from discrete_gan.models import HubModel, MLPGenerator
+from discrete_gan.models import HubModel, MLPGenerator, TransformerDiscriminator
 
 
 @pytest.fixture
@@ -104,6 +104,17 @@ def test_settings_that_ask_for_a_billion_layers_are_refused(tmp_path: Path) -> N
     (tmp_path / "config.json").write_text('{"depth": 1000000000}')
     with pytest.raises(ValueError, match="more layers than its weights fill"):
         Deep.from_pretrained(tmp_path)
+
+
+def test_a_billion_layers_of_the_transformer_are_refused_at_once(tmp_path: Path) -> None:
+    TransformerDiscriminator(5, 4, end=0, embedding_dim=8, num_layers=3).save_pretrained(tmp_path)
+    assert len(TransformerDiscriminator.from_pretrained(tmp_path).encoder.layers) == 3
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_layers": 10**9}))
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="more layers than its weights fill"):
+        TransformerDiscriminator.from_pretrained(tmp_path)
+    assert time.monotonic() - started < 5
 
 
 def test_tied_weights_and_lazy_layers_load(tmp_path: Path) -> None:
