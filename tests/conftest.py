@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +51,10 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no real data beside the checkout, expected {SHARED.parent.name}/{SHARED.name}")
     return SHARED
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hang_ups_are_heard() -> None:
+    """Under nohup they are ignored, and a test that sends one would wait for ever."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
