@@ -98,6 +98,7 @@ def test_a_file_run_by_python_leaves_what_train_leaves(tmp_path: Path) -> None:
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_file_run_by_python_says_a_mistake_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, str(RECIPES["digits"]), "--steps", "0", "--out", str(tmp_path / "run")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)

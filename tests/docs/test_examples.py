@@ -29,7 +29,7 @@ def scores_of(run: Path, file: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in ("network", "task") else pytest.param(name, marks=pytest.mark.slow) for name in BROUGHT]
+    "name", [name if name == "task" else pytest.param(name, marks=pytest.mark.slow) for name in BROUGHT]
 )
 def test_what_a_user_brings_works_in_every_verb(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
