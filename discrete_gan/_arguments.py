@@ -1,6 +1,7 @@
-"""Checks of argument shapes and ranges. Values on a device are never looked at."""
+"""Checks of argument shapes and ranges. Values on a device are looked at only where the caller asks for it."""
 
 from torch import Tensor
+from torch.distributions.constraints import Constraint
 
 
 def check_samples(name: str, value: Tensor) -> None:
@@ -35,3 +36,9 @@ def check_positive(name: str, value: float, reason: str = "") -> None:
     """Raise unless ``value > 0``."""
     if not value > 0:
         raise ValueError(f"{name}: expected a number above 0, got {value}{reason and ': ' + reason}")
+
+
+def check_support(value: Tensor, support: Constraint, expected: str) -> None:
+    """Raise unless all values lie in the support. Reads from the device: for ``validate_args=True`` alone."""
+    if not bool(support.check(value).all()):
+        raise ValueError(f"value: expected {expected}, got others")

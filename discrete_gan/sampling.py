@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from discrete_gan.contracts import Conditional, Generator, Network
+from discrete_gan.errors import InputError
 from discrete_gan.seeds import seeded
 
 
@@ -55,6 +57,9 @@ def generate(
 
     Returns:
         Shape (num, *event), or what ``convert`` makes of it, on the generator's device. No gradient.
+
+    Raises:
+        InputError: If the generator's probabilities, or its points, are not numbers: what is drawn means nothing.
     """
     num_classes = num_classes_of(generator)
 
@@ -65,6 +70,25 @@ def generate(
         in_turn = torch.arange(start, start + size, device=z.device) % num_classes
         return generator(z, in_turn if label is None else torch.full_like(in_turn, label))
 
+    def draw(start: int, size: int) -> Tensor:
+        g = distribution(start, size)
+        x = g.sample(**options)
+        _check_numbers(g, x)
+        return convert(x)
+
     with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
         sizes = [(start, min(batch_size, num - start)) for start in range(0, num, batch_size)]
-        return torch.cat([convert(distribution(start, size).sample(**options)) for start, size in sizes])
+        return torch.cat([draw(*size) for size in sizes])
+
+
+def _check_numbers(g: Distribution, x: Tensor) -> None:
+    """Weights that are finite can still overflow on the way to the logits."""
+    try:
+        measured = g.log_prob(x)
+    except NotImplementedError:  # a point has no density
+        measured = 0 * x  # NaN where it is infinite
+    if measured.isnan().any():
+        raise InputError(
+            "generator: its probabilities are not numbers (NaN) though its weights are finite: "
+            "expected weights that do not overflow. Train with a smaller learning rate"
+        )

@@ -1,10 +1,13 @@
 """Random streams, and samples drawn from them; of conditional generators the classes in turn, or one asked for."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from discrete_gan.distributions import PointMass
+from discrete_gan.distributions import FactorizedBernoulli, PointMass
+from discrete_gan.errors import InputError
 from discrete_gan.models import MLPGenerator
 from discrete_gan.sampling import evaluating, generate, num_classes_of
 from discrete_gan.seeds import derive_seed, generator_of, seeded, word_seed
@@ -101,3 +104,28 @@ def test_every_whole_number_is_a_seed(seed: int) -> None:
 def test_seeds_that_fit_are_taken_as_they_are() -> None:
     assert [word_seed(seed) for seed in (0, 7, 2**32 - 1)] == [0, 7, 2**32 - 1]
     assert generator_of(-5).initial_seed() == torch.Generator().manual_seed(-5).initial_seed()
+
+
+class _Overflowing(MLPGenerator):
+    """Finite weights whose products are not."""
+
+    def forward(self, z: Tensor) -> Any:
+        logits = super().forward(z).logits
+        return FactorizedBernoulli(logits * torch.where(torch.arange(len(z))[:, None] == 7, torch.nan, 1.0))
+
+
+def test_probabilities_that_are_not_numbers_are_named() -> None:
+    torch.manual_seed(0)
+    generator = _Overflowing(4, 16, hidden=(8,))
+    assert generate(generator, 7).isfinite().all()
+    with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers \(NaN\)"):
+        generate(generator, 8)
+
+
+def test_points_that_are_not_numbers_are_named() -> None:
+    class Points(MLPGenerator):
+        def forward(self, z: Tensor) -> Any:
+            return PointMass(super().forward(z).logits / 0)
+
+    with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers"):
+        generate(Points(4, 1, hidden=(8,)), 3, convert=lambda x: x * 0)

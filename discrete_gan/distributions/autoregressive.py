@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
-from discrete_gan._arguments import check_at_least, check_positive
+from discrete_gan._arguments import check_at_least, check_positive, check_support
 from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions._draw import draw
 
@@ -73,19 +73,24 @@ class Autoregressive(Distribution):
     Args:
         decoder: The network.
         z: Latents, shape (B, latent_dim); latent_dim may be 0.
+        validate_args: Whether :meth:`log_prob` looks at the values of tokens, which reads them back from a device.
     """
 
     arg_constraints = {}  # pyright: ignore
-    support = constraints.independent(constraints.nonnegative_integer, 1)  # pyright: ignore
     has_enumerate_support = True
 
-    def __init__(self, decoder: Decoder, z: Tensor) -> None:
+    def __init__(self, decoder: Decoder, z: Tensor, validate_args: bool | None = None) -> None:
         if z.dim() != 2:
             raise ValueError(f"z: expected shape (B, latent_dim), got {tuple(z.shape)}")
         self.decoder = decoder
         self.z = z
         self.end = decoder.end
-        super().__init__(torch.Size([len(z)]), torch.Size([decoder.num_positions]), validate_args=False)
+        super().__init__(torch.Size([len(z)]), torch.Size([decoder.num_positions]), validate_args=bool(validate_args))
+
+    @constraints.dependent_property(is_discrete=True, event_dim=1)
+    def support(self) -> constraints.Constraint:
+        """Tokens 0 to K - 1, shape (D,)."""
+        return constraints.independent(constraints.integer_interval(0, self.decoder.num_categories - 1), 1)
 
     def sample(self, sample_shape: Shape = (), *, temperature: float = 1.0, prefix: Tensor | None = None) -> Tensor:
         """Draws sequences, one step of the network per position for all of them at once.
@@ -140,9 +145,9 @@ class Autoregressive(Distribution):
             ended is its own completion. No gradient.
 
         Raises:
-            ValueError: If ``value`` does not end in (B, D) or R is below 1.
+            ValueError: If ``value`` does not end in (B, D) or holds no integers, or R is below 1.
         """
-        self._check(value)
+        value = self._checked(value)
         check_at_least("num_rollouts", num_rollouts, 1)
         num_prefixes = self.decoder.num_positions - 1
         with torch.no_grad():
@@ -167,15 +172,16 @@ class Autoregressive(Distribution):
         """Log-probability in nats.
 
         Args:
-            value: Sequences, shape (M, B, D) or any shape that ends in (B, D). What categories come after the first
-                end does not matter.
+            value: Sequences of any integer type, shape (M, B, D) or any shape that ends in (B, D). What categories
+                come after the first end does not matter.
             temperature: Divides the logits, as in :meth:`sample`.
 
         Returns:
             Shape of ``value`` without D. Gradients reach the decoder and z.
 
         Raises:
-            ValueError: If ``value`` does not end in (B, D) or the temperature is not above 0.
+            ValueError: If ``value`` does not end in (B, D) or holds no integers, the temperature is not above 0, or,
+                with ``validate_args``, a token is none of the K.
         """
         return self.step_log_prob(value, temperature=temperature).sum(dim=-1)
 
@@ -193,9 +199,9 @@ class Autoregressive(Distribution):
             The shape of ``value``, 0 after the first end. Gradients reach the decoder and z.
 
         Raises:
-            ValueError: If ``value`` does not end in (B, D) or the temperature is not above 0.
+            ValueError: As for :meth:`log_prob`.
         """
-        self._check(value)
+        value = self._checked(value)
         check_positive("temperature", temperature)
         tokens, z = value.reshape(-1, value.shape[-1]), self._rows(value.shape[:-2].numel())
         if self.end is None or z.device.type != "cpu":
@@ -309,7 +315,13 @@ class Autoregressive(Distribution):
     def _chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
         return rows.split(max(1, _MOST_LOGITS // self.decoder.num_categories))
 
-    def _check(self, value: Tensor) -> None:
+    def _checked(self, value: Tensor) -> Tensor:
+        """The tokens as int64."""
         expected = (len(self.z), self.decoder.num_positions)
         if value.shape[-2:] != expected:
             raise ValueError(f"value: expected a shape ending in {expected}, got {tuple(value.shape)}")
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise ValueError(f"value: expected tokens of an integer type, got {value.dtype}")
+        if self._validate_args:
+            check_support(value, self.support, f"tokens 0 to {self.decoder.num_categories - 1}")
+        return value.long()

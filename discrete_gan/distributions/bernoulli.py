@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
+from discrete_gan._arguments import check_support
 from discrete_gan._precision import at_least_float32, dot
 from discrete_gan.distributions._relax import over_temperature
 
@@ -49,6 +50,11 @@ class FactorizedBernoulli(Distribution):
     def mean(self) -> Tensor:
         """Same as :attr:`probs`."""
         return self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value, zeros and ones, the shape of the logits; zero where both are as likely. No gradient."""
+        return self.discretize(self.logits.detach())
 
     @property
     def variance(self) -> Tensor:
@@ -184,10 +190,13 @@ class FactorizedBernoulli(Distribution):
             finite number below that of all possible ones, at most -1000: 0 * -inf would be NaN.
 
         Raises:
-            ValueError: If ``value`` does not end in the shape of the logits.
+            ValueError: If ``value`` does not end in the shape of the logits, or, with ``validate_args``, lies outside
+                the support.
         """
         if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
             raise ValueError(f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}")
+        if self._validate_args:
+            check_support(value, self.support, "zeros and ones")
         logits = self._finite_logits()
         likeliest = (logits > 0).to(logits.dtype)
         log_most = F.logsigmoid(torch.where(logits > 0, logits, -logits)).sum(dim=-1)

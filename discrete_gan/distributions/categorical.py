@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
+from discrete_gan._arguments import check_support
 from discrete_gan._precision import at_least_float32, dot, widest_float
 from discrete_gan.distributions._relax import over_temperature
 
@@ -46,6 +47,11 @@ class FactorizedCategorical(Distribution):
     def mean(self) -> Tensor:
         """Same as :attr:`probs`: the mean of the one-hot vectors."""
         return self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value, one-hot, shape (B, D, K); of categories as likely, the first. No gradient."""
+        return self.discretize(self.logits)
 
     @property
     def variance(self) -> Tensor:
@@ -199,10 +205,13 @@ class FactorizedCategorical(Distribution):
             finite number where it may be minus infinity: 0 * inf would be NaN for the possible ones.
 
         Raises:
-            ValueError: If ``value`` does not end in the shape of the logits.
+            ValueError: If ``value`` does not end in the shape of the logits, or, with ``validate_args``, lies outside
+                the support.
         """
         if value.shape[value.dim() - self.logits.dim() :] != self.logits.shape:
             raise ValueError(f"value: expected a shape ending in {tuple(self.logits.shape)}, got {tuple(value.shape)}")
+        if self._validate_args:
+            check_support(value, self.support, "one-hot vectors")
         logits = self._finite_logits().flatten(-2)
         value = value.to(logits.dtype).flatten(-2)
         return dot(value, logits) if logits.dim() == 2 else (value * logits).sum(dim=-1)

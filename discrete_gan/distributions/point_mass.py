@@ -34,6 +34,11 @@ class PointMass(Distribution):
         return self.value
 
     @property
+    def mode(self) -> Tensor:
+        """The points, shape (B, D). Carries gradient."""
+        return self.value
+
+    @property
     def variance(self) -> Tensor:
         """Zeros, shape (B, D)."""
         return torch.zeros_like(self.value)
