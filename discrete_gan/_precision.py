@@ -7,7 +7,13 @@ from torch import Tensor
 
 
 def at_least_float32(value: Tensor) -> Tensor:
-    """The value itself, or half precision as float32."""
+    """The value itself, or half precision as float32.
+
+    Raises:
+        ValueError: If it is complex.
+    """
+    if value.is_complex():
+        raise ValueError(f"expected real numbers, got {value.dtype}")
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
@@ -66,7 +72,8 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _same_type(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    a, b = at_least_float32(a), at_least_float32(b)
+    dtype = torch.promote_types(a.dtype, b.dtype)
     return a.to(dtype), b.to(dtype)
 
 

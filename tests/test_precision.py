@@ -99,7 +99,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         for each in value:
             yield from _tensors(each)
     elif isinstance(value, float):
-        yield torch.tensor(value)
+        yield torch.tensor(value, dtype=torch.float64)
 
 
 def of_bits(method: Callable[[FactorizedBernoulli], Any]) -> Case:
@@ -246,7 +246,7 @@ CASES: dict[str, Case] = {
     "metrics.reliability": Case(calibration.reliability, RAW_REAL.repeat(9), RAW_FAKE.repeat(9)),
     "metrics.mean_weight": Case(calibration.mean_weight, RAW_FAKE),
     "metrics.nearest_hamming": Case(nearest.nearest_hamming, BITS.flatten(0, 1), PAIR[1].flatten(0, 1)),
-    "palette.to_pixels": Case(lambda x: to_pixels(x, torch.tensor([[0.0], [127.0], [255.0]])), CATEGORIES),
+    "palette.to_pixels": Case(lambda x: to_pixels(x, torch.tensor([[0], [127], [255]]).float()), CATEGORIES),
     "product of rows": Case(dot, STEPS, BIT_LOGITS),
     "weighted sum": Case(weighted_sum, LOG_W, STEPS),
     "product": Case(matmul, STEPS, CATEGORY_LOGITS[0]),

@@ -93,12 +93,14 @@ def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims:
         The shape of ``x`` without the event. Carries gradient as the discriminator does.
 
     Raises:
-        ValueError: If the discriminator returns another shape.
+        ValueError: If the discriminator returns another shape, or no floating-point numbers.
     """
     raw, expected = discriminator(x), tuple(x.shape[:batch_dims])
     if not isinstance(raw, Tensor) or raw.shape != expected:
         got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
         raise ValueError(f"discriminator: expected one raw output per sample, shape {expected}, got {got}")
+    if not raw.is_floating_point():
+        raise ValueError(f"discriminator: expected raw outputs of a floating-point type, got {raw.dtype}")
     return raw
 
 

@@ -10,7 +10,7 @@ def checked_loss(loss: object, num_latents: int, name: str) -> Tensor:
     """What the estimator of that name returned, if it is one loss per latent that can be differentiated.
 
     Raises:
-        InputError: If it is not a tensor of shape (B,), or carries no gradient while gradients are on.
+        InputError: If it is not a floating-point tensor of shape (B,), or carries no gradient while gradients are on.
     """
     if not isinstance(loss, Tensor):
         returned = "None" if loss is None else f"a {type(loss).__name__}"
@@ -18,6 +18,8 @@ def checked_loss(loss: object, num_latents: int, name: str) -> Tensor:
     if loss.shape != (num_latents,):
         expected = f"one loss per latent, {(num_latents,)}"
         raise InputError(f"estimator {name}: returned shape {tuple(loss.shape)}, expected {expected}")
+    if not loss.is_floating_point():
+        raise InputError(f"estimator {name}: returned {loss.dtype}, expected a floating-point type")
     if torch.is_grad_enabled() and not loss.requires_grad:
         raise no_gradient(name)
     return loss

@@ -70,7 +70,7 @@ def _num_categories(name: str, rows: Tensor) -> int:
     """One more than the largest value, after a check that all are bits or indices."""
     if rows.numel() == 0:
         return 2
-    least, most = (float(end) for end in rows.aminmax())
+    least, most = (float(end) for end in rows.detach().aminmax())
     if rows.is_floating_point() and not ((rows == 0) | (rows == 1)).all():
         raise ValueError(f"{name}: expected bits, 0 or 1, or an integer type, got {rows.dtype} from {least} to {most}")
     # float32 holds all integers up to there.
