@@ -62,7 +62,9 @@ class Vocabulary:
             kind == "char" and split is None and self.unknown is not None and not tokenizer.get_added_tokens_decoder()
         )
         if self._by_character:
-            self._characters = {index: token for token, index in self.tokens.items()}
+            names = {index: token for token, index in self.tokens.items()}
+            self._characters = [names.get(index, "") for index in range(max(self.end, *names) + 1)]
+            self._sizes = np.array([len(name) for name in self._characters])
 
     @classmethod
     def learn(cls, lines: Iterable[str], kind: Learnt, size: int | None = None) -> "Vocabulary":
@@ -169,11 +171,18 @@ class Vocabulary:
             tokens: Token indices, shape (N, D).
         """
         rows = tokens.cpu().numpy()
+        if self._by_character:
+            return list(chain.from_iterable(map(self._joined, np.array_split(rows, len(rows) // _CHUNK + 1))))
         ends = np.where((rows == self.end).any(axis=1), (rows == self.end).argmax(axis=1), rows.shape[1])
         ids = [row[:end].tolist() for row, end in zip(rows, ends, strict=True)]
-        if self._by_character:
-            return ["".join(self._characters.get(index, "") for index in line) for line in ids]
         return self.tokenizer.decode_batch(ids, skip_special_tokens=False)
+
+    def _joined(self, rows: np.ndarray) -> list[str]:
+        """Characters of each row up to its end: one text of them all, cut where the rows are."""
+        rows = np.where(np.logical_or.accumulate(rows == self.end, axis=1), self.end, rows)
+        text = "".join(map(self._characters.__getitem__, rows.ravel().tolist()))
+        stops = self._sizes[rows].sum(axis=1).cumsum().tolist()
+        return [text[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
 
 def _lookup(tokens: Sequence[str], kind: Literal["char", "word"]) -> "Tokenizer":

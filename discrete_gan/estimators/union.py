@@ -14,7 +14,7 @@ from discrete_gan._arguments import check_at_least, check_same_shape, check_samp
 from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributed import gather
-from discrete_gan.estimators._common import FACTORIZED
+from discrete_gan.estimators._common import FACTORIZED, log_ratios
 from discrete_gan.estimators._mean_samples import drawn_at_once, drawn_mean, loss_of_means
 from discrete_gan.estimators.claims import Claims
 from discrete_gan.weights import union_weights
@@ -125,8 +125,7 @@ def _scores_of_real(discriminator: Discriminator, real: Tensor | None) -> Tensor
     """The discriminator's raw output on real samples (R, *event), shape (R,). No gradient."""
     if real is None:
         raise ValueError("real: expected real samples (recipes give them, the lab has none), got None")
+    if real.dim() < 2 or len(real) == 0:
+        raise ValueError(f"real: expected shape (R, *event), got {tuple(real.shape)}")
     with torch.no_grad():
-        scores = discriminator(real)
-    if scores.shape != real.shape[:1] or len(real) == 0:
-        raise ValueError(f"real: expected shape (R, *event), got {tuple(real.shape)}, of scores {tuple(scores.shape)}")
-    return scores
+        return log_ratios(discriminator, real, batch_dims=1)

@@ -309,5 +309,5 @@ def test_errors() -> None:
         UnionBoundarySeeking(chunk_size=2)(Replay(other, REAL), *networks[1:], real=REAL.double())
     for shape in ((4,), (2, 3, 4), (0, 4)):
         real = torch.zeros(shape).double()
-        with pytest.raises(ValueError, match=rf"^real: expected shape \(R, \*event\), got \({str(shape)[1:-1]}\), of"):
+        with pytest.raises(ValueError, match=rf"^real: expected shape \(R, \*event\), got \({str(shape)[1:-1]}\)$"):
             estimator(*networks, real=real)
