@@ -14,6 +14,7 @@ from discrete_gan.cli import main
 from discrete_gan.cli.runs import load_model, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.training import RunDirectory
+from discrete_gan.training.checkpoints import Checkpoints
 
 QUICK = ["--steps", "2", "--batch-size", "8", "--num-scored", "10", "--sample-every", "0", "--checkpoint-every", "1"]
 FEW = ["--num", "10", "--likelihood", "none"]
@@ -120,6 +121,25 @@ def test_a_resumption_runs_no_code_that_the_run_alone_names(
     message = fails(capsys, "train", "digits", "--resume", "run", "--steps", "3")
     assert message.endswith(f"if you trust it, add --estimator {evil}:evil")
     assert not Path("ran").exists() and (run / "metrics.jsonl").read_bytes() == before
+
+
+class Mark:
+    """Unpickled, it leaves a mark."""
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (Path("ran"),)
+
+
+@pytest.mark.parametrize("checksum", [True, False], ids=["with a checksum", "without"])
+def test_a_checkpoint_is_not_unpickled(checksum: bool, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (run / "checkpoints").glob("*.pt"):
+        state = torch.load(path, weights_only=True) | {"row": {"loss": Mark()}}
+        if checksum:
+            Checkpoints(path.parent).save(int(path.stem.removeprefix("step-")), state)
+        else:
+            torch.save(state, path)
+    assert "not a readable checkpoint" in fails(capsys, "train", "digits", "--resume", "run", "--steps", "3")
+    assert not Path("ran").exists()
 
 
 @pytest.mark.parametrize(
