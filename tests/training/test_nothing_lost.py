@@ -355,6 +355,16 @@ class TestLock:
         one.release()
         assert not (tmp_path / "a").exists()
 
+    def test_a_copy_of_the_process_does_not_let_go(self, tmp_path: Path) -> None:
+        lock = hold(tmp_path / "a")
+        child = os.fork()
+        if not child:
+            lock.release()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert (tmp_path / "a" / ".lock").exists() and holder(tmp_path / "a") == str(os.getpid())
+        lock.release()
+
 
 class TestSignals:
     @pytest.mark.parametrize("number", SIGNALS)
