@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -297,6 +298,23 @@ def _stops(counted: Callable[..., Any]) -> Callable[..., Any]:
     return write
 
 
+@contextmanager
+def mounted(folder: Path, size: int) -> Iterator[tuple[Path, Callable[[int], object]]]:
+    """A file system of so many bytes in memory, and what gives it more."""
+    folder.mkdir()
+
+    def mount(options: str) -> int:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True).returncode
+
+    if shutil.which("mount") is None or mount(f"size={size}"):
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        yield folder, lambda size: mount(f"remount,size={size}")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 class TestFullDisk:
     @pytest.mark.parametrize("number", [0, 1, 8, 60, 170])
     def test_one_line_and_what_was_saved_goes_on(
@@ -310,6 +328,20 @@ class TestFullDisk:
         again: dict[str, Any] = {"resume": run} if begun else {"out": run, "overwrite": True}
         train(**again)
         assert first_difference(whole, run) is None
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("part", [0.02, 0.2, 0.4, 0.6, 0.8])
+    def test_a_small_file_system(self, part: float, tmp_path: Path, whole: Path) -> None:
+        need = sum(path.stat().st_blocks * 512 for path in whole.rglob("*"))
+        with mounted(tmp_path / "small", int(part * need)) as (folder, grow):
+            with pytest.raises(InputError, match="No space left") as info:
+                train(out=folder / "run")
+            assert "\n" not in str(info.value)
+            begun = list((folder / "run" / "checkpoints").glob("*.pt"))
+            grow(4 * need)
+            again: dict[str, Any] = {"resume": folder / "run"} if begun else {"out": folder / "run", "overwrite": True}
+            train(**again)
+            assert first_difference(whole, folder / "run") is None
 
     def test_a_file_that_may_not_grow(self, tmp_path: Path) -> None:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
