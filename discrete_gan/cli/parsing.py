@@ -5,6 +5,7 @@ import functools
 import inspect
 import shutil
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -13,8 +14,10 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
+from discrete_gan.distributed import is_first_process
 from discrete_gan.errors import InputError
 
+_MOMENT = 5.0  # seconds
 T = TypeVar("T")
 _ORDER = ("Data", "Network", "Optimization", "Run")
 
@@ -69,7 +72,22 @@ def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: st
     registry = ConstructorRegistry()
     registry.struct_rule(lambda info: specs.get(info.type) if isinstance(info.type, type) else None)
     about, markers = _paragraphs(description), (tyro.conf.OmitArgPrefixes,)
-    return _at_home(tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry))
+    try:
+        # Processes of one run are told the same: the first one prints.
+        told = tyro.cli(
+            kind,
+            args=words,
+            prog=prog,
+            description=about,
+            config=markers,
+            registry=registry,
+            console_outputs=is_first_process(),
+        )
+    except SystemExit:
+        if not is_first_process():
+            time.sleep(_MOMENT)  # torchrun ends all once one has ended
+        raise
+    return _at_home(told)
 
 
 def parse_plain(kind: type[T], words: list[str], prog: str) -> T:
