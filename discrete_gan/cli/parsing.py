@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import inspect
+import io
 import shutil
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -72,27 +74,27 @@ def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: st
     registry = ConstructorRegistry()
     registry.struct_rule(lambda info: specs.get(info.type) if isinstance(info.type, type) else None)
     about, markers = _paragraphs(description), (tyro.conf.OmitArgPrefixes,)
-    try:
-        # Processes of one run are told the same: the first one prints.
-        told = tyro.cli(
-            kind,
-            args=words,
-            prog=prog,
-            description=about,
-            config=markers,
-            registry=registry,
-            console_outputs=is_first_process(),
-        )
-    except SystemExit:
-        if not is_first_process():
-            time.sleep(_MOMENT)  # torchrun ends all once one has ended
-        raise
-    return _at_home(told)
+    with _said_once():
+        return _at_home(tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry))
 
 
 def parse_plain(kind: type[T], words: list[str], prog: str) -> T:
     """Parse options into a dataclass under no headings, as those of most verbs are."""
     return _at_home(tyro.cli(kind, args=words, prog=prog))
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Of several processes, which are all told the same, the first one alone prints help or what is wrong."""
+    if is_first_process():
+        yield
+        return
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except SystemExit:
+            time.sleep(_MOMENT)  # torchrun ends all once one has ended
+            raise
 
 
 def _at_home(options: T) -> T:

@@ -71,9 +71,9 @@ class RunDirectory:
             config = directory.read_config()
             # Their batches make up one, so that a step of another number of them is of another size.
             if (processes := config.get("processes", num_launched())) != num_launched():
-                expected = f"a run of {processes} processes" if processes > 1 else "a run of one process"
-                how = f"torchrun --nproc-per-node {processes}" if processes > 1 else "no torchrun"
-                raise InputError(f"--resume {options.resume}: {expected}, expected {how}, got {num_launched()}")
+                how = f"torchrun --nproc-per-node {processes}" if processes > 1 else "without torchrun"
+                expected = f"expected that many ({how}), got {num_launched()}"
+                raise InputError(f"--resume {options.resume}: the run's processes were {processes}: {expected}")
             for name, value in directory._changes(options).items():
                 if name in _MAY_CHANGE:
                     continue
