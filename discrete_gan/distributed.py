@@ -84,7 +84,7 @@ def agree(value: int = 0) -> int:
     """
     if num_processes() == 1:
         return value
-    largest = torch.tensor(value)
+    largest = torch.tensor(value, device="cpu")
     meet(dist.all_reduce, largest, dist.ReduceOp.MAX, group=_hosts(dist.group.WORLD))
     return int(largest)
 

@@ -394,7 +394,12 @@ class Run:
                 yield step
                 for player in self._players.values():
                     player.end_step()
-                failure = self._report()
+                failure = None
+                try:
+                    self._report()
+                except Exception as error:  # what cannot be measured or drawn takes no step with it, nor part of a line
+                    failure = error
+                    self._log.take()
                 if self.device.type == "cpu" or self.logging:
                     self._log.check_finite()
                 if self.logging and failure is None:
@@ -404,9 +409,7 @@ class Run:
                 if stop or self.due(self.options.checkpoint_every):
                     self._save()
                 if stop == _FAILED:
-                    raise failure or ProcessLostError(
-                        "another process of this run has failed, after a step that is saved"
-                    )
+                    raise failure or ProcessLostError("another process of this run failed after a step that is saved")
                 if stop:
                     break
         if stop and self.step < self.total:
@@ -418,20 +421,8 @@ class Run:
             with alone():
                 self._finish()
 
-    def _report(self) -> Exception | None:
-        """Probe, diagnostics, scores and picture, those that are due; what fails takes no step with it.
-
-        Returns:
-            What could not be measured or drawn: of the step's line nothing is left then.
-        """
-        try:
-            self._measure_step()
-        except Exception as error:
-            self._log.take()
-            return error
-        return None
-
-    def _measure_step(self) -> None:
+    def _report(self) -> None:
+        """Probe, diagnostics, scores and picture, those that are due."""
         if self.probing and self._probe is not None:
             with self.autocast():
                 self.log(**self._probe(step=self.step))
