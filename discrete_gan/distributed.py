@@ -6,14 +6,62 @@ samples is as large as that of any other. Otherwise they wait for ever, or mix u
 A loss that couples the samples of a batch takes those of every process, by :func:`whole_batch` or
 :func:`mean_over_batch`: the gradient averaged over N processes, as :func:`average_gradients` does, is then that of one
 process with the whole batch.
+
+Whatever one process decides (to stop, as it was sent a signal or failed) it tells the others by :func:`agree`, and
+what one does while the others do not, such as scoring, it does :func:`alone`.
 """
 
-from collections.abc import Iterable
+import functools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from discrete_gan.errors import InputError
+
+_LONGEST = timedelta(days=7)  # that one process may score while the others wait
+_MOMENT = 1.0  # seconds in which a process prints why it fails
+
+
+class ProcessLostError(InputError):
+    """Another process of the run ended while this one waited for it: that one knows why."""
+
+
+def num_launched() -> int:
+    """Number of processes that torchrun started, known before they have met: 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_WORLD_SIZE" in os.environ else 1
+
+
+def is_first_process() -> bool:
+    """Whether this one writes, of those that torchrun started: known before they have met."""
+    return num_launched() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+def tells(error: BaseException) -> bool:
+    """Whether this process is the one that says why the run fails: of those that torchrun started the first to fail.
+
+    The others find out here that they are none, and leave that one a moment: torchrun ends all processes once one has
+    ended.
+    """
+    if num_launched() == 1:
+        return True
+    if isinstance(error, ProcessLostError):
+        time.sleep(_MOMENT)
+    address, attempt = os.environ.get("MASTER_ADDR", ""), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    try:
+        store = dist.TCPStore(address, int(os.environ["MASTER_PORT"]), is_master=False, timeout=timedelta(seconds=5))
+        first = store.add(f"discrete_gan/failed/{attempt}", 1) == 1
+    except (RuntimeError, ValueError, KeyError):  # gone with torchrun or with the first process
+        return True
+    if not first:
+        time.sleep(_MOMENT)
+    return first
 
 
 def num_processes() -> int:
@@ -26,12 +74,63 @@ def process_rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def agree(value: int = 0) -> int:
+    """The largest of the processes' numbers, on every process; each waits here for the others, however long.
+
+    Of the hosts alone: no device is asked or waited for.
+
+    Raises:
+        ProcessLostError: If another process has ended.
+    """
+    if num_processes() == 1:
+        return value
+    largest = torch.tensor(value, device="cpu")
+    meet(dist.all_reduce, largest, dist.ReduceOp.MAX, group=_hosts(dist.group.WORLD))
+    return int(largest)
+
+
+@functools.lru_cache(maxsize=1)
+def _hosts(world: Any) -> Any:
+    """A group of all processes whose tensors are the hosts', whatever devices the given one is of."""
+    return dist.new_group(backend="gloo", timeout=_LONGEST)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process is the only one: nothing that is called waits for others, torchmetrics' metrics neither.
+
+    For what one process does while the others do not: scores, pictures, anything of the user's own among it.
+    """
+    world = dist.group.WORLD if num_processes() > 1 else None
+    if world is None:
+        yield
+        return
+    dist.group.WORLD = None
+    try:
+        yield
+    finally:
+        dist.group.WORLD = world
+
+
+def meet(collective: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Call a function of ``torch.distributed`` that waits for every process.
+
+    Raises:
+        ProcessLostError: If it fails, as where another process has ended.
+    """
+    try:
+        collective(*args, **options)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ProcessLostError(f"another process of this run has ended, or does not fit this one ({reason})") from error
+
+
 def mean_over_processes(value: Tensor) -> Tensor:
     """Mean of a detached tensor over the processes."""
     if num_processes() == 1:
         return value.detach()
     total = value.detach().clone()
-    dist.all_reduce(total)
+    meet(dist.all_reduce, total)
     return total / num_processes()
 
 
@@ -48,7 +147,7 @@ def gather(value: Tensor) -> Tensor:
         return value.detach()
     value = value.detach().contiguous()
     parts = [torch.empty_like(value) for _ in range(num_processes())]
-    dist.all_gather(parts, value)
+    meet(dist.all_gather, parts, value)
     return torch.cat(parts, dim=-1)
 
 
@@ -95,7 +194,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not gradients:
         return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    meet(dist.all_reduce, flat)
     flat /= num_processes()
     for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))

@@ -17,7 +17,7 @@ ARROWS: dict[str, set[str]] = {
     "_arguments": set(),
     "_precision": set(),
     "contracts": set(),
-    "distributed": set(),
+    "distributed": {"errors"},
     "errors": set(),
     "writing": {"errors"},
     "labels": set(),

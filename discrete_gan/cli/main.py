@@ -1,7 +1,9 @@
 """Entry point: finds the verb, turns a user's mistake into one line and exit status 2."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from discrete_gan.cli.orphans import end_with_parent
 from discrete_gan.cli.terminal import one_line, terminal
@@ -33,16 +35,31 @@ def _main(arguments: list[str]) -> None:
         end_with_parent()
         _run(arguments)
     except InputError as error:
-        print(f"discrete-gan: {one_line(str(error))}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("discrete-gan: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        _fail(error, one_line(str(error)), 2)
+    except KeyboardInterrupt as error:
+        _fail(error, "interrupted", 130)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(("discrete_gan", "recipe")):
             raise
-        print(f"discrete-gan: {error.name} is missing: pip install 'discrete-gan[train]'", file=sys.stderr)
-        raise SystemExit(2) from None
+        _fail(error, f"{error.name} is missing: pip install 'discrete-gan[train]'", 2)
+    except Exception as error:
+        if not _tells(error):
+            raise SystemExit(1) from None
+        raise
+
+
+def _fail(error: BaseException, message: str, status: int) -> NoReturn:
+    if _tells(error):
+        print(f"discrete-gan: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(status) from None
+
+
+def _tells(error: BaseException) -> bool:
+    if "LOCAL_WORLD_SIZE" not in os.environ:  # of torchrun: without it nothing need be imported that may be missing
+        return True
+    from discrete_gan.distributed import tells
+
+    return tells(error)
 
 
 def _run(arguments: list[str]) -> None:
@@ -57,6 +74,12 @@ def _run(arguments: list[str]) -> None:
     verb = _verbs().get(arguments[0])
     if verb is None:
         raise unknown_name("verb", arguments[0], _verbs())
+    if arguments[0] != "train":
+        from discrete_gan.distributed import num_launched
+
+        if num_launched() > 1:
+            told = f"expected one process, got {num_launched()}: torchrun is for train alone"
+            raise InputError(f"{arguments[0]}: {told}")
     verb(arguments[1:])
 
 

@@ -3,9 +3,12 @@
 import dataclasses
 import functools
 import inspect
+import io
 import shutil
 import textwrap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -13,8 +16,10 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
+from discrete_gan.distributed import is_first_process
 from discrete_gan.errors import InputError
 
+_MOMENT = 5.0  # seconds
 T = TypeVar("T")
 _ORDER = ("Data", "Network", "Optimization", "Run")
 
@@ -69,12 +74,27 @@ def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: st
     registry = ConstructorRegistry()
     registry.struct_rule(lambda info: specs.get(info.type) if isinstance(info.type, type) else None)
     about, markers = _paragraphs(description), (tyro.conf.OmitArgPrefixes,)
-    return _at_home(tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry))
+    with _said_once():
+        return _at_home(tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry))
 
 
 def parse_plain(kind: type[T], words: list[str], prog: str) -> T:
     """Parse options into a dataclass under no headings, as those of most verbs are."""
     return _at_home(tyro.cli(kind, args=words, prog=prog))
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Of several processes, which are all told the same, the first one alone prints help or what is wrong."""
+    if is_first_process():
+        yield
+        return
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except SystemExit:
+            time.sleep(_MOMENT)  # torchrun ends all once one has ended
+            raise
 
 
 def _at_home(options: T) -> T:

@@ -11,11 +11,11 @@ from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.cli.runs import saved_args
 from discrete_gan.cli.verify import verify_resume
+from discrete_gan.distributed import is_first_process, num_launched
 from discrete_gan.errors import InputError
 from discrete_gan.own import is_own
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
-from discrete_gan.training.launch import is_first_process
 from discrete_gan.writing import told_in_a_line
 
 
@@ -37,6 +37,8 @@ def train(arguments: list[str]) -> None:
     name, *options = arguments
     recipe = load_recipe(name)
     if "--verify-resume" in options:
+        if num_launched() > 1:
+            raise InputError(f"--verify-resume: expected one process, without torchrun, got {num_launched()}")
         options.remove("--verify-resume")
         told = parse(recipe.Args, options, prog=f"discrete-gan train {name}", description=recipe.description)
         verify_resume(name, options, told.steps)

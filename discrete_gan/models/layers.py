@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from discrete_gan._precision import at_least_float32, matmul
-from discrete_gan.distributed import gather, num_processes, process_rank
+from discrete_gan.distributed import gather, meet, num_processes, process_rank
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -200,7 +200,7 @@ class _SumOfOwn(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
         total = value.contiguous().clone()
-        dist.all_reduce(total)
+        meet(dist.all_reduce, total)
         return total.tensor_split(num_processes(), dim=-1)[process_rank()].clone()
 
     @staticmethod

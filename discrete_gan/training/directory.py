@@ -20,6 +20,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from safetensors import SafetensorError
 from torch import nn
 
+from discrete_gan.distributed import num_launched
 from discrete_gan.errors import InputError
 from discrete_gan.own import is_own
 from discrete_gan.tasks.score import Score, as_json
@@ -68,6 +69,11 @@ class RunDirectory:
             if not directory.holds_run() or directory.last_checkpoint() is None:
                 raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
             config = directory.read_config()
+            # Their batches make up one, so that a step of another number of them is of another size.
+            if (processes := config.get("processes", num_launched())) != num_launched():
+                how = f"torchrun --nproc-per-node {processes}" if processes > 1 else "without torchrun"
+                expected = f"expected that many ({how}), got {num_launched()}"
+                raise InputError(f"--resume {options.resume}: the run's processes were {processes}: {expected}")
             for name, value in directory._changes(options).items():
                 if name in _MAY_CHANGE:
                     continue
@@ -140,6 +146,7 @@ class RunDirectory:
             "args": dataclasses.asdict(options),
             "data": data,
             "models": {name: _origin(type(model)) for name, model in models.items()},
+            "processes": num_launched(),
             "command": _command(),
             "commit": _commit(),
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
+from discrete_gan.distributed import num_launched
 from discrete_gan.errors import InputError
 from discrete_gan.training.options import RunOptions
 
@@ -27,18 +28,21 @@ def find_device(name: str) -> torch.device:
     return torch.device(kind, int(index)) if index and kind == "cuda" else torch.device(kind)
 
 
-def is_first_process() -> bool:
-    """Whether this one writes, of those that torchrun started: known before they have met."""
-    return not int(os.environ.get("RANK", "0"))
-
-
 def launch(options: RunOptions) -> Fabric:
-    """Fabric on the device asked for, one process unless torchrun started several."""
-    device = find_device(options.device)
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    """Fabric on the device asked for, one process unless torchrun started several.
+
+    Raises:
+        InputError: If there is no such device, or none for each process.
+    """
+    device, processes = find_device(options.device), num_launched()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1
+    there = {"cpu": here, "cuda": torch.cuda.device_count(), "mps": 1}[device.type] if device.index is None else 1
+    if here > there:
+        raise InputError(f"--device {options.device}: expected a device for each of {here} processes, found {there}")
     fabric = Fabric(
         accelerator=device.type,
-        devices=processes if device.index is None else [device.index],
+        devices=here if device.index is None else [device.index],
+        num_nodes=processes // here,
         strategy="ddp" if processes > 1 else "auto",
         precision=_fast_precision(device.type) if options.precision == "auto" else options.precision,
     )

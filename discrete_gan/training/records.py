@@ -19,6 +19,7 @@ _LARGEST_SIZE = 1 << 20  # of a layer, or of how many there are
 _LARGEST = 10**300  # which a float still holds
 
 Number = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 
@@ -37,6 +38,7 @@ class _Config(TypedDict):
     args: _Args
     data: _Data
     models: NotRequired[dict[str, str]]
+    processes: NotRequired[Positive]
     command: NotRequired[str]
     commit: NotRequired[str | None]
     versions: NotRequired[dict[str, str | None]]

@@ -1,5 +1,6 @@
 """One training run: its device, random streams, players, progress, logs, checkpoints and scores."""
 
+import copy
 import functools
 import inspect
 import math
@@ -16,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from discrete_gan.contracts import Conditional, Discriminator, Generator
-from discrete_gan.distributed import average_gradients
+from discrete_gan.distributed import ProcessLostError, agree, alone, average_gradients, is_first_process
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.labels import labeled
@@ -30,7 +31,7 @@ from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.evaluations import EvaluationCounter
 from discrete_gan.training.interrupts import interrupts_collected
-from discrete_gan.training.launch import is_first_process, launch
+from discrete_gan.training.launch import launch
 from discrete_gan.training.log import Log
 from discrete_gan.training.network import build_networks
 from discrete_gan.training.options import RunOptions
@@ -41,6 +42,7 @@ from discrete_gan.training.trial import latents_of, try_estimator
 G = TypeVar("G", bound=nn.Module)
 D = TypeVar("D", bound=nn.Module)
 _TRIED = 16  # samples that the user's own scores are tried on
+_FAILED = 1 << 8  # larger than any signal
 
 
 class Run:
@@ -61,7 +63,8 @@ class Run:
 
     Every step starts from random streams seeded by (seed, rank, step) and no draw of one step reaches another, so
     a resumed run equals an unbroken one and what is measured between steps disturbs nothing. Under torchrun each
-    process runs this same code, players average gradients, and the first process writes.
+    process runs this same code, players average gradients, and the first process scores and writes, alone; all of them
+    stop in the same step.
 
     Args:
         options: The recipe's arguments, of a class defined in the recipe's file: that gives the run its name. What
@@ -288,19 +291,22 @@ class Run:
         if not {"generator", "discriminator"} <= self._players.keys():
             got = ", ".join(self._players) or "none"
             raise InputError(f"recipe {self.recipe}: expected players generator and discriminator, got {got}")
-        if self.rank == 0:
-            with self._blaming_task():
-                own_scores(self.task, self._players["generator"].best, self._own_scores, num=_TRIED, depth="line")
+        if self.rank == 0 and self._own_scores:
+            with alone(), self._blaming_task():
+                # What is first called here would differ from the other processes' after it.
+                generator = copy.deepcopy(self._players["generator"].best)
+                own_scores(self.task, generator, self._own_scores, num=_TRIED, depth="line")
         if self.options.resume is not None:
             self._resume()
         elif self.rank == 0:
             models = {name: player.best for name, player in self._owners()}
             self.directory.create(self.options, self._recipe_file, self._data, models)
             if save := getattr(self.task, "save", None):
-                save(self.directory.path)
+                with alone():
+                    save(self.directory.path)
         if self.rank == 0 and self.options.tensorboard:
             self._log.open_tensorboard(self.step)
-        self.fabric.barrier()
+        agree()
 
     def _resume(self) -> None:
         """Take up the last checkpoint.
@@ -314,7 +320,12 @@ class Run:
                 f"--resume {self.directory.path}: the data is not what the run began with: expected fingerprint "
                 f"{fingerprint}, found {self._data.get('fingerprint')}"
             )
-        checkpoint = self.directory.load_checkpoint(self.device)
+        if self.rank == 0:  # which sets damaged ones aside
+            checkpoint = self.directory.load_checkpoint(self.device)
+            agree()
+        else:
+            agree()
+            checkpoint = self.directory.load_checkpoint(self.device)
         if checkpoint["step"] > self.total:
             raise InputError(f"--steps: the run has done {checkpoint['step']} already, expected more, got {self.total}")
         states, expected = checkpoint.get("players"), ", ".join(self._players)
@@ -375,6 +386,7 @@ class Run:
             dynamic_ncols=True,
         )
         self._resumed_at = time.perf_counter()
+        stop = 0
         with bar, interrupts_collected() as interrupts:
             for step in range(first, self.total):
                 torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
@@ -382,27 +394,32 @@ class Run:
                 yield step
                 for player in self._players.values():
                     player.end_step()
+                failure = None
                 try:
                     self._report()
-                except Exception:  # what cannot be measured or drawn takes no step with it, nor a part of a line
+                except Exception as error:  # what cannot be measured or drawn takes no step with it, nor part of a line
+                    failure = error
                     self._log.take()
-                    self._save(wait=False)
-                    raise
                 if self.device.type == "cpu" or self.logging:
                     self._log.check_finite()
-                if self.logging:
+                if self.logging and failure is None:
                     self._write_row(bar)
                 bar.update()
-                if self.due(self.options.checkpoint_every) or interrupts:
+                stop = agree(_FAILED if failure else next(iter(interrupts), 0))
+                if stop or self.due(self.options.checkpoint_every):
                     self._save()
-                if interrupts:
+                if stop == _FAILED:
+                    raise failure or ProcessLostError("another process of this run failed after a step that is saved")
+                if stop:
                     break
-        if interrupts and self.step < self.total:
+        if stop and self.step < self.total:
             if self.rank == 0:
                 tqdm.write(f"stopped after step {self.step}; continue with --resume {self.directory.path}")
-            raise SystemExit(128 + interrupts[0])
+            agree()  # that is said: torchrun ends all once one has ended
+            raise SystemExit(128 + stop)
         if self.rank == 0:
-            self._finish()
+            with alone():
+                self._finish()
 
     def _report(self) -> None:
         """Probe, diagnostics, scores and picture, those that are due."""
@@ -414,11 +431,12 @@ class Run:
             self.log(**diagnostics(generator, discriminator, real, z, labels=labels))
         self._observed = None
         if self.due(self.options.sample_every) and self.rank == 0:
-            scores = self._measure("line")
-            self.directory.describe(scores)
-            self.log(**{score.name: score.value for score in scores if math.isfinite(score.value)})
-            with self._blaming_task():
-                self.task.show(self._players["generator"].best, self.directory.sample_path(self.step))
+            with alone():
+                scores = self._measure("line")
+                self.directory.describe(scores)
+                self.log(**{score.name: score.value for score in scores if math.isfinite(score.value)})
+                with self._blaming_task():
+                    self.task.show(self._players["generator"].best, self.directory.sample_path(self.step))
 
     def _measure(self, depth: Depth) -> list[Score]:
         """Scores of what is saved."""
@@ -494,15 +512,15 @@ class Run:
         row = self._log.write(self.step, **cost | {"seconds": round(cost["seconds"], 3)})
         bar.set_postfix({name: f"{value:.3g}" for name, value in row.items() if "/" not in name}, refresh=False)
 
-    def _save(self, *, wait: bool = True) -> None:
+    def _save(self) -> None:
         self._log.check_finite()
         for player in self._players.values():
             player.check_finite(self.step)
+        agree()  # so it is on every process
         if self.rank == 0:
             states = {name: player.state_dict() for name, player in self._players.items()}
             for name, player in self._owners():
                 self.directory.save_model(name, player.best)
             state = {"step": self.step, **self._cost(), "row": self._log.pending(), "players": states}
             self.directory.save_checkpoint(self.step, state)
-        if wait:
-            self.fabric.barrier()
+        agree()

@@ -9,10 +9,12 @@ from types import ModuleType
 
 import pytest
 import torch
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from discrete_gan import losses, metrics
 from discrete_gan.distributed import (
+    agree,
+    alone,
     gather,
     mean_over_batch,
     mean_over_processes,
@@ -31,7 +33,22 @@ from tests.processes.metric_cases import FUNCTIONS, METRICS, metric_results
 from tests.processes.spawn import Cases, Results, on_processes, run_cases, share
 
 ROWS = seeded_normal(8, 3, seed=1)
+
+
+def on_the_first_alone() -> dict[str, torch.Tensor]:
+    """What waits for every process, called by one: in vain, if it were not alone."""
+    value = torch.ones(3)
+    if process_rank() == 0:
+        with alone():
+            metric = MeanMetric(dist_sync_on_step=True)
+            value = gather(torch.ones(3)) * metric(torch.ones(())) * num_processes()
+    return {"value": value, "processes, together again": gather(torch.ones(8 // num_processes()))}
+
+
 CASES: Cases = {
+    # The last process asks for the most.
+    "agree": lambda: {"value": torch.tensor(agree(process_rank() - num_processes() + 16))},
+    "alone": on_the_first_alone,
     "gather": lambda: {"value": gather(share(ROWS).T)},
     "mean": lambda: {"value": mean_over_processes(share(ROWS).mean())},
     **{f"loss {name}": partial(loss_results, name) for name in LOSSES},
@@ -97,7 +114,7 @@ def test_every_estimator_layer_and_metric_has_a_case() -> None:
 
 
 def test_one_process_changes_nothing() -> None:
-    assert (num_processes(), process_rank()) == (1, 0)
+    assert (num_processes(), process_rank(), agree(7)) == (1, 0, 7)
     value = torch.ones(2, 3, requires_grad=True)
     for result in (gather(value), mean_over_processes(value)):
         assert torch.equal(result, value)
