@@ -1,7 +1,7 @@
 """Classes of a data set: its labels, whatever they are, as 0..K-1 with names."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ MOST_CLASSES = 1 << 16
 """More of them are no classes."""
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _NATURAL = re.compile(r"[0-9]+|[^0-9]")
-_LONGEST = 40  # characters of a name that is shown
 _FEW = 5  # names in a message
 
 
@@ -33,6 +32,13 @@ class Classes(NamedTuple):
         """Classes without names of their own: 0, 1, ..., num - 1."""
         return cls(tuple(map(str, range(num))))
 
+    @classmethod
+    def recalled(cls, summary: Mapping[str, Any]) -> "Classes | None":
+        """What the summary of a data set says of them, as JSON; None where it names none."""
+        names = summary.get("classes")
+        are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return cls(tuple(names)) if names and are_names else None
+
     @property
     def are_numbered(self) -> bool:
         """Whether the names say no more than the labels."""
@@ -48,8 +54,9 @@ class Classes(NamedTuple):
             return self.names.index(asked)
         if re.fullmatch("[0-9]{1,9}", asked) and int(asked) < len(self.names):
             return int(asked)
-        last = len(self.names) - 1
-        raise InputError(f"{printable(asked)}: expected a class or an index from 0 to {last}: {self.listed()}")
+        numbers = f"from 0 to {len(self.names) - 1}"
+        expected = numbers if self.are_numbered else f"a class or an index {numbers}: {self.listed()}"
+        raise InputError(f"{printable(asked)}: expected {expected}")
 
     def listed(self) -> str:
         """The first names, and how many there are if these are not all."""
@@ -75,9 +82,9 @@ class Classes(NamedTuple):
         raise InputError(f"{where}: expected images of the classes {self.listed()}, found {printable(unknown)}")
 
 
-def printable(name: str) -> str:
-    """A name of a class for people: on one line, no longer than 40 characters, without control codes."""
-    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+def printable(name: str, longest: int = 40) -> str:
+    """A name of a class for people: on one line, its first characters if it is longer, without control codes."""
+    short = name if len(name) <= longest else f"{name[: longest - 3]}..."
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)
 
 
@@ -127,13 +134,12 @@ def find_classes(
         raise InputError(f"{name}: labels: expected strings of Unicode, found other codes") from None
     if len(distinct) > MOST_CLASSES:
         raise InputError(f"{name}: labels: expected at most {MOST_CLASSES:,} classes, found {len(distinct):,}")
-    ordered = in_order(distinct) if True in kinds else sorted(distinct)
+    ordered: list[Any] = in_order(distinct) if True in kinds else sorted(distinct)
+    called = [str(label) for label in ordered]
     if names is not None:
         if (unknown := next((label for label in ordered if not 0 <= label < len(names)), None)) is not None:
             raise InputError(f"{name}: expected labels from 0 to {len(names) - 1}, which have names, found {unknown}")
-        called = [names[label] for label in ordered]
-    else:
-        called = [str(label) for label in ordered]
+        called = [str(names[label]) for label in ordered]
     place = {label: index for index, label in enumerate(ordered)}
     mapped = iter([np.array([place[value] for value in values.tolist()])[inverse] for values, inverse in found])
     # Names of files and strings of NumPy may hold halves of surrogate pairs, which no JSON does.

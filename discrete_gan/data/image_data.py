@@ -27,6 +27,7 @@ class ImageData:
         test_labels: As ``train_labels``; both are there or neither.
         maximum: The pixel value of full intensity: 1 for 0/1 data, 16 for scikit-learn's digits, else 255.
         classes: What the labels stand for; None without labels, or where nobody has named them.
+        are_rolls: Whether they are piano rolls: C tracks, H steps in time, W pitches from the lowest.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ImageData:
     test_labels: Tensor | None
     maximum: int
     classes: Classes | None = None
+    are_rolls: bool = False
 
     @property
     def num_classes(self) -> int | None:
@@ -85,12 +87,14 @@ class ImageData:
     def summary(self) -> dict[str, object]:
         """What a run's config.json says of its data."""
         sizes = {"num_train": len(self.train_images), "num_test": len(self.test_images)}
-        named = {} if self.classes is None else {"classes": self.classes.names}
+        known = {} if self.classes is None else {"classes": self.classes.names}
+        kind = {"are_rolls": True} if self.are_rolls else {}
         return {
             "name": self.name,
             "image_shape": self.image_shape,
             **sizes,
-            **named,
+            **known,
+            **kind,
             "fingerprint": self.fingerprint(),
         }
 

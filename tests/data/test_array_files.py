@@ -151,7 +151,7 @@ def test_archives_are_read_by_their_names(tmp_path: Path, images: str, labels: s
 
 
 REFUSED = {
-    "no images": ({"z": GREY}, "expected images under one of x_train, .*, arr_0, found z"),
+    "no images": ({"z": GREY}, "expected images under one of x_train, .*, arr_0, or piano rolls under .*, found z"),
     "labels count": ({"x": GREY, "y": LABELS[:9]}, "a: 20 training images but 9 labels"),
     "labels shape": (
         {"x": GREY, "y": np.eye(20, dtype=int)},

@@ -66,7 +66,9 @@ def test_a_class_is_found_by_its_name_before_its_index() -> None:
         with pytest.raises(InputError, match=r": expected a class or an index from 0 to 2: 1, 2, 10$"):
             classes.find(asked)
     with pytest.raises(InputError, match=r": 0, 1, 2, 3, 4, ... \(70 in all\)$"):
-        Classes.numbered(70).find("seven")
+        Classes((*map(str, range(69)), "more")).find("seven")
+    with pytest.raises(InputError, match=r"^70: expected from 0 to 69$"):
+        Classes.numbered(70).find("70")
 
 
 def test_classes_of_another_data_set_go_by_name() -> None:

@@ -408,3 +408,10 @@ def test_intervals_and_copies_are_of_a_whole_evaluation(words: Text) -> None:
     assert values(full).keys() - values(run).keys() == {"nearest_training", "nearer", "copies"}
     assert not any(math.isfinite(score.low) for score in run)
     assert math.isfinite(by_name(full)["bleu2"].low)
+
+
+def test_a_single_training_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a b\nb a\n")
+    task = Text(Options(data=str(tmp_path / "a.txt")))
+    with pytest.raises(InputError, match=r"^a: training needs at least 2 lines, found 1$"):
+        task.to(CPU)
