@@ -86,8 +86,8 @@ def test_pages_and_pictures_name_classes(run: Path) -> None:
     page = write_run_page(RunDirectory(run)).read_text()
     elements = Elements(page)
     assert not elements.all("b") and "\x1b" not in page
-    (row,) = (row for row in elements.texts("tr") if row.strip().startswith("classes\n") or "2, 10, <b>" in row)
-    assert "2, 10, <b>" in row and "\\x1b[2Jcat" in row
+    (row,) = (row for row in elements.texts("tr") if row.strip().startswith("classes\n"))
+    assert "2, 10, <b>\ufffd[2Jcat" in row
 
 
 def test_data_that_moved(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,8 +123,11 @@ def test_other_data_are_said_in_the_protocols(run: Path, tmp_path: Path, capsys:
         np.savez(tmp_path / f"{name}.npz", **content)
         message = fails(capsys, "evaluate", str(copy), *FEW, "--data", str(tmp_path / f"{name}.npz"))
         assert told in message, name
+    message = fails(capsys, "evaluate", str(copy), *FEW, "--data", str(other), "--test", str(tmp_path / "class.npz"))
+    assert "--test" in message and "found dog" in message
 
 
+@pytest.mark.slow
 def test_other_text_in_the_tokens_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("".join(f"{a} {b} end\n" for a in "abcdef" for b in "abcdef"))
     (tmp_path / "b.txt").write_text("".join(f"{a} {b}\n" for a in "abcdef" for b in "fghi"))
@@ -156,4 +159,5 @@ def test_piano_rolls(recipe: str, tmp_path: Path) -> None:
     assert np.load(tmp_path / "x.npy").shape == (4, 5, 8, 12)
     main(["sample", str(out), "--num", "4", "--out", str(tmp_path / "x.png")])
     assert (tmp_path / "x.png").stat().st_size > 0 and (out / "samples.png").is_file()
-    main(["evaluate", str(out), *FEW])
+    if recipe != "binary_mnist":
+        main(["evaluate", str(out), *FEW])

@@ -116,6 +116,15 @@ def test_every_class_of_two_has_both_sides(seed: int) -> None:
     assert data.classes_for("something") == 4
 
 
+def test_no_class_is_lost_by_chance() -> None:
+    # By the permutation alone, of 20 images some seeds hold out both of a pair, or the only one of a class.
+    for seed in range(200):
+        train, test, _ = held_out([0] * 18 + [1] * 2, seed)
+        assert len({18, 19} & {*train}) == len({18, 19} & {*test}) == 1
+        train, test, _ = held_out([0] * 19 + [1], seed)
+        assert 19 in train and len(test) == 2
+
+
 def test_a_split_that_leaves_no_class_empty_stays() -> None:
     for seed in range(5):
         labels = np.arange(200) % 2

@@ -72,6 +72,15 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
     assert data.test_labels.tolist() == [2, 0]
 
 
+def test_classes_have_the_names_of_their_column(tmp_path: Path) -> None:
+    named = dataset(image=PICTURES, label=LABELS).cast_column("label", datasets.ClassLabel(names=["cat", "ant", "bee"]))
+    data = load_images(write_folder(tmp_path / "tiny", train=named, test=named))
+    assert data.classes == (("cat", "ant", "bee"),)
+    assert data.train_labels is not None and data.train_labels.tolist() == LABELS
+    plain = dataset(image=PICTURES, labels=["cat", "ant"] * 5)
+    assert load_images(write_folder(tmp_path / "plain", train=plain)).classes == (("ant", "cat"),)
+
+
 def test_a_folder_written_by_save_to_disk(tmp_path: Path) -> None:
     train, test = dataset(image=PICTURES, label=LABELS), dataset(image=PICTURES[:3], label=LABELS[:3])
     datasets.DatasetDict(train=train, test=test).save_to_disk(str(tmp_path / "both"))

@@ -459,3 +459,14 @@ def test_piano_rolls_are_shown_as_rolls(tmp_path: Path) -> None:
     known = made("binary", "gone")
     known.recall(tmp_path, {"data": json.loads(json.dumps(task.summary()))})
     assert known.pictured(torch.zeros(5, 2, 3, 4)).shape == (5, 3, 4, 3)
+
+
+def test_other_images_in_the_colors_of_the_generator(tmp_path: Path) -> None:
+    (tmp_path / "generator").mkdir()
+    (tmp_path / "generator" / "config.json").write_text(json.dumps({"palette": [[0.0], [0.25], [1.0]]}))
+    np.savez(tmp_path / "a.npz", x=np.arange(0, 240, 10, dtype=np.uint8).reshape(6, 2, 2))
+    task = made("palette", str(tmp_path / "a.npz"))
+    assert isinstance(task, PaletteImages)
+    task.recall(tmp_path, {"data": {"image_shape": [1, 2, 2]}})
+    assert task.palette.tolist() == [[0.0], [0.25], [1.0]]
+    assert set(task.data.train_images.unique().tolist()) <= {0, 64, 255}
