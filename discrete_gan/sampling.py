@@ -1,6 +1,6 @@
 """Drawing from a trained generator."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,7 @@ def generate(
     num: int,
     *,
     seed: int = 0,
-    label: int | None = None,
+    label: int | Sequence[int] | None = None,
     batch_size: int = 1000,
     convert: Callable[[Tensor], Tensor] = lambda samples: samples,
     **options: Any,
@@ -47,10 +47,10 @@ def generate(
 
     Args:
         generator: With a method ``latents(num)`` and a forward that returns a distribution. One with ``num_classes``
-            gives the classes in turn, sample n of class n mod K, unless a label is asked for.
+            gives the classes in turn, sample n of class n mod K, unless labels are asked for.
         num: Number of samples.
         seed: Of latents and samples.
-        label: Class of all samples, of a conditional generator.
+        label: Class of all samples, of a conditional generator; or several, which take turns.
         batch_size: Samples drawn at a time. Part of the random stream: another size gives other samples.
         convert: Applied to each batch, where what becomes of the samples is smaller than they are.
         options: Passed on to the distribution's ``sample``, such as ``temperature``.
@@ -62,13 +62,14 @@ def generate(
         InputError: If the generator's probabilities, or its points, are not numbers: what is drawn means nothing.
     """
     num_classes = num_classes_of(generator)
+    in_turn = range(num_classes) if label is None else [label] if isinstance(label, int) else label
 
     def distribution(start: int, size: int) -> Any:
         z = generator.latents(size)
         if not num_classes:
             return generator(z)
-        in_turn = torch.arange(start, start + size, device=z.device) % num_classes
-        return generator(z, in_turn if label is None else torch.full_like(in_turn, label))
+        turns = torch.arange(start, start + size, device=z.device) % len(in_turn)
+        return generator(z, torch.tensor(in_turn, device=z.device)[turns])
 
     def draw(start: int, size: int) -> Tensor:
         g = distribution(start, size)

@@ -84,6 +84,7 @@ class Echo(nn.Module):
 def test_classes_in_turn() -> None:
     samples = generate(Echo(), 11, batch_size=4)
     assert samples[:, 1].tolist() == [0, 1, 2] * 3 + [0, 1]
+    assert generate(Echo(), 5, label=[2, 0], batch_size=4)[:, 1].tolist() == [2, 0, 2, 0, 2]
     assert num_classes_of(Echo()) == 3 and num_classes_of(nn.Linear(1, 1)) == 0
 
 

@@ -55,6 +55,9 @@ class EvaluateArgs:
     """Samples of the model that the gap is measured on."""
     bound_latents: AtLeastTwo = 1000
     """Latents of the importance-weighted bound."""
+    data: str | None = None
+    """What the runs learnt from, where it has moved since; or other data of the same shape and classes, or tokens, as
+    the protocols then say."""
     test: str | None = None
     """Other data to take the likelihood of, of the same shape (images only), such as a folder of fixed-binarized .mat
     files: their test part."""
@@ -81,18 +84,23 @@ def evaluate(arguments: list[str]) -> None:
     """
     args = parse_plain(EvaluateArgs, arguments, "discrete-gan evaluate")
     check_ranges(args)
+    if not args.runs:
+        raise InputError("evaluate: expected a run directory, got none")
     device = find_device(args.device)
     if args.temperatures is not None:
         options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device, "trust": args.trust}
-        score_temperatures(args.runs, args.temperatures, **options)
+        score_temperatures(args.runs, args.temperatures, data=args.data, **options)
         return
     if args.out is not None:
         raise InputError("--out: expected with --temperatures only; else each run directory gets its evaluation")
     # All of them first: a mistake in the last one costs nothing.
-    opened = [open_run(path, args.trust) for path in args.runs]
+    opened = [open_run(path, args.trust, data=args.data) for path in args.runs]
     loaded = [(run, run.scores(args.scores), *_networks(run)) for run in opened]
+    told: dict[str, str] = {}
     for run, _, generator, _ in loaded:
-        run.check_data()
+        if args.data is not None:
+            run.recall()
+        told[str(run.directory.path)] = run.check_data(others=args.data is not None)
         run.one_sample(generator)
         if args.likelihood == "ais":
             check_annealing(generator)
@@ -105,6 +113,11 @@ def evaluate(arguments: list[str]) -> None:
             if discriminator is not None:
                 discriminator.to(device)
             evaluation = _evaluate(args, run, own, generator, discriminator)
+            if trained_on := told[str(run.directory.path)]:
+                evaluation.scores = [
+                    score._replace(protocol="|".join(filter(None, (score.protocol, trained_on))))
+                    for score in evaluation.scores
+                ]
             found[str(run.directory.path)] = evaluation
             try:
                 run.directory.write_json("evaluation.json", {"steps": _steps(run), **evaluation.as_dict()})
@@ -169,7 +182,10 @@ def _test_data(args: EvaluateArgs, run: SavedRun, generator: Any) -> tuple[Batch
     if data.test_labels is None and num_classes_of(generator):
         path = run.directory.path
         raise InputError(f"--test {args.test}: expected labeled images for the conditional generator of {path}")
-    return task.held_out_of(data), data.fingerprint()
+    fingerprint = data.fingerprint()
+    if num_classes_of(generator):
+        data = data.labeled_as(task.data.named(), f"--test {args.test}")
+    return task.held_out_of(data), fingerprint
 
 
 def _write_page(run: SavedRun, generator: Any, evaluation: Evaluation) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from discrete_gan import models
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
+from discrete_gan.data.classes import Classes
 from discrete_gan.errors import InputError
 from discrete_gan.own import UntrustedError, find_file, is_own, load_file, trusting
 from discrete_gan.ranges import check_ranges
@@ -94,8 +95,19 @@ class SavedRun(NamedTuple):
             told = f"its generator does not fit what its config.json says: {_told(error)}"
             raise InputError(f"{self.directory.path}: {told}") from error
 
-    def check_data(self) -> None:
+    def classes(self, num: int) -> Classes:
+        """What its labels stand for: numbers, where its config.json names no such number of classes."""
+        named = Classes.recalled(self.config["data"])
+        return Classes.numbered(num) if named is None or len(named.names) != num else named
+
+    def check_data(self, *, others: bool = False) -> str:
         """Refuse data that are not those of the run.
+
+        Args:
+            others: Whether they may be others, of the same shape and classes.
+
+        Returns:
+            What protocols then say of those of the run; nothing where they are the same.
 
         Raises:
             InputError: If they cannot be read or differ.
@@ -104,27 +116,38 @@ class SavedRun(NamedTuple):
         try:
             fingerprint = self.task.summary()["fingerprint"]
         except InputError as error:
-            raise InputError(f"{path}: its data cannot be read: {error}") from None
-        if fingerprint != was:
-            raise InputError(f"{path}: expected the data it was trained on, fingerprint {was}, found {fingerprint}")
+            hint = "" if others else ": --data says where they are, if they have moved"
+            raise InputError(f"{path}: its data cannot be read: {error}{hint}") from None
+        if fingerprint == was:
+            return ""
+        if not others:
+            expected = f"expected the data it was trained on, fingerprint {was}, found {fingerprint}"
+            raise InputError(f"{path}: {expected}: --data takes others")
+        return f"trained-on:{was}"
 
 
-def open_run(path: Path, trust: Sequence[Path] = ()) -> SavedRun:
+def open_run(path: Path, trust: Sequence[Path] = (), *, data: str | None = None) -> SavedRun:
     """Read what a run was.
 
     Args:
         path: Its directory.
         trust: Files of the user's own that may be run where the run names them; no others are.
+        data: What its task reads in place of the run's data.
 
     Raises:
         InputError: If a part is missing or does not fit, or a file that is not trusted would have to be run.
     """
     directory = RunDirectory(path)
     config = directory.read_config()
+    if data is not None:
+        config["args"]["data"] = data
+        trust = [*trust, Path(data.partition(":")[0])] if is_own(data) else trust
     with _code_of(path, config, trust):
         try:
             recipe = load_recipe(_recipe_name(config["recipe_file"]))
             args = saved_args(recipe.Args, config)
+            if data is not None and not hasattr(args, "data"):
+                raise InputError(f"--data {data}: its recipe has no such option")
             check_ranges(args)
             return SavedRun(directory, config, recipe, args, recipe.task(args), tuple(trust))
         except UntrustedError:

@@ -13,6 +13,7 @@ import tyro
 from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.terminal import plain
+from discrete_gan.data.classes import printable
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
 from discrete_gan.sampling import generate, num_classes_of
@@ -38,8 +39,9 @@ class SampleArgs:
     """Text only: divides the logits; below 1 safer and less diverse."""
     prompt: str | None = None
     """Text only: what every sample begins with."""
-    label: int | None = None
-    """Conditional images only: class of all samples, from 0; if not given, the classes take turns."""
+    label: str | None = None
+    """Conditional images only: class of all samples, by its exact name, such as that of its folder, else by its index
+    from 0; if not given, the classes take turns."""
     device: str = "cpu"
     """Where to draw: cpu, cuda, mps, or auto for the best there is."""
     trust: tuple[Path, ...] = ()
@@ -58,15 +60,18 @@ def sample(arguments: list[str]) -> None:
     run.recall()
     generator = run.model().to(find_device(args.device))
     one = run.one_sample(generator)
+    label = _label(args, run, generator)
     options = _options(args, run, generator)
     _check_out(args, one)
-    drawn = generate(generator, args.num, seed=args.seed, label=args.label, convert=generator.decode, **options)
+    drawn = generate(generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
     samples = run.task.decode(drawn)
     if args.out is None:
         assert isinstance(samples, list)  # as _check_out has seen to
         lines = as_lines(samples)
         print(plain(lines) if sys.stdout.isatty() else lines, end="")
         return
+    if args.out.suffix == ".png" and hasattr(run.task, "pictured"):
+        samples = run.task.pictured(samples)  # type: ignore[attr-defined]
     try:
         write_samples(args.out, samples)
     except OSError as error:
@@ -74,13 +79,23 @@ def sample(arguments: list[str]) -> None:
     print(f"{args.out}: {args.num} samples of {args.run}")
 
 
+def _label(args: SampleArgs, run: SavedRun, generator: Any) -> int | None:
+    """The class that is asked for, as the generator is given it."""
+    if args.label is None:
+        return None
+    num_classes = num_classes_of(generator)
+    if not num_classes:
+        given = "a run whose generator is given labels (--conditional, or am_gan --labeling predefined)"
+        raise InputError(f"--label {printable(args.label)}: expected {given}")
+    try:
+        return run.classes(num_classes).find(args.label)
+    except InputError as error:
+        raise InputError(f"--label {error}") from None
+
+
 def _options(args: SampleArgs, run: SavedRun, generator: Any) -> dict[str, Any]:
     """Options of the distribution's ``sample``, checked against what the generator takes."""
     num_classes = num_classes_of(generator)
-    if args.label is not None and not 0 <= args.label < num_classes:
-        given = "a run whose generator is given labels (--conditional, or am_gan --labeling predefined)"
-        expected = f"from 0 to {num_classes - 1}" if num_classes else given
-        raise InputError(f"--label {args.label}: expected {expected}")
     if args.temperature is not None and not 0 < args.temperature < math.inf:
         raise InputError(f"--temperature: expected a number above 0, got {args.temperature}")
     labels = (torch.zeros(1, dtype=torch.int64, device=next(generator.parameters()).device),) if num_classes else ()

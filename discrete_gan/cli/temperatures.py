@@ -24,6 +24,7 @@ def score_temperatures(
     out: Path | None,
     device: torch.device,
     trust: Sequence[Path] = (),
+    data: str | None = None,
 ) -> None:
     """Print scores of every generator at every temperature; write temperatures.json and a picture.
 
@@ -35,6 +36,7 @@ def score_temperatures(
         out: Folder to write to; the first run directory if not given.
         device: Where to compute.
         trust: Files of the user's own that the runs name and that may be run.
+        data: Where the text is now, if it has moved since.
 
     Raises:
         InputError: If a run is none of text, its data are gone or not those of the others, or a temperature is no
@@ -43,7 +45,7 @@ def score_temperatures(
     for temperature in temperatures:
         if not 0 < temperature < math.inf:
             raise InputError(f"--temperatures: expected numbers above 0, got {temperature}")
-    opened = [open_run(path, trust) for path in runs]
+    opened = [open_run(path, trust, data=data) for path in runs]
     generators: dict[str, Any] = {}
     for run in opened:
         generators |= _generators(run)

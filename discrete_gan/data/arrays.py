@@ -1,5 +1,6 @@
-"""A ``.npy`` file with images, or a ``.npz`` archive with images, labels and a test part."""
+"""A ``.npy`` file with images, or a ``.npz`` archive with images or piano rolls, labels and a test part."""
 
+import dataclasses
 import math
 import os
 import zipfile
@@ -22,6 +23,8 @@ SUFFIXES = (".npy", ".npz")
 TRAIN_IMAGES = ("x_train", "train_images", "images", "x", "arr_0")
 TRAIN_LABELS = ("y_train", "train_labels", "labels", "y")
 TEST_IMAGES = ("x_test", "test_images")
+TRAIN_ROLLS = ("piano_rolls", "rolls", "train_rolls")
+TEST_ROLLS = ("test_rolls",)
 _ZIP = b"PK\x03\x04"
 _PIECE = 1 << 20
 _NOT_PLAIN = (
@@ -45,22 +48,36 @@ def load_array_file(spec: str, reading: ImageReading) -> ImageData:
     """
     path = Path(spec)
     try:
-        train, train_labels, test, test_labels = _read(path)
+        (train, train_labels, test, test_labels), are_rolls = _read(path)
     except InputError:
         raise
     except Exception as error:  # Damage shows as ValueError, EOFError, BadZipFile, zlib.error or MemoryError.
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
-    train = channels_first(train, str(path))
-    test = None if test is None else channels_first(test, str(path))
+    shaped = _notes if are_rolls else channels_first
+    train = shaped(train, str(path))
+    test = None if test is None else shaped(test, str(path))
     data = assemble(path.stem, train, train_labels, test, test_labels, seed=reading.seed)
-    return fit_data(data, reading.image_size, reading.crop)
+    return fit_data(dataclasses.replace(data, are_rolls=are_rolls), reading.image_size, reading.crop)
 
 
-def _read(path: Path) -> tuple[Array, Array | None, Array | None, Array | None]:
+def _notes(rolls: Array, where: str) -> Array:
+    """Piano rolls of shape (N, T, P) or (N, tracks, T, P) as (N, tracks, T, P), bool: whatever the velocity."""
+    if rolls.ndim not in (3, 4) or rolls.dtype.kind not in "buif":
+        raise InputError(
+            f"{where}: expected piano rolls as numbers of shape (N, T, P) or (N, tracks, T, P), "
+            f"found {rolls.dtype} of shape {rolls.shape}"
+        )
+    if rolls.size and not rolls.min() >= 0:  # Put so that NaN fails too.
+        raise InputError(f"{where}: expected piano rolls of numbers from 0, found {rolls.min()}")
+    return (rolls if rolls.ndim == 4 else rolls[:, None]) > 0
+
+
+def _read(path: Path) -> tuple[tuple[Array, Array | None, Array | None, Array | None], bool]:
+    """Training images, labels, test images, labels; and whether the images are piano rolls."""
     with open_regular(path) as file:
         if file.read(len(_ZIP)) != _ZIP:
             file.seek(0)
-            return _read_array(file, str(path), os.fstat(file.fileno()).st_size), None, None, None
+            return (_read_array(file, str(path), os.fstat(file.fileno()).st_size), None, None, None), False
         with zipfile.ZipFile(file) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
 
@@ -68,13 +85,15 @@ def _read(path: Path) -> tuple[Array, Array | None, Array | None, Array | None]:
                 name = next((name for name in names if name in members), None)
                 return None if name is None else _read_member(archive, members[name], f"{path}: array {name}")
 
-            train = first(TRAIN_IMAGES)
+            train, are_rolls = first(TRAIN_IMAGES), False
             if train is None:
-                raise InputError(
-                    f"{path}: expected images under one of {', '.join(TRAIN_IMAGES)}, "
-                    f"found {', '.join(repr(name)[1:-1] for name in list(members)[:10]) or 'no arrays'}"
-                )
-            return train, first(TRAIN_LABELS), first(TEST_IMAGES), first(TEST_LABELS)
+                train, are_rolls = first(TRAIN_ROLLS), True
+            if train is None:
+                names = f"{', '.join(TRAIN_IMAGES)}, or piano rolls under {', '.join(TRAIN_ROLLS)}"
+                found = ", ".join(repr(name)[1:-1] for name in list(members)[:10]) or "no arrays"
+                raise InputError(f"{path}: expected images under one of {names}, found {found}")
+            test = first(TEST_ROLLS if are_rolls else TEST_IMAGES)
+            return (train, first(TRAIN_LABELS), test, first(TEST_LABELS)), are_rolls
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Array:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..errors import InputError
+from .classes import in_order
 from .extras import one_line, require
 from .formats import Corrupt, ImageReading
 from .image_data import ImageData, assemble
@@ -29,7 +30,7 @@ TEST_NAMES = ("test", "testing", "val", "valid", "validation")
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
 Part = dict[str, list[Path]]
-"""Pictures of a part of the data by class, sorted; under "" if they are in no class folders."""
+"""Pictures of a part of the data by class, in order; under "" if they are in no class folders."""
 T = TypeVar("T")
 
 
@@ -45,8 +46,8 @@ def load_picture_folder(spec: str, reading: ImageReading) -> ImageData:
 
     Args:
         spec: A folder that holds pictures; or a folder of pictures for each class, labeled in the order of their
-            names, a single one not at all; or either in ``train`` and in ``test`` (or ``training``, ``testing``,
-            ``val``, ...).
+            names (2 before 10), a single one not at all; or either in ``train`` and in ``test`` (or ``training``,
+            ``testing``, ``val``, ...).
         reading: All of it.
 
     Raises:
@@ -56,9 +57,9 @@ def load_picture_folder(spec: str, reading: ImageReading) -> ImageData:
     """
     folder = Path(spec)
     train, test = _find_parts(folder)
-    classes = list(train)
+    classes = {label: index for index, label in enumerate(train)}
     pictures = [
-        (path, classes.index(label), part is test)
+        (path, classes[label], part is test)
         for part in (train, test)
         for label, paths in part.items()
         for path in paths
@@ -75,6 +76,7 @@ def load_picture_folder(spec: str, reading: ImageReading) -> ImageData:
         images[num_train:] if test else None,
         labels[num_train:] if labeled and test else None,
         seed=reading.seed,
+        names=list(classes),
     )
 
 
@@ -115,7 +117,8 @@ def _find_split(folder: Path) -> tuple[Path, Path | None] | None:
 
 def _read_part(folder: Path) -> Part:
     files, folders = _list(folder)
-    part = {inner.name: pictures for inner in folders if (pictures := list(_pictures(inner)))}
+    found = {inner.name: pictures for inner in folders if (pictures := list(_pictures(inner)))}
+    part = {name: found[name] for name in in_order(found)}
     if files and part:
         raise InputError(
             f"{folder}: pictures both beside and inside folders ({files[0].name} and {next(iter(part))}): "

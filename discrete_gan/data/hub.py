@@ -47,6 +47,10 @@ def load_hub(spec: str, reading: ImageReading, *, name: str | None = None, inste
         raise InputError(f"{name or spec}: expected a split named train, found {', '.join(splits) or 'none'}")
     image_size, crop = reading.image_size, reading.crop
 
+    label = _label_column(splits["train"].features)
+    # Indices of classes have names where the column says so.
+    names = None if label is None else getattr(splits["train"].features[label], "names", None)
+
     def read(part: str) -> tuple[Array, Array | None, bool]:
         try:
             return _read_split(splits[part], f"{where}, split {part}", image_size, crop)
@@ -59,7 +63,7 @@ def load_hub(spec: str, reading: ImageReading, *, name: str | None = None, inste
     test, test_labels = None, None
     if "test" in splits:
         test, test_labels, _ = read("test")
-    data = assemble(where, train, train_labels, test, test_labels, seed=reading.seed)
+    data = assemble(where, train, train_labels, test, test_labels, seed=reading.seed, names=names)
     return data if are_pictures else fit_data(data, image_size, crop)
 
 

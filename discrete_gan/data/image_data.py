@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .classes import Classes, find_classes, printable, take_places
 from .pixels import Array, to_bytes
-
-# Labels are classes up to here, whatever the number of rows; more than rows, or than the second, are ids.
-_MOST_CLASSES_OF_FEW = 1000
-_MOST_CLASSES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)  # Comparing tensors has no single truth value; compare fingerprints.
@@ -24,10 +22,12 @@ class ImageData:
         name: What to call it in titles and file names.
         image_shape: (C, H, W).
         train_images: Pixels, uint8, shape (N, D), from 0 to ``maximum``.
-        train_labels: Classes from 0, int64, shape (N,), or None where the data has none.
+        train_labels: Classes 0..K-1, int64, shape (N,), or None where the data has none.
         test_images: As ``train_images``.
         test_labels: As ``train_labels``; both are there or neither.
         maximum: The pixel value of full intensity: 1 for 0/1 data, 16 for scikit-learn's digits, else 255.
+        classes: What the labels stand for; None without labels, or where nobody has named them.
+        are_rolls: Whether they are piano rolls: C tracks, H steps in time, W pitches from the lowest.
     """
 
     name: str
@@ -37,6 +37,8 @@ class ImageData:
     test_images: Tensor
     test_labels: Tensor | None
     maximum: int
+    classes: Classes | None = None
+    are_rolls: bool = False
 
     @property
     def num_classes(self) -> int | None:
@@ -58,16 +60,41 @@ class ImageData:
             raise InputError(f"{purpose}: expected labeled images, {self.name} has no labels")
         (lacking,) = (self.train_labels.bincount(minlength=self.num_classes) == 0).nonzero(as_tuple=True)
         if len(lacking):
-            raise InputError(f"{purpose}: expected images of every class, {self.name} has none of class {lacking[0]}")
+            name = printable(self.named().names[int(lacking[0])])
+            raise InputError(f"{purpose}: expected images of every class, {self.name} has none of class {name}")
         return self.num_classes
+
+    def named(self) -> Classes:
+        """The classes, by their numbers where they have no names; none without labels."""
+        return self.classes or Classes.numbered(self.num_classes or 0)
+
+    def labeled_as(self, classes: Classes, where: str) -> "ImageData":
+        """The same with labels that stand for the classes of another data set.
+
+        Args:
+            classes: Of the other data set.
+            where: Names this one, for the message.
+
+        Raises:
+            InputError: If a class here is none of them.
+        """
+        if self.train_labels is None or self.test_labels is None:
+            return self
+        places = classes.places_of(self.named(), where)
+        train, test = (take_places(labels, places) for labels in (self.train_labels, self.test_labels))
+        return dataclasses.replace(self, train_labels=train, test_labels=test, classes=classes)
 
     def summary(self) -> dict[str, object]:
         """What a run's config.json says of its data."""
         sizes = {"num_train": len(self.train_images), "num_test": len(self.test_images)}
+        known = {} if self.classes is None else {"classes": self.classes.names}
+        kind = {"are_rolls": True} if self.are_rolls else {}
         return {
             "name": self.name,
             "image_shape": self.image_shape,
             **sizes,
+            **known,
+            **kind,
             "fingerprint": self.fingerprint(),
         }
 
@@ -95,17 +122,19 @@ def assemble(
     *,
     seed: int = 0,
     maximum: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> ImageData:
     """Checks the arrays a loader has read and makes tensors of them.
 
     Args:
         name: Of the data set; also the subject of error messages.
         train: Boolean, whole numbers up to 255 or floats in [0, 1] or [-1, 1], shape (N, C, H, W).
-        train_labels: Whole numbers, shape (N,).
-        test: As ``train``; None holds out a tenth of ``train``, at least one image.
+        train_labels: Whole numbers or strings, shape (N,).
+        test: As ``train``; None holds out a tenth of ``train``: at least one image, and of every class that has two.
         test_labels: As ``train_labels``.
         seed: Chooses the images held out.
         maximum: The value of full intensity, where it does not follow from the pixels as in ``to_bytes``.
+        names: Of the classes, where labels are their indices; else labels are their own names.
 
     Raises:
         InputError: If the data set is empty, has fewer than 2 training images or only equal ones, if pixels
@@ -127,8 +156,9 @@ def assemble(
     if (train == train[:1]).all():
         raise InputError(f"{name}: the data has no variation: all {len(train)} training images are equal")
 
+    classes, (train_labels, test_labels) = find_classes(name, (train_labels, test_labels), names)
     if test is None:
-        kept, held_out = _hold_out(len(train), seed)
+        kept, held_out = _hold_out(len(train), train_labels, seed)
         train, test = train[kept], train[held_out]
         if train_labels is not None:
             train_labels, test_labels = train_labels[kept], train_labels[held_out]
@@ -143,6 +173,7 @@ def assemble(
         test_images=_flat_tensor(test),
         test_labels=_label_tensor(test_labels),
         maximum=maximum,
+        classes=classes,
     )
 
 
@@ -151,29 +182,34 @@ def _check_labels(name: str, part: str, images: Array | None, labels: Array | No
         return
     if images is None:
         raise InputError(f"{name}: {part} labels without {part} images")
-    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+    if labels.ndim != 1 or labels.dtype.kind not in "iubUS":
         raise InputError(
-            f"{name}: expected {part} labels as whole numbers of shape (N,), "
+            f"{name}: expected {part} labels as whole numbers or strings of shape (N,), "
             f"found {labels.dtype} of shape {labels.shape}"
         )
     if len(labels) != len(images):
         raise InputError(f"{name}: {len(images)} {part} images but {len(labels)} labels")
-    if labels.min() < 0:
-        raise InputError(f"{name}: expected {part} labels from 0, found {labels.min()}")
-    highest = int(labels.max())
-    if highest >= max(_MOST_CLASSES_OF_FEW, min(len(labels), _MOST_CLASSES)):
-        raise InputError(
-            f"{name}: labels: expected classes 0..K-1, found values up to {highest} in {len(labels)} rows of the "
-            f"{part} part, which look like ids: number the classes from 0"
-        )
 
 
-def _hold_out(num_images: int, seed: int) -> tuple[Array, Array]:
+def _hold_out(num_images: int, labels: Array | None, seed: int) -> tuple[Array, Array]:
+    """Indices of the images kept and held out: a tenth by chance, unless that costs a class one of its sides."""
     # RandomState: its stream is frozen across NumPy releases, so a test set stays the same one.
     words = np.frombuffer(hashlib.sha256(repr(("hold-out", seed)).encode()).digest(), dtype="<u4")
     order = np.random.RandomState(words).permutation(num_images)
-    count = max(1, num_images // 10)
-    return np.sort(order[count:]), np.sort(order[:count])
+    is_held_out = np.arange(num_images) < max(1, num_images // 10)  # along the order
+    if labels is not None:
+        of_class = labels[order]
+        counts = np.bincount(of_class)
+        held_out = np.bincount(of_class[is_held_out], minlength=len(counts))
+        # A class of one image is trained on; where there is no other, chance decides which are held out.
+        wrong = (held_out == counts) | (held_out == 0) & (counts > 1)
+        if counts.max() > 1 and wrong.any():
+            by_class = np.argsort(of_class, kind="stable")
+            rank = np.empty(num_images, dtype=np.int64)
+            rank[by_class] = np.arange(num_images) - np.repeat(np.cumsum(counts) - counts, counts)
+            shares = np.where(counts > 1, np.maximum(1, (counts + 5) // 10), 0)
+            is_held_out = rank < shares[of_class]
+    return np.sort(order[~is_held_out]), np.sort(order[is_held_out])
 
 
 def _flat_tensor(images: Array) -> Tensor:
@@ -181,4 +217,4 @@ def _flat_tensor(images: Array) -> Tensor:
 
 
 def _label_tensor(labels: Array | None) -> Tensor | None:
-    return None if labels is None else torch.tensor(labels.astype(np.int64))
+    return None if labels is None else torch.tensor(labels)

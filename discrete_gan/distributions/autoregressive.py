@@ -150,6 +150,8 @@ class Autoregressive(Distribution):
         value = self._checked(value)
         check_at_least("num_rollouts", num_rollouts, 1)
         num_prefixes = self.decoder.num_positions - 1
+        if num_prefixes == 0:
+            return value.new_empty(0, num_rollouts, *value.shape)
         with torch.no_grad():
             rows = num_rollouts * value.shape[:-1].numel()  # of one prefix length; those of longer ones come after
             z = self._rows(num_prefixes * rows // len(self.z))

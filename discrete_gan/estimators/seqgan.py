@@ -60,12 +60,18 @@ class SeqGAN:
         g = autoregressive(generator(z), self)
         x = g.sample((self.num_samples,))
         with torch.no_grad():
-            completed = log_ratios(discriminator, g.rollouts(x, self.num_rollouts), batch_dims=4)
-            whole = log_ratios(discriminator, x)
-            if self.reward == "probability":
-                completed, whole = torch.sigmoid(completed), torch.sigmoid(whole)
-            returns = torch.cat([completed.mean(dim=1), whole[None]]).movedim(0, -1)  # (D, M, B) to (M, B, D)
+            log_w = log_ratios(discriminator, x)[None]
+            if (completed := g.rollouts(x, self.num_rollouts)).numel():  # a single token has no proper prefix
+                of_prefixes = log_ratios(discriminator, completed, batch_dims=4)
+                rewards = [self._of(of_prefixes).mean(dim=1), self._of(log_w)]
+            else:
+                rewards = [self._of(log_w)]
+            returns = torch.cat(rewards).movedim(0, -1)  # (D, M, B) to (M, B, D)
         baseline = 0.0
         if self.baseline == "leave-one-out":
             baseline = (returns.sum(dim=0) - returns) / (self.num_samples - 1)
         return stepwise_reinforce_loss(returns, g.step_log_prob(x), baseline=baseline)
+
+    def _of(self, log_w: Tensor) -> Tensor:
+        """The reward, of raw outputs."""
+        return torch.sigmoid(log_w) if self.reward == "probability" else log_w

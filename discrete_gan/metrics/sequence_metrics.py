@@ -45,11 +45,13 @@ class SequenceMetric(Metric):
         """Add samples.
 
         Args:
-            tokens: int64, shape (N, D).
+            tokens: int64, shape (N, D); none, as after a filter, add nothing.
 
         Raises:
             ValueError: If the shape is not (N, D), or D differs from an earlier batch and there is no ``end``.
         """
+        if tokens.ndim == 2 and len(tokens) == 0:
+            return
         added = flatten("tokens", tokens.to(self.device), self.end)
         if self.end is None and self.lengths and len(self.tokens[0]) != len(self.lengths[0]) * tokens.shape[1]:
             width = len(self.tokens[0]) // len(self.lengths[0])

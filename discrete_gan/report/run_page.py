@@ -9,6 +9,7 @@ from discrete_gan.report.charts import Series, line_chart
 from discrete_gan.report.names import titled
 from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
 from discrete_gan.report.samples import saved_samples
+from discrete_gan.report.svg import plain
 from discrete_gan.tasks.evaluation import Evaluation
 from discrete_gan.tasks.score import Score
 from discrete_gan.training.directory import RunDirectory
@@ -18,6 +19,7 @@ from discrete_gan.weights import tail_index_threshold
 _MAIN = 6  # scores of the summary
 _LINES = 20  # of text samples
 _SMALL = (3.8, 2.4)  # inches, of a curve
+_LISTED = 40  # of a setting
 _CURVES = 24  # at most: a probe alone logs three for every layer
 _COST = ("step", "seconds", "evaluations")  # what curves are drawn against
 
@@ -184,8 +186,9 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         value = [f"{name} {each}" for name, each in value.items()]
     if isinstance(value, list):
-        value = ", ".join(map(str, value)) or None
-    return "none" if value is None else str(value)
+        more = [f"... ({len(value)} in all)"] if len(value) > _LISTED else []
+        value = ", ".join([*map(str, value[:_LISTED]), *more]) or None
+    return "none" if value is None else plain(str(value))
 
 
 def _duration(seconds: float) -> str:

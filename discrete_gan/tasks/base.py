@@ -45,9 +45,10 @@ class Task(Protocol):
     """What is learnt.
 
     Made by a recipe's ``task(args)``, which should read nothing yet: data that are first read when a batch or a
-    summary is asked for leave ``discrete-gan sample`` working where they are gone. Two more methods are used where a
-    task has them: ``save(folder)`` puts beside a run what its samples cannot be shown without, and ``recall(folder,
-    config)``, given the run's config.json too, takes that up in place of the data.
+    summary is asked for leave ``discrete-gan sample`` working where they are gone. More methods are used where a task
+    has them: ``save(folder)`` puts beside a run what its samples cannot be shown without, and ``recall(folder,
+    config)``, given the run's config.json too, takes that up in place of the data, or before others are read;
+    ``pictured(images)`` makes what a PNG shows of images that ``decode`` made.
     """
 
     def summary(self) -> Mapping[str, Any]:

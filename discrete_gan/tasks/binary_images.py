@@ -38,7 +38,9 @@ class BinaryImages(Images):
                 f"--classifier-data {self._classifier_data}: its images are {found.image_shape}, expected "
                 f"{self.data.image_shape} as in {self.data.name}"
             )
-        return found
+        # A conditional generator is asked for classes of its own data: the classifier has to mean the same.
+        where = f"--classifier-data {self._classifier_data}"
+        return found.labeled_as(self.data.named(), where) if self.labels_for else found
 
     def encode_images(self, images: Tensor, maximum: int) -> Tensor:
         """Bits, drawn anew at every call where they are stochastic, float32, shape (N, D)."""

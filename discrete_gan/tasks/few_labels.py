@@ -39,7 +39,8 @@ class FewLabels(ContinuousImages):
         """Indices of the labeled images, int64, shape (K, labels per class)."""
         labels = self.data.train_labels
         assert labels is not None  # num_classes has seen to it
-        return labeled_subset(labels, self._per_class, self.num_classes, seed=self.options.seed)
+        names, seed = self.data.named().names, self.options.seed
+        return labeled_subset(labels, self._per_class, self.num_classes, seed=seed, names=names)
 
     def save(self, folder: Path) -> None:
         """Write which images have labels."""

@@ -2,6 +2,8 @@
 
 import io
 import math
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.image
@@ -13,13 +15,14 @@ from torch import Tensor
 from discrete_gan.writing import write_aside
 
 _GAP = 0.5  # grey between the tiles, apart from black and white
+_ABREAST = 4  # letters that a name of a column may have beside others; longer ones are turned
 
 
 def image_grid(images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> NDArray[np.float32]:
     """Images as tiles of one picture, one pixel of grey between them.
 
     Args:
-        images: Intensities in [0, 1], shape (N, D); D positions are channels, rows, columns.
+        images: Intensities in [0, 1], shape (N, D); D positions are channels, rows, columns. NaN stays grey.
         image_shape: (channels, height, width).
         columns: Tiles in a row; about the square root of N if not given.
 
@@ -28,6 +31,7 @@ def image_grid(images: Tensor, image_shape: tuple[int, int, int], *, columns: in
     """
     channels, height, width = image_shape
     tiles = images.detach().float().cpu().reshape(-1, channels, height, width).movedim(1, -1).numpy()
+    tiles = np.nan_to_num(tiles, nan=_GAP)
     columns = columns or math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     grid = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), _GAP, dtype=np.float32)
@@ -57,7 +61,13 @@ def _enlarged(grid: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def save_comparison(
-    path: Path, panels: dict[str, Tensor], image_shape: tuple[int, int, int], *, title: str, columns: int = 10
+    path: Path,
+    panels: dict[str, Tensor],
+    image_shape: tuple[int, int, int],
+    *,
+    title: str,
+    columns: int = 10,
+    names: Sequence[str] = (),
 ) -> None:
     """Write grids side by side, each under its name, as a PNG.
 
@@ -67,6 +77,7 @@ def save_comparison(
         image_shape: (channels, height, width).
         title: Line above all.
         columns: Tiles in a row of each panel.
+        names: Of the columns, above them.
     """
     grids = {name: image_grid(images, image_shape, columns=columns) for name, images in panels.items()}
     tallest = max(grid.shape[0] / grid.shape[1] for grid in grids.values())
@@ -75,6 +86,14 @@ def save_comparison(
     for axes, (name, grid) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         axes.imshow(grid, interpolation="nearest")
         axes.set_title(name, fontsize=10)
-        axes.set_axis_off()
+        axes.set_frame_on(False)
+        axes.yaxis.set_visible(False)
+        axes.xaxis.tick_top()
+        upright = {"rotation": 90} if max(map(len, names), default=0) > _ABREAST else {}
+        centers = (np.arange(len(names)) + 0.5) * (grid.shape[1] - 1) / columns
+        axes.set_xticks(centers, names, fontsize=7, parse_math=False, **upright)
+        axes.tick_params(length=0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, lambda file: figure.savefig(file, format="png"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # that the font lacks: a box stands for it
+        write_aside(path, lambda file: figure.savefig(file, format="png"))

@@ -1,7 +1,7 @@
 """Frechet distance, class scores and likeness within a class of generated images, with what real images get."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from discrete_gan.tasks.score import Score
 
 COVERAGE_THRESHOLD = 0.03
 _RESAMPLES = 100  # of the scores that take a matrix root each
+_NAMED = 20  # classes at most whose shares are told
 _NEIGHBOR = 5  # whose distance is the radius of precision and recall
 
 
@@ -32,6 +33,7 @@ class ImageScorer:
         accuracy: The classifier's accuracy on the test images, to be reported with the scores.
         seed: Chooses the training images of the floor.
         image_shape: (C, H, W), of which MS-SSIM is computed; that of the package's classifier if not given.
+        class_names: What the classes are called, where that is not their numbers.
 
     Attributes:
         name: Of the feature network: its class and a hash of its weights.
@@ -49,6 +51,7 @@ class ImageScorer:
         accuracy: float | None = None,
         seed: int = 0,
         image_shape: tuple[int, int, int] | None = None,
+        class_names: Sequence[str] = (),
     ) -> None:
         for name, images in (("train_images", train_images), ("test_images", test_images)):
             _check_images(name, images)
@@ -56,6 +59,7 @@ class ImageScorer:
         self.accuracy = accuracy
         self.name = f"{type(classifier).__name__} {fingerprint(classifier)}"
         self._image_shape = image_shape or getattr(classifier, "image_shape", None)
+        self._class_names = class_names
         self._train_images = train_images
         self._train_order = torch.randperm(len(train_images), generator=generator_of(seed))
         self._train: dict[int, Predictions] = {}
@@ -110,7 +114,7 @@ class ImageScorer:
         num_classes = probabilities.shape[1]
         fractions, reference = class_coverage(probabilities, num_classes), train.probabilities.double().mean(0)
         covered = num_classes_covered(fractions, threshold=COVERAGE_THRESHOLD)
-        percents = " ".join(f"{100 * fraction:.1f}" for fraction in fractions.tolist())
+        percents = _percents(fractions.tolist(), self._class_names)
         accurate = "" if self.accuracy is None else f"; the classifier is right on {100 * self.accuracy:.1f} % of test"
         found = [
             Score(
@@ -220,6 +224,17 @@ class ImageScorer:
         shaped = images.unflatten(1, self._image_shape)
         similarity = intra_class_ms_ssim(shaped, predictions.probabilities.argmax(1)).maximum.item()
         return None if math.isnan(similarity) else similarity
+
+
+def _percents(fractions: Sequence[float], names: Sequence[str]) -> str:
+    """The share of each class, or of the rarest ones; by name where they have one, else in their order."""
+    shown = [f"{100 * fraction:.1f}" for fraction in fractions]
+    rarest = sorted(range(len(shown)), key=fractions.__getitem__)[:_NAMED]
+    if len(rarest) == len(shown) and not names:
+        return " ".join(shown)
+    chosen = range(len(shown)) if len(rarest) == len(shown) else rarest
+    listed = ", ".join(f"{names[label] if names else label} {shown[label]}" for label in chosen)
+    return listed if len(rarest) == len(shown) else f"the rarest: {listed}"
 
 
 def _check_images(name: str, images: Tensor) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.data import Batches, ImageData, binarize, load_images
+from discrete_gan.data.classes import Classes, printable
+from discrete_gan.errors import InputError
 from discrete_gan.metrics import load_or_train_classifier
 from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.metrics.memorization import memorization
@@ -24,12 +26,15 @@ from discrete_gan.tasks.image_scores import ImageScorer
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.options import ImageOptions
 from discrete_gan.tasks.output import write_samples
+from discrete_gan.tasks.rolls import rolls_pictured
 from discrete_gan.tasks.score import Score
 
 Pixels = Literal["threshold", "stochastic", "none", "grey"]
 _QUICK = 2000  # samples of the distance in a line of the log
 _COMPARED = 2000  # samples, and held-out images, of everything that is not scored by features
 _NEAREST = 10  # pairs to show
+_SHOWN = 20  # classes at most
+_LONGEST = 20  # letters of the name of a class in a picture
 
 
 class Images:
@@ -50,14 +55,22 @@ class Images:
         self.options, self.labels_for = options, labels_for
         self.look: Pixels = pixels
         self._image_shape: tuple[int, int, int] | None = None
+        self._are_rolls: bool | None = None
+        self._classes: Classes | None = None
         self._scorer: ImageScorer | None = None
 
     # Data, read when they are first asked for.
 
     @functools.cached_property
     def data(self) -> ImageData:
-        """The data set."""
-        return self._read(self.options.data, seed=self.options.seed)
+        """The data set: of the shape and with the classes that were recalled, if any were."""
+        spec = self.options.data
+        data = self._read(spec, seed=self.options.seed)
+        if self._image_shape is not None and data.image_shape != self._image_shape:
+            raise InputError(f"{spec}: expected images of shape {self._image_shape}, found {data.image_shape}")
+        if self._image_shape is not None and self.labels_for and data.train_labels is None:
+            raise InputError(f"{spec}: expected labeled images, as {self.labels_for} asks for them")
+        return data if self._classes is None else data.labeled_as(self._classes, spec)
 
     @functools.cached_property
     def classifier_data(self) -> ImageData:
@@ -89,8 +102,11 @@ class Images:
         return self.data.summary()
 
     def recall(self, folder: Path, config: dict[str, Any]) -> None:
-        """Know the shape of the images without them."""
-        self._image_shape = tuple(config["data"]["image_shape"])
+        """Know the shape of the images, what they are and what their classes are called without them."""
+        known = config["data"]
+        self._image_shape = tuple(known["image_shape"])
+        self._are_rolls = known.get("are_rolls") is True
+        self._classes = Classes.recalled(known)
 
     def to(self, device: torch.device) -> None:
         """Move images there, and make what scores need; the first time on a data set, this trains its classifier."""
@@ -103,7 +119,10 @@ class Images:
             self.test = self.prepared(data.test_images.to(device), data.maximum)
         if not self.scored_by_features or labeled.train_labels is None or labeled.test_labels is None:
             return
+        if len(self.test) < 2:  # they have no covariance
+            return
         # Labeled grey images may serve 0/1 data, which needs no binarization itself.
+        classes = labeled.named()
         how: Pixels = "stochastic" if self.look == "none" and labeled.maximum > 1 else self.look
         trained = load_or_train_classifier(
             labeled.train_images,
@@ -111,12 +130,14 @@ class Images:
             labeled.test_images,
             labeled.test_labels,
             labeled.image_shape,
-            labeled.num_classes or 0,
+            len(classes.names),
             binarizer=lambda images: prepared(images, how, labeled.maximum),
             key=f"{labeled.fingerprint()}-{how}",
             device=device,
         )
-        self._scorer = ImageScorer(trained.classifier, self.train, self.test, accuracy=trained.accuracy)
+        names = () if classes.are_numbered else [*map(printable, classes.names)]
+        options: dict[str, Any] = {"accuracy": trained.accuracy, "class_names": names}
+        self._scorer = ImageScorer(trained.classifier, self.train, self.test, **options)
 
     # Batches.
 
@@ -157,9 +178,17 @@ class Images:
         """Pixels of shape (N, C, H, W), from 0 to 1."""
         return x.unflatten(1, self.image_shape)
 
-    def draw(self, generator: Generator, num: int, *, seed: int = 0) -> Tensor:
-        """Samples as flat pixels in [0, 1], shape (num, D)."""
-        return generate(generator, num, seed=seed, convert=generator.decode)
+    def draw(self, generator: Generator, num: int, *, seed: int = 0, labels: Sequence[int] | None = None) -> Tensor:
+        """Samples as flat pixels in [0, 1], shape (num, D); of all classes in turn, or of some."""
+        return generate(generator, num, seed=seed, label=labels, convert=generator.decode)
+
+    def pictured(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) as a picture shows them, grey or RGB: piano rolls are turned and colored."""
+        are_rolls = self.data.are_rolls if self._are_rolls is None else self._are_rolls
+        return rolls_pictured(images) if are_rolls else images
+
+    def _shown(self, images: Tensor) -> Tensor:
+        return self.pictured(images.unflatten(1, self.image_shape))
 
     def scores(
         self,
@@ -175,6 +204,8 @@ class Images:
         found: list[Score] = []
         if self._scorer is None:
             reason = "the data has no labels, which train its classifier (see classifier_data, if any)"
+            if len(self.test) < 2:
+                reason = "it takes two test images, the data has one"
             found.append(Score("frechet", math.nan, "Frechet distance", note=reason))
             if not full:
                 return found
@@ -197,7 +228,8 @@ class Images:
         pairs = torch.cat(
             [samples[closest.to(samples.device)], self.train[compared.index[closest].to(self.train.device)]]
         )
-        picture = picture_of(pairs.cpu(), self.image_shape, columns=len(closest))
+        shown = self._shown(pairs.cpu())
+        picture = picture_of(shown.flatten(1), _shape_of(shown), columns=len(closest))
         found = [
             Score(
                 "distinct",
@@ -222,30 +254,50 @@ class Images:
         return (images > 0.5).to(torch.uint8).cpu()
 
     def show(self, generator: Generator, path: Path, scores: Sequence[Score] = ()) -> Path | None:
-        """A grid of 64 samples, or of 8 of each class in columns; with scores, 100 beside test images."""
-        columns = num_classes_of(generator)
+        """A grid of 64 samples, or of 8 of each class in columns; with scores, 100 beside test images.
+
+        Of more than 20 classes the first 20 are shown.
+        """
+        num_classes = num_classes_of(generator)
+        labels = range(min(num_classes, _SHOWN)) if num_classes else None
+        columns = min(num_classes, _SHOWN)
         path = path.with_suffix(".png")
         if not scores:
             columns = columns or 8
-            samples = self.draw(generator, 8 * columns)
-            return write_samples(path, samples.unflatten(1, self.image_shape), columns=columns)
+            samples = self.draw(generator, 8 * columns, labels=labels)
+            return write_samples(path, self._shown(samples), columns=columns)
         title = "samples as they come, none picked"
         first = scores[0]
         if math.isfinite(first.value):
             real = "" if first.real is None else f" (real data: {first.real:.3g})"
             title += f"; {first.title} {first.value:.3g}{real}"
-        shown = 10 * (columns or 10)
-        panels = {"generated": self.draw(generator, shown), "real (test)": self._real(shown, columns)}
-        save_comparison(path, panels, self.image_shape, title=title, columns=columns or 10)
+        if columns < num_classes:
+            title += f"; the first {columns} of {num_classes} classes"
+        num = 10 * (columns or 10)
+        drawn = {"generated": self.draw(generator, num, labels=labels), "real (test)": self._real(num, columns)}
+        shown = {name: self._shown(images) for name, images in drawn.items()}
+        panels = {name: images.flatten(1) for name, images in shown.items()}
+        classes = Classes.numbered(num_classes) if self.data.train_labels is None else self.data.named()
+        names = [printable(name, longest=_LONGEST) for name in classes.names[:columns]]
+        shape = _shape_of(shown["generated"])
+        save_comparison(path, panels, shape, title=title, columns=columns or 10, names=names)
         return path
 
     def _real(self, num: int, num_classes: int) -> Tensor:
-        """Test images for a picture, in columns of one class where there are classes."""
+        """Test images for a picture, in columns of one class where there are classes: NaN where one has no more."""
         if not num_classes or self.data.test_labels is None:
             return self.test[:: max(1, len(self.test) // num)][:num]
         of_class = [(self.data.test_labels == label).nonzero()[:, 0] for label in range(num_classes)]
-        rows = min(num // num_classes, *map(len, of_class))
-        return self.test[torch.stack([indices[:rows] for indices in of_class], dim=1).flatten()]
+        rows = min(num // num_classes, max(map(len, of_class)))
+        found = self.test.new_full((rows, num_classes, self.test.shape[1]), math.nan)
+        for label, indices in enumerate(of_class):
+            found[: len(indices), label] = self.test[indices[:rows]]
+        return found.flatten(0, 1)
+
+
+def _shape_of(images: Tensor) -> tuple[int, int, int]:
+    _, channels, height, width = images.shape
+    return channels, height, width
 
 
 def prepared(images: Tensor, pixels: Pixels, maximum: int) -> Tensor:

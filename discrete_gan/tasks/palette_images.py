@@ -1,7 +1,11 @@
 """Images in the colors of a palette."""
 
 import functools
+import json
+from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -23,13 +27,21 @@ class PaletteImages(Images):
     def __init__(self, options: ImageOptions, num_colors: int, *, labels_for: str = "") -> None:
         super().__init__(options, labels_for=labels_for)
         self.num_colors = num_colors
+        self._known: Tensor | None = None
 
     @functools.cached_property
     def _quantized(self) -> tuple[Tensor, Tensor, ImageData]:
         """Colors (K, C), the color of every training pixel (N, H * W), and the data as they look in these colors."""
         data = super().data
-        palette = learn_palette(data, self.num_colors, seed=self.options.seed)
+        palette = learn_palette(data, self.num_colors, seed=self.options.seed) if self._known is None else self._known
         return palette, *quantized(data, palette)
+
+    def recall(self, folder: Path, config: dict[str, Any]) -> None:
+        """Know the colors of the run's generator too, whatever data are read."""
+        super().recall(folder, config)
+        saved = folder / "generator" / "config.json"
+        colors = json.loads(saved.read_text()).get("palette") if saved.is_file() else None  # one's own has none
+        self._known = None if colors is None else torch.tensor(colors, dtype=torch.float32)
 
     @property
     def palette(self) -> Tensor:

@@ -87,12 +87,16 @@ class Text:
     def __init__(self, options: Any) -> None:
         self.options = options
         self._vocabulary: Vocabulary | None = None
-        self._config: dict[str, Any] | None = None
+        self._max_length: int | None = None
 
     @functools.cached_property
     def data(self) -> TextData:
         """The data set."""
-        return load_text(self.options.data, seed=self.options.seed, **reading(self.options))
+        how = reading(self.options)
+        if self._vocabulary is not None:  # that of the run, whatever lines are read
+            known = {"tokenizer": self._vocabulary, "vocabulary_size": None}
+            how |= {**known, "max_length": self._max_length or self.options.max_length}
+        return load_text(self.options.data, seed=self.options.seed, **how)
 
     def describe(self) -> str:
         """What there is to learn, to be read before it is."""
@@ -143,12 +147,20 @@ class Text:
         self.data.vocabulary.save(folder / "tokenizer.json")
 
     def recall(self, folder: Path, config: dict[str, Any]) -> None:
-        """Take up the vocabulary."""
+        """Take up the vocabulary and the longest length, in which other lines are then read."""
         if (folder / "tokenizer.json").is_file():
             self._vocabulary = Vocabulary.load(folder / "tokenizer.json")
+            length = config.get("data", {}).get("max_length")
+            self._max_length = length if isinstance(length, int) and length > 0 else None
 
     def to(self, device: torch.device) -> None:
-        """Move the tokens there."""
+        """Move the tokens there.
+
+        Raises:
+            InputError: If there is a single sequence to train on.
+        """
+        if len(self.data.train) < 2:
+            raise InputError(f"{self.data.name}: training needs at least 2 lines, found 1")
         self.tokens, self.test = self.data.train.to(device), self.data.held_out.to(device)
         self._batches = Batches(len(self.tokens), self.options.batch_size, seed=self.options.seed)
 

@@ -42,8 +42,9 @@ def test_without_a_test_part_a_tenth_is_held_out(tmp_path: Path) -> None:
     path = save(tmp_path / "grey.npz", x=GREY, y=LABELS)
     data = load_images(path)
     assert (data.name, data.image_shape, data.maximum, data.num_classes) == ("grey", (1, 4, 5), 255, 4)
-    assert data.train_images.shape == (18, 20)
-    assert data.test_images.shape == (2, 20)
+    assert data.train_images.shape == (16, 20)  # of four classes, one of each
+    assert data.test_images.shape == (4, 20)
+    assert load_images(save(tmp_path / "plain.npz", x=GREY)).test_images.shape == (2, 20)
     pairs = {tuple(image): label for image, label in zip(GREY.reshape(20, -1).tolist(), LABELS, strict=True)}
     assert data.train_labels is not None and data.test_labels is not None
     images = torch.cat([data.train_images, data.test_images]).tolist()
@@ -150,14 +151,21 @@ def test_archives_are_read_by_their_names(tmp_path: Path, images: str, labels: s
 
 
 REFUSED = {
-    "no images": ({"z": GREY}, "expected images under one of x_train, .*, arr_0, found z"),
+    "no images": ({"z": GREY}, "expected images under one of x_train, .*, arr_0, or piano rolls under .*, found z"),
     "labels count": ({"x": GREY, "y": LABELS[:9]}, "a: 20 training images but 9 labels"),
     "labels shape": (
         {"x": GREY, "y": np.eye(20, dtype=int)},
         r"as whole numbers .* int64 of shape \(20, 20\)",
     ),
     "labels type": ({"x": GREY, "y": LABELS / 2}, "training labels as whole numbers .* found float64"),
-    "labels below 0": ({"x": GREY, "y": LABELS - 1}, "expected training labels from 0, found -1"),
+    "labels of two kinds": (
+        {"x": GREY, "x_test": GREY, "y": LABELS, "y_test": LABELS.astype(str)},
+        "expected whole numbers or strings in both parts",
+    ),
+    "labels of no letters": (
+        {"x": GREY, "y": np.full(20, 0x110000, np.uint32).view("<U1")},
+        "labels: expected strings of Unicode",
+    ),
     "labels of one": ({"x": GREY, "x_test": GREY, "y": LABELS}, "for one of train and test only"),
     "labels of test": ({"x": GREY, "x_test": GREY, "y_test": LABELS}, "for one of train and test only"),
     "labels alone": ({"x": GREY, "y": LABELS, "y_test": LABELS}, "test labels without test images"),

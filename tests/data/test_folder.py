@@ -74,7 +74,18 @@ def test_class_folders_are_labels_in_the_order_of_their_names(tmp_path: Path) ->
     data = load_images(tmp_path)
     found = {tuple(image): label for image, label in zip(*everything(data), strict=True)}
     assert found == {tuple(rows(index)[0]): (2, 0, 1)[index % 3] for index in range(20)}
-    assert len(data.test_images) == 2
+    assert data.classes == (("Ant", "cat", "zebra"),)
+    assert sorted(labels(data)[1]) == [0, 1, 2]  # a tenth are two, but no class is without
+
+
+def test_numbers_in_names_of_folders_are_numbers(tmp_path: Path) -> None:
+    for index in range(12):
+        save(tmp_path / "train" / str(index) / "a.png", GREY[index])
+        save(tmp_path / "test" / str(index) / "a.png", GREY[index])
+    data = load_images(tmp_path)
+    assert data.classes == (tuple(map(str, range(12))),)
+    assert data.train_images.tolist() == rows(*range(12))
+    assert labels(data) == (list(range(12)), list(range(12)))
 
 
 def test_pictures_anywhere_below_a_class_folder_are_its_own(tmp_path: Path) -> None:
@@ -120,7 +131,7 @@ def test_a_training_part_alone(tmp_path: Path) -> None:
     for index in range(4):
         save(tmp_path / "train" / "ab"[index % 2] / f"{index}.png", GREY[index])
     data = load_images(tmp_path)
-    assert (len(data.train_images), len(data.test_images), data.num_classes) == (3, 1, 2)
+    assert (len(data.train_images), len(data.test_images), data.num_classes) == (2, 2, 2)
     # Beside other folders it is a class.
     save(tmp_path / "plane" / "4.png", GREY[4])
     data = load_images(tmp_path)
@@ -373,7 +384,7 @@ def test_corrupt_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         assert reason in message
         assert message.endswith(" (corrupt=skip leaves out such files)")
         path.unlink()
-    assert len(load_images(tmp_path).train_images) == 5
+    assert len(load_images(tmp_path).train_images) == 4
     assert capsys.readouterr().err == ""
 
 
@@ -458,7 +469,7 @@ def test_real_color_pictures(tmp_path: Path, shared_data: Path) -> None:
                 break
     data = load_images(tmp_path / "cifar10_jpeg" / "test")
     assert (data.image_shape, data.maximum, data.num_classes) == ((3, 32, 32), 255, 3)
-    assert (len(data.train_images), len(data.test_images)) == (22, 2)
+    assert (len(data.train_images), len(data.test_images)) == (21, 3)
     assert np.bincount(everything(data)[1]).tolist() == [8, 8, 8]
     with PIL_Image.open(tmp_path / "cifar10_jpeg" / "test" / "bird" / "0003.jpg") as bird:
         pixels = np.asarray(bird).transpose(2, 0, 1).flatten().tolist()

@@ -398,6 +398,25 @@ def test_seqgan_by_hand_with_the_same_rollouts(reward: Reward, baseline: str) ->
     assert_exact(loss, expected)
 
 
+def test_seqgan_of_single_tokens_is_reinforce() -> None:
+    generator = RecurrentGenerator(K, 1, end=END, latent_dim=1, embedding_dim=2, hidden=3)
+    discriminator = RecurrentDiscriminator(K, 1, end=END, embedding_dim=2, hidden=3)
+    set_normal_parameters(generator, 0)
+    set_normal_parameters(discriminator, 50)
+
+    def asked(x: Tensor) -> Tensor:
+        assert x.numel()  # not every network takes a batch of none
+        return discriminator(x)
+
+    torch.manual_seed(0)
+    loss = SeqGAN(3, 4)(generator, asked, Z)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    g = generator(Z)
+    x = g.sample((3,))
+    assert_exact(loss, -(torch.sigmoid(discriminator(x)) * g.log_prob(x)).mean(dim=0))
+    assert g.rollouts(x, 4).shape == (0, 4, 3, B, 1)
+
+
 # Likelihood and mixed
 
 

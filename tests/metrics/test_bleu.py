@@ -158,5 +158,8 @@ def test_too_few_rows_and_wrong_shapes_are_errors() -> None:
         SelfBLEU(1).compute()
     metric = SelfBLEU(None)
     metric.update(tokens)
+    metric.update(tokens[:0])  # adds nothing, whatever else is wrong with it
+    metric.update(tokens[:0, :3])
+    assert metric.compute().equal(self_bleu(tokens, end=None))
     with pytest.raises(ValueError, match="expected D = 4 as before, since there is no end, got 3"):
         metric.update(tokens[:, :3])

@@ -123,6 +123,22 @@ def test_test_images_may_be_too_few_for_the_similarity(network: ImageClassifier)
     assert " ".join(str(score).split("[")[0].split()) == "MS-SSIM 1 in the class of the most alike images"
 
 
+def test_of_many_classes_the_rarest_are_told() -> None:
+    torch.manual_seed(0)
+    many, names = ImageClassifier((1, 8, 8), 30, num_features=4), [f"name {label}" for label in range(30)]
+    named = ImageScorer(many, images(30, 1), images(20, 2), class_names=names)
+    for scorer, prefix in ((named, "name "), (ImageScorer(many, images(30, 1), images(20, 2)), "")):
+        score = found(scorer.scores(images(50, 3)))["classes_covered"]
+        order = sorted(range(30), key=score.parts.__getitem__)[:20]
+        listed = ", ".join(f"{prefix}{label} {100 * score.parts[label]:.1f}" for label in order)
+        assert score.note == f"the rarest: {listed} %"
+    few = ImageScorer(
+        ImageClassifier((1, 8, 8), 2, num_features=4), images(30, 1), images(20, 2), class_names=["b", "a"]
+    )
+    score = found(few.scores(images(50, 3)))["classes_covered"]
+    assert score.note == "b {:.1f}, a {:.1f} %".format(*(100 * part for part in score.parts))
+
+
 def test_classes_covered_are_those_above_three_percent(network: ImageClassifier, scorer: ImageScorer) -> None:
     candidates = torch.cat([images(2000, 6, rate) for rate in (0.1, 0.5, 0.9)])
     classes = predict(network, candidates).probabilities.argmax(1)

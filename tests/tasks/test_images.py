@@ -1,5 +1,6 @@
 """Images as tasks: what is read and when, what batches and held-out images are, what depth adds, pictures."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.data import ImageData
+from discrete_gan.data.classes import Classes
 from discrete_gan.errors import InputError
 from discrete_gan.models import MLPGenerator, MLPImageGenerator
 from discrete_gan.sampling import generate
@@ -355,7 +357,7 @@ def test_samples_at_the_end_stand_beside_test_images(
     drawn: list[tuple[dict[str, Tensor], str, int]] = []
     monkeypatch.setattr(
         "discrete_gan.tasks.images.save_comparison",
-        lambda path, panels, shape, *, title, columns: drawn.append((panels, title, columns)),
+        lambda path, panels, shape, *, title, columns, names: drawn.append((panels, title, columns)),
     )
     whole = data()
     task, generator = ready("binary", whole, binarize="threshold"), random_generator(num_classes)
@@ -374,3 +376,97 @@ def test_samples_at_the_end_stand_beside_test_images(
         assert sum(alike) > 0.8 * len(alike) and len(of_test) % num_classes == 0  # two classes may share an image
     task.show(generator, tmp_path / "samples", [Score("frechet", math.nan, "Frechet distance")])
     assert "Frechet" not in drawn[1][1]
+
+
+def test_a_class_without_test_images_leaves_its_column_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[dict[str, Tensor], list[str]]] = []
+    monkeypatch.setattr(
+        "discrete_gan.tasks.images.save_comparison",
+        lambda path, panels, shape, *, title, columns, names: drawn.append((panels, names)),
+    )
+    whole = dataclasses.replace(
+        data(), test_labels=torch.tensor([2] * 37 + [0] * 3), classes=Classes(("a", "b\x1b", "c"))
+    )
+    task = ready("conditional", whole, binarize="threshold")
+    task.show(random_generator(CLASSES), tmp_path / "samples", [Score("frechet", 1.0)])
+    panels, names = drawn[0]
+    assert names == ["a", "b\\x1b", "c"]
+    shown = panels["real (test)"].unflatten(0, (10, CLASSES))
+    assert torch.equal(shown[:3, 0], task.test[-3:]) and shown[3:, 0].isnan().all()
+    assert torch.equal(shown[:, 2], task.test[:10]) and shown[:, 1].isnan().all()
+
+
+def test_of_many_classes_the_first_are_shown(tmp_path: Path) -> None:
+    task, generator = ready("conditional", data(), binarize="threshold"), random_generator(1000)
+    path = task.show(generator, tmp_path / "samples")
+    assert path is not None
+    assert torch.equal(tiles_of(path, 8, 20).flatten(0, 1), generate(generator, 160, label=range(20)))
+    path = task.show(generator, tmp_path / "samples", [Score("frechet", 1.0)])
+    assert matplotlib.image.imread(tmp_path / "samples.png").shape[1] < 2000
+
+
+def test_other_data_are_taken_by_the_names_of_their_classes(tmp_path: Path) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    np.savez(tmp_path / "a.npz", x=images, y=["cat", "bee"] * 3, x_test=images, y_test=["cat", "bee"] * 3)
+    known = {"image_shape": [1, 2, 2], "classes": ["ant", "bee", "cat"]}
+    task = made("conditional", str(tmp_path / "a.npz"))
+    task.recall(tmp_path, {"data": known})
+    assert task.data.test_labels is not None and task.data.test_labels.tolist() == [2, 1] * 3
+    for changed, told in (
+        ({"classes": ["ant", "bee"]}, "ant, bee, found cat"),
+        ({"image_shape": [1, 4, 1]}, "(1, 4, 1)"),
+    ):
+        task = made("conditional", str(tmp_path / "a.npz"))
+        task.recall(tmp_path, {"data": known | changed})
+        with pytest.raises(InputError) as caught:
+            task.summary()
+        assert told in str(caught.value)
+
+
+def test_a_classifier_of_other_data_means_the_same_classes(tmp_path: Path) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    for name, labels in (("a", ["ant", "bee", "cat"] * 2), ("b", ["bee", "cat"] * 3), ("c", ["bee", "dog"] * 3)):
+        np.savez(tmp_path / f"{name}.npz", x=images, y=labels, x_test=images, y_test=labels)
+    args = BinaryImageOptions(data=str(tmp_path / "a.npz"))
+    found = BinaryImages(args, str(tmp_path / "b.npz"), conditional=True).classifier_data
+    assert found.train_labels is not None and found.train_labels.tolist() == [1, 2] * 3
+    assert found.named() == Classes(("ant", "bee", "cat"))
+    with pytest.raises(InputError, match=r"--classifier-data .* expected images of the classes .* found dog"):
+        _ = BinaryImages(args, str(tmp_path / "c.npz"), conditional=True).classifier_data
+    assert BinaryImages(args, str(tmp_path / "c.npz")).classifier_data.named() == Classes(("bee", "dog"))
+
+
+def test_one_test_image_has_no_distance() -> None:
+    whole = dataclasses.replace(data(), test_images=data().test_images[:1], test_labels=torch.tensor([0]))
+    task = made("binary")
+    vars(task)["data"] = whole
+    task.to(CPU)
+    (score,) = task.scores(random_generator(), NOBODY, num=20)
+    assert math.isnan(score.value) and score.note == "it takes two test images, the data has one"
+
+
+def test_piano_rolls_are_shown_as_rolls(tmp_path: Path) -> None:
+    rolls = np.zeros((4, 2, 3, 4), dtype=np.uint8)  # tracks, time, pitch
+    rolls[:, 0, 0, 1] = 90  # the first track sounds at first, low
+    rolls[:, 1, 2, 3] = [1, 1, 1, 0]
+    np.savez(tmp_path / "a.npz", rolls=rolls, test_rolls=rolls)
+    task = made("binary", str(tmp_path / "a.npz"))
+    assert task.image_shape == (2, 3, 4) and task.data.maximum == 1
+    (picture, *_) = task.pictured(task.data.train_images.unflatten(1, task.image_shape))
+    assert picture.shape == (3, 4, 3)
+    assert picture.amax(0).nonzero().tolist() == [[0, 2], [2, 0]]  # from the top, from the left
+    assert not torch.equal(picture[:, 0, 2], picture[:, 2, 0])
+    known = made("binary", "gone")
+    known.recall(tmp_path, {"data": json.loads(json.dumps(task.summary()))})
+    assert known.pictured(torch.zeros(5, 2, 3, 4)).shape == (5, 3, 4, 3)
+
+
+def test_other_images_in_the_colors_of_the_generator(tmp_path: Path) -> None:
+    (tmp_path / "generator").mkdir()
+    (tmp_path / "generator" / "config.json").write_text(json.dumps({"palette": [[0.0], [0.25], [1.0]]}))
+    np.savez(tmp_path / "a.npz", x=np.arange(0, 240, 10, dtype=np.uint8).reshape(6, 2, 2))
+    task = made("palette", str(tmp_path / "a.npz"))
+    assert isinstance(task, PaletteImages)
+    task.recall(tmp_path, {"data": {"image_shape": [1, 2, 2]}})
+    assert task.palette.tolist() == [[0.0], [0.25], [1.0]]
+    assert set(task.data.train_images.unique().tolist()) <= {0, 64, 255}

@@ -408,3 +408,22 @@ def test_intervals_and_copies_are_of_a_whole_evaluation(words: Text) -> None:
     assert values(full).keys() - values(run).keys() == {"nearest_training", "nearer", "copies"}
     assert not any(math.isfinite(score.low) for score in run)
     assert math.isfinite(by_name(full)["bleu2"].low)
+
+
+def test_a_single_training_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a b\nb a\n")
+    task = Text(Options(data=str(tmp_path / "a.txt")))
+    with pytest.raises(InputError, match=r"^a: training needs at least 2 lines, found 1$"):
+        task.to(CPU)
+
+
+def test_other_lines_in_the_tokens_that_were_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"{a} {b} end\n" for a in "abcdef" for b in "abcdef"))
+    (tmp_path / "b.txt").write_text("".join(f"{a} {b}\n" for a in "abcdef" for b in "fghi"))
+    first, other, again = (Text(Options(data=str(tmp_path / f"{name}.txt"))) for name in "aba")
+    first.save(tmp_path)
+    for task in (other, again):
+        task.recall(tmp_path, {"data": {"max_length": 3}})
+    assert (other.max_length, other.num_categories) == (3, first.num_categories)
+    assert other.vocabulary.tokens == first.vocabulary.tokens
+    assert again.summary() == first.summary()
