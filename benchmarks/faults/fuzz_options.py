@@ -17,7 +17,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -50,7 +49,8 @@ _PAIRS = 0.3  # of the tries
 
 _NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "2", "0.5", "1e38", "1e-45", "1e400", "-0.0", "1_0", "٣")
 _NUMBERS += (str(10**20), str(2**31), str(2**63), str(-(2**63)), "9" * 5000)
-_TEXTS = ("", " ", "é東🙂", "\x1b[31mred", "a\nb", "\r", "\t", "\u202e", "\udcff", "a" * 5000, "None", "true", "-", "--")
+_TEXTS = ("", " ", "é東🙂", "\x1b[31mred", "a\nb", "\r", "\t", "\u202e", "\udcff", "a" * 5000, "None", "true", "-")
+_TEXTS += ("--",)
 _PATHS = ("FOLDER", "FOLDER/text.txt", "FOLDER/pipe", "/no/such/path", "/dev/null", "/dev/zero", "/dev/full", "/", ".")
 _PATHS += ("~", "~nobody/x", "..", "x.py", "x.py:y", "FOLDER/own.py:raises", "FOLDER/own.py:Nothing:a=nan", "hub:")
 _PATHS += ("hub:FOLDER", "equations", "digits", "n" * 300 + "/x", "RUN/digits", "RUN/text")
@@ -200,7 +200,7 @@ def quick() -> None:
 
 
 def attempt(words: Sequence[str], folder: Path) -> tuple[str, str]:
-    """Run a command in a child, in a new folder; how it went, ``accepted`` or ``refused`` or what was wrong, and why."""
+    """Run a command in a child, in a new folder; says ``accepted``, ``refused`` or what was wrong, and why."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "work").mkdir(parents=True)
     out, errors = folder / "out", folder / "errors"

@@ -25,6 +25,7 @@ from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, c
 from discrete_gan.tasks.score import Score, lines
 from discrete_gan.training.launch import find_device
 from discrete_gan.training.records import read_results
+from discrete_gan.writing import try_writing
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def evaluate(arguments: list[str]) -> None:
     # All of them first: a mistake in the last one costs nothing.
     opened = [open_run(path, args.trust) for path in args.runs]
     loaded = [(run, run.scores(args.scores), *_networks(run)) for run in opened]
-    for run, _, generator, _ in loaded:
+    for run, _, generator, discriminator in loaded:
+        try_writing(run.directory.path / "evaluation.json", run.directory.path / "report.html")
         run.check_data()
-        run.one_sample(generator)
+        run.one_sample(generator, discriminator)
         if args.likelihood == "ais":
             check_annealing(generator)
     found: dict[str, Evaluation] = {}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from discrete_gan.cli.orphans import end_with_parent
 from discrete_gan.cli.terminal import one_line, terminal
-from discrete_gan.errors import InputError, unknown_name
+from discrete_gan.errors import InputError, is_out_of_memory, unknown_name
 
 USAGE = """\
 usage: discrete-gan VERB ...
@@ -35,6 +35,12 @@ def _main(arguments: list[str]) -> None:
     except InputError as error:
         print(f"discrete-gan: {one_line(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
+    except (MemoryError, OverflowError, RuntimeError, ValueError) as error:
+        if not is_out_of_memory(error):
+            raise
+        told = f"out of memory, expected smaller sizes or numbers of samples ({type(error).__name__}: {error})"
+        print(f"discrete-gan: {one_line(told)}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("discrete-gan: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
@@ -57,6 +63,9 @@ def _run(arguments: list[str]) -> None:
     verb = _verbs().get(arguments[0])
     if verb is None:
         raise unknown_name("verb", arguments[0], _verbs())
+    from discrete_gan.training.memory import limit_memory
+
+    limit_memory()
     verb(arguments[1:])
 
 

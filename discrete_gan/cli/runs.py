@@ -5,6 +5,7 @@ of the user's own that the user names again.
 """
 
 import dataclasses
+import inspect
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,17 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+import torch
+
 from discrete_gan import models
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.errors import InputError
 from discrete_gan.own import UntrustedError, find_file, is_own, load_file, trusting
 from discrete_gan.ranges import check_ranges
-from discrete_gan.sampling import generate
+from discrete_gan.sampling import generate, num_classes_of
 from discrete_gan.tasks import Task, load_scores
 from discrete_gan.tasks.base import OwnScore
+from discrete_gan.tasks.evaluation import raw_outputs
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.records import check_model_config, inside, typed
 
@@ -80,18 +84,25 @@ class SavedRun(NamedTuple):
         except Exception as error:  # whatever a file of the run holds, in whichever library reads it
             raise InputError(f"{self.directory.path}: {_told(error)}: expected what the task saved there") from None
 
-    def one_sample(self, generator: Any) -> Any:
-        """A sample as people look at it.
+    def one_sample(self, generator: Any, discriminator: Any = None) -> Any:
+        """A sample as people look at it, which the discriminator, if there is one, has been shown.
 
         Raises:
-            InputError: If the generator does not fit what the run says of its data.
+            InputError: If the networks do not fit each other, or what the run says of its data.
         """
+        at_fault = "generator"
         try:
-            return self.task.decode(generate(generator, 1, convert=generator.decode))
+            x = generate(generator, 1)
+            sample = self.task.decode(generator.decode(x))
+            if discriminator is not None:
+                at_fault = "discriminator"
+                takes = num_classes_of(generator) and "labels" in inspect.signature(discriminator.forward).parameters
+                raw_outputs(discriminator, x, torch.zeros(1, dtype=torch.int64, device=x.device) if takes else None)
+            return sample
         except InputError:
             raise
         except Exception as error:  # two files that disagree fail wherever their numbers meet
-            told = f"its generator does not fit what its config.json says: {_told(error)}"
+            told = f"its {at_fault} does not fit what its config.json says: {_told(error)}"
             raise InputError(f"{self.directory.path}: {told}") from error
 
     def check_data(self) -> None:
