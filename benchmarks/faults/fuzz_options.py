@@ -146,7 +146,8 @@ def draw(command: Command, folder: Path, random_: random.Random) -> list[str]:
 
     positional, more = command.positional, []
     for _ in range(2 if random_.random() < _PAIRS else 1):
-        option = random_.choice(options_of(command.options))
+        options = options_of(command.options)
+        option = random_.choices(options, [0.2 if option.flag else 1.0 for option in options])[0]
         if option.flag:
             more.append(option.word)
             continue
@@ -277,9 +278,10 @@ def fuzz(seconds: float, seed: str, out: Path, only: Sequence[str] = ()) -> int:
                 words = [*command.words, *command.positional, *command.given]
                 outcome, told = attempt(words, folder / "try")
                 assert outcome == "accepted", f"{name}: {outcome}: {told}"
+            sizes = [len(options_of(command.options)) for command in known.values()]
             while time.monotonic() < end:
                 random_ = random.Random(f"{seed} {following}")
-                name = random_.choice(list(known))
+                (name,) = random_.choices(list(known), sizes)
                 words = draw(known[name], folder, random_)
                 begun = time.monotonic()
                 outcome, told = attempt(words, folder / "try")

@@ -82,6 +82,8 @@ def evaluate(arguments: list[str]) -> None:
     """
     args = parse_plain(EvaluateArgs, arguments, "discrete-gan evaluate")
     check_ranges(args)
+    if not args.runs:
+        raise InputError("evaluate: expected at least one run directory")
     device = find_device(args.device)
     if args.temperatures is not None:
         options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device, "trust": args.trust}

@@ -41,6 +41,8 @@ def score_temperatures(
         InputError: If a run is none of text, its data are gone or not those of the others, or a temperature is no
             number above 0.
     """
+    if not temperatures:
+        raise InputError("--temperatures: expected at least one number")
     for temperature in temperatures:
         if not 0 < temperature < math.inf:
             raise InputError(f"--temperatures: expected numbers above 0, got {temperature}")
