@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -47,13 +48,15 @@ _MEMORY = 3 << 29  # bytes
 _LONGEST = 1000  # characters of a refusal
 _PAIRS = 0.3  # of the tries
 
-_NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "2", "0.5", "1e38", "1e-45", "1e400", "-0.0", "1_0", "٣")
-_NUMBERS += (str(10**20), str(2**31), str(2**63), str(-(2**63)), "9" * 5000)
-_TEXTS = ("", " ", "é東🙂", "\x1b[31mred", "a\nb", "\r", "\t", "\u202e", "\udcff", "a" * 5000, "None", "true", "-")
-_TEXTS += ("--",)
-_PATHS = ("FOLDER", "FOLDER/text.txt", "FOLDER/pipe", "/no/such/path", "/dev/null", "/dev/zero", "/dev/full", "/", ".")
-_PATHS += ("~", "~nobody/x", "..", "x.py", "x.py:y", "FOLDER/own.py:raises", "FOLDER/own.py:Nothing:a=nan", "hub:")
-_PATHS += ("hub:FOLDER", "equations", "digits", "n" * 300 + "/x", "RUN/digits", "RUN/text")
+SOUND = ("0", "1", "2", "3", "7", "1000", "0.5", "0.999", "1e-30", "1e5", "1e30")
+NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "2", "0.5", "1e38", "1e-45", "1e400", "-0.0", "1_0", "٣")
+NUMBERS += (str(10**20), str(2**31), str(2**63), str(-(2**63)), "9" * 5000)
+TEXTS = ("", " ", "é東🙂", "\x1b[31mred", "a\nb", "\r", "\t", "\u202e", "\udcff", "a" * 5000, "None", "true", "-")
+TEXTS += ("--",)
+PATHS = ("FOLDER", "FOLDER/text.txt", "FOLDER/pipe", "/no/such/path", "/dev/null", "/dev/zero", "/dev/full", "/", ".")
+PATHS += ("~", "~nobody/x", "..", "x.py", "x.py:y", "FOLDER/own.py:raises", "FOLDER/own.py:Nothing:a=nan", "hub:")
+PATHS += ("hub:FOLDER", "equations", "digits", "n" * 300 + "/x", "RUN/digits", "RUN/text")
+PATHS += ("~nobody/x.py:y", "n" * 300 + ".py:y", "n" * 300, "recipes/digits.py", "\udcff.py:x", "é.json")
 
 
 class Command(NamedTuple):
@@ -104,27 +107,30 @@ def commands(folder: Path) -> dict[str, Command]:
 
 
 class Option(NamedTuple):
-    """An option by its word, empty for arguments without a name, with what its type offers."""
+    """An option by its field and its word, empty for arguments without a name, with what its type offers."""
 
+    field: str
     word: str
     choices: tuple[str, ...] = ()
     flag: bool = False
+    is_number: bool = False
 
 
 def options_of(kind: type | None) -> list[Option]:
     """Those of a command's class, and the help."""
-    found = [Option("--help", flag=True)]
+    found = [Option("help", "--help", flag=True)]
     hints = get_type_hints(kind, include_extras=True) if kind else {}
     for field in dataclasses.fields(kind) if kind else ():  # type: ignore[arg-type]
         word = "--" + field.name.replace("_", "-")
         if tyro.conf.Positional in getattr(hints[field.name], "__metadata__", ()):
-            found.append(Option(""))
+            found.append(Option(field.name, ""))
         elif hints[field.name] is bool:
-            found += [Option(word, flag=True), Option(f"--no-{word[2:]}", flag=True)]
+            found += [Option(field.name, each, flag=True) for each in (word, f"--no-{word[2:]}")]
         else:
             choices = get_args(hints[field.name]) if get_origin(hints[field.name]) is Literal else ()
-            found.append(Option(word, tuple(map(str, choices))))
-    return found if kind else [*found, Option("")]
+            is_number = bool({"int", "float"} & set(re.findall(r"\w+", str(hints[field.name]))))
+            found.append(Option(field.name, word, tuple(map(str, choices)), is_number=is_number))
+    return found if kind else [*found, Option("words", "")]
 
 
 def estimator_specs() -> list[str]:
@@ -138,10 +144,11 @@ def draw(command: Command, folder: Path, random_: random.Random) -> list[str]:
 
     def value(option: Option) -> str:
         specs = estimator_specs() if option.word in ("--estimator", "--estimators") else []
-        kinds: list[Sequence[str]] = [_NUMBERS, _TEXTS, _PATHS]
-        kinds += [each for each in (option.choices, specs, specs, specs) if each]
+        kinds: list[Sequence[str]] = [NUMBERS, TEXTS, PATHS]
+        kinds += [NUMBERS, NUMBERS, *4 * [SOUND]] if option.is_number else []
+        kinds += [each for each in (*3 * [option.choices], *5 * [specs]) if each]
         text = random_.choice(random_.choice(kinds)).replace("FOLDER", str(folder)).replace("RUN", f"{folder}/runs")
-        odd = [*_NUMBERS, "", "é", "true", "log-ratio", "1,num_samples=2"]
+        odd = [*NUMBERS, *SOUND, *SOUND, "", "é", "true", "log-ratio", "1,num_samples=2"]
         return text.replace("VALUE", random_.choice(odd))
 
     positional, more = command.positional, []

@@ -12,6 +12,7 @@ from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.grid import Grid, Option, Plan, cells_of, make_plan, parse_budget
 from discrete_gan.cli.parsing import parse, parse_plain
 from discrete_gan.cli.recipes import find_recipe, load_recipe
+from discrete_gan.cli.terminal import one_line
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
 from discrete_gan.ranges import Count, check_ranges
@@ -235,6 +236,7 @@ def _report(out: Path, groups: list[Group], title: str, command: str, settings: 
 
 
 def _print_columns(lines: list[list[str]]) -> None:
+    lines = [list(map(one_line, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = [f"{cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True)]

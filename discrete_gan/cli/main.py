@@ -1,5 +1,6 @@
 """Entry point: finds the verb, turns a user's mistake into one line and exit status 2."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -40,6 +41,11 @@ def _main(arguments: list[str]) -> None:
             raise
         told = f"out of memory, expected smaller sizes or numbers of samples ({type(error).__name__}: {error})"
         print(f"discrete-gan: {one_line(told)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:  # a name that is too long, a folder that may not be looked into: whoever came upon it
+        if error.filename is None:
+            raise
+        print(f"discrete-gan: {one_line(f'{os.fsdecode(error.filename)}: {error.strerror}')}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("discrete-gan: interrupted", file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, cast
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
+from discrete_gan.cli.terminal import help_texts
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
 from discrete_gan.errors import InputError
 
@@ -93,7 +94,7 @@ def _in_a_line(prog: str) -> Iterator[None]:
     """What tyro refuses in a box of several lines is told in one, as every mistake is."""
     box = io.StringIO()
     try:
-        with redirect_stderr(box):
+        with redirect_stderr(box), help_texts():
             yield
     except SystemExit as ended:
         if ended.code != 2:

@@ -134,7 +134,7 @@ def open_run(path: Path, trust: Sequence[Path] = ()) -> SavedRun:
     config = directory.read_config()
     with _code_of(path, config, trust):
         try:
-            recipe = load_recipe(_recipe_name(config["recipe_file"]))
+            recipe = load_recipe(recipe_name(config["recipe_file"]))
             args = saved_args(recipe.Args, config)
             check_ranges(args)
             return SavedRun(directory, config, recipe, args, recipe.task(args), tuple(trust))
@@ -210,11 +210,11 @@ def saved_args(kind: type, config: dict[str, Any]) -> Any:
     return kind(**saved)
 
 
-def _recipe_name(file: str) -> str:
+def recipe_name(file: str) -> str:
     """The package's recipe by its name, wherever the package was when the run began; else the file that is named."""
     stem, shipped = Path(file).stem, recipe_files()
     if stem in shipped:
-        moved = Path(file).parent.name == "recipes" and not os.path.isfile(file)
+        moved = Path(file).parts[-3:-1] == ("discrete_gan", "recipes") and not os.path.isfile(file)
         if moved or file == stem or os.path.abspath(file) == str(shipped[stem]):
             return stem
     return file if file.endswith(".py") else f"{file}.py"
@@ -233,7 +233,7 @@ def _code_of(path: Path, config: dict[str, Any], trust: Sequence[Path]) -> Itera
 
 def _own_files(config: dict[str, Any]) -> list[str]:
     """All files of the user's own that verbs on a finished run need, where they are, else by their names."""
-    specs = [_recipe_name(config["recipe_file"]), *config["models"].values()]
+    specs = [recipe_name(config["recipe_file"]), *config["models"].values()]
     for name, value in config["args"].items():
         if name != "estimator":  # which only training needs
             specs += value if isinstance(value, list) else [value]

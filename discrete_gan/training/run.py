@@ -113,7 +113,7 @@ class Run:
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
-        self._resumed_at = time.perf_counter()
+        self._looked_at = time.perf_counter()
         if self.rank == 0 and (describe := getattr(task, "describe", None)):
             print(describe())
         with self._blaming_task():
@@ -131,8 +131,11 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Wall seconds of the whole run, those before a resumption included."""
-        return self._seconds + time.perf_counter() - self._resumed_at
+        """Wall seconds of the whole run, those before a resumption included; a clock that jumps back adds none."""
+        now = time.perf_counter()
+        self._seconds += max(0.0, now - self._looked_at)
+        self._looked_at = now
+        return self._seconds
 
     @property
     def evaluations(self) -> int:
@@ -374,7 +377,7 @@ class Run:
             disable=self.rank != 0,
             dynamic_ncols=True,
         )
-        self._resumed_at = time.perf_counter()
+        self._looked_at = time.perf_counter()
         with bar, interrupts_collected() as interrupts:
             for step in range(first, self.total):
                 torch.manual_seed(derive_seed(self.options.seed, self.rank, step))
