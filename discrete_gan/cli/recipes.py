@@ -39,11 +39,10 @@ def recipe_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py"))} if folder else {}
 
 
-def shipped_recipe(file: str) -> Path | None:
-    """The package's recipe that a run names by the place where the package was then; None of another file."""
-    path = Path(file)
-    shipped = recipe_files().get(path.stem) if path.parent.name == "recipes" else None
-    return shipped if shipped and (not os.path.isfile(path) or path.samefile(shipped)) else None
+def _shipped(file: str) -> Path | None:
+    """The package's recipe that a path leads to; None of another file, whatever its name."""
+    shipped = recipe_files().get(Path(file).stem)
+    return shipped if shipped and os.path.isfile(file) and shipped.samefile(file) else None
 
 
 def find_recipe(name: str) -> Path:
@@ -53,7 +52,7 @@ def find_recipe(name: str) -> Path:
         InputError: If there is none.
     """
     if name.endswith(".py"):
-        return shipped_recipe(name) or find_file("recipe", name)
+        return _shipped(name) or find_file("recipe", name)
     files = recipe_files()
     if name not in files:
         raise unknown_name("recipe", name, files)
