@@ -99,8 +99,8 @@ def commands(folder: Path) -> dict[str, Command]:
     assert {*verbs, "train"} == _verbs().keys(), "a verb without a command to try"
     for verb, forms in verbs.items():
         module = inspect.getmodule(_verbs()[verb])
-        kinds = [kind for kind in vars(module).values() if dataclasses.is_dataclass(kind)]
-        options = next((kind for kind in kinds if kind.__module__ == module.__name__), None)  # type: ignore[union-attr]
+        kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+        options = next((kind for kind in kinds if kind.__module__ == getattr(module, "__name__", "")), None)
         for index, (positional, given) in enumerate(forms):
             found[f"{verb} {index}" if index else verb] = Command([verb], positional, given, options)
     return found
@@ -255,7 +255,8 @@ def prepare(folder: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 16, 16), dtype=np.uint8)
     labels = (np.arange(60) % 2).astype(np.uint8)
     parts = {"train_images": images[:40], "test_images": images[40:]}
-    np.savez(folder / "images.npz", **parts, train_labels=labels[:40], test_labels=labels[40:])
+    parts |= {"train_labels": labels[:40], "test_labels": labels[40:]}
+    np.savez(folder / "images.npz", **parts)  # pyright: ignore[reportArgumentType]
     (folder / "text.txt").write_text("".join(f"{a}+{b}\n" for a in range(5) for b in range(5)))
     (folder / "own.py").write_text("def raises(*given, **options):\n    raise KeyError('mine')\n")
     os.mkfifo(folder / "pipe")

@@ -37,9 +37,9 @@ def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         assert status in (0, 2), arguments
         return ""
     assert status == 2, arguments
-    assert output.err.count("\n") == 1 and output.err.startswith("discrete-gan: "), (arguments, output.err)
-    assert len(output.err) < 1000
-    return output.err
+    lines = [line for line in output.err.split("\n") if line and "\r" not in line]  # other than progress bars
+    assert len(lines) == 1 and lines[0].startswith("discrete-gan: ") and len(lines[0]) < 1000, (arguments, output.err)
+    return lines[0]
 
 
 def ended(name: str, command: Command) -> list[str]:
@@ -88,6 +88,56 @@ def test_every_option_of_every_recipe_at_every_odd_value(
 @pytest.mark.slow
 def test_commands_that_run_at_odd_values(tmp_path: Path) -> None:
     assert fuzz(120, "tests", tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["check", "equations", "--max-length", str(10**20)], "--max-length: expected a number below 2,147,483,648"),
+        (["train", "digits", "--image-size", str(10**20)], "--image-size: expected a number below 2,147,483,648"),
+        (["train", "digits", "--crop", "-1"], "--crop: expected at least 1, got -1"),
+        (["lab", "--seeds", str(2**31), "--train"], "--seeds: expected a number below 2,147,483,648"),
+        (["compare", "digits", "--estimators", "arm", "--r1", "nan"], "--r1: expected at least 0, got nan"),
+        (["compare", "digits", "--estimators", "arm", "--jobs", str(2**31)], "--jobs: expected a number below"),
+        (["evaluate"], "evaluate: expected at least one run directory"),
+        (["evaluate", "run", "--temperatures"], "--temperatures: expected at least one number"),
+        (["train", "digits", "--estimator", "~nobody/x.py:y"], "estimator ~nobody/x.py: no such file"),
+        (["train", "digits", "--estimator", "n" * 300 + ".py:y"], "estimator nnn"),
+        (["train", "digits", "--steps", "\x1b[31m\n"], "Error parsing --steps: invalid literal for int()"),
+        (
+            ["train", "digits", "--stps", "3"],
+            "Unrecognized options: --stps, 3: did you mean --steps? (see",
+        ),
+        (["train", "digits", "--estimator", "reinforce:num_samples=100000000"], "it does not fit into memory"),
+    ],
+)
+def test_what_trying_has_found(
+    words: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert line in told(words, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OverflowError("int too big to convert"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("Storage size calculation overflowed with sizes=[9, 9]"),
+        OSError(36, "File name too long", "nnn"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(arguments: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr("discrete_gan.cli.check.check", refuse)
+    line = told(["check"], capsys)
+    assert ("nnn: File name too long" if isinstance(error, OSError) else "out of memory") in line
 
 
 def test_help_of_every_recipe_is_there() -> None:
