@@ -105,8 +105,10 @@ def limit_memory() -> None:
     """Have Linux refuse this process what the machine, or its container, does not have, swap included.
 
     What takes too much then fails with an error that can be told of, where else the kernel kills some process. On other
-    systems nothing is done.
+    systems nothing is done, nor beside a GPU, whose driver may map more than it uses.
     """
+    if torch.cuda.is_available():
+        return
     info = _meminfo()
     most = _least_of_limits(info["MemTotal"] + info.get("SwapTotal", 0)) if "MemTotal" in info else None
     if most is None:
