@@ -38,7 +38,7 @@ def check_positive(name: str, value: float, reason: str = "") -> None:
         raise ValueError(f"{name}: expected a number above 0, got {value}{reason and ': ' + reason}")
 
 
-def check_support(value: Tensor, support: Constraint, expected: str) -> None:
+def check_support(value: Tensor, support: Constraint | None, expected: str) -> None:
     """Raise unless all values lie in the support. Reads from the device: for ``validate_args=True`` alone."""
-    if not bool(support.check(value).all()):
+    if support is not None and not bool(support.check(value).all()):
         raise ValueError(f"value: expected {expected}, got others")

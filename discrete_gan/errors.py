@@ -11,6 +11,14 @@ class InputError(ValueError):
     """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was refused, of the machine or of a device, or a size is beyond any memory."""
+    if isinstance(error, MemoryError | OverflowError):
+        return True
+    told = ("allocate", "bad_alloc", "out of memory", "not enough memory", "memory object", "overflow", "too big")
+    return isinstance(error, RuntimeError | ValueError) and any(words in str(error).lower() for words in told)
+
+
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """The error for a misspelt name: says the nearest choice and lists them all."""
     choices = sorted(choices)

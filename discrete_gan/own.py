@@ -14,6 +14,9 @@ from typing import Any
 
 from discrete_gan.errors import InputError, unknown_name
 
+_PACKAGE = Path(__file__).resolve().parent
+RECIPE_FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+"""Of the package's own recipes: a wheel carries them inside the package; a checkout has them beside it."""
 _trusted: ContextVar[tuple[Path, ...] | None] = ContextVar("trusted", default=None)
 
 
@@ -27,7 +30,7 @@ def trusting(files: Iterable[Path]) -> Iterator[None]:
 
     A file that a run names is the one here of the same path, or, as files move, of the same name.
     """
-    token = _trusted.set(tuple(Path(file).expanduser() for file in files))
+    token = _trusted.set(tuple(Path(os.path.expanduser(file)) for file in files))
     try:
         yield
     finally:
@@ -51,9 +54,9 @@ def find_file(kind: str, name: str | Path) -> Path:
     """
     if (trusted := _trusted.get()) is not None:
         return _trusted_one(kind, str(name), trusted)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     for place in (path, Path(path.name)):
-        if place.is_file():
+        if os.path.isfile(place):  # Path.is_file raises for a name that is too long
             return place
     raise InputError(f"{kind} {name}: no such file, nor a {path.name} in the working directory: expected it at either")
 
@@ -66,7 +69,7 @@ def _trusted_one(kind: str, name: str, trusted: Sequence[Path]) -> Path:
         raise UntrustedError(f"{kind} {name} is code of your own, which is not run because a run names it")
     if len({os.path.abspath(file) for file in same}) > 1:
         raise InputError(f"{kind} {name}: expected one file of that name, got {' and '.join(map(str, same))}")
-    if not same[0].is_file():
+    if not os.path.isfile(same[0]):
         raise InputError(f"{kind} {same[0]}: no such file")
     return same[0]
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 from discrete_gan.errors import InputError
 
-_TOO_LARGE = 2**31  # no size or count, and beyond what torch's kernels take
+TOO_LARGE = 2**31
+"""No size or count, and beyond what torch's kernels take."""
 
 
 class Range(NamedTuple):
@@ -58,8 +59,8 @@ def check_ranges(options: Any) -> None:
     for name, ranges in stated.items():
         value = getattr(options, name)
         for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, int) and each >= _TOO_LARGE:
-                raise InputError(f"--{name.replace('_', '-')}: expected a number below {_TOO_LARGE:,}, got {each}")
+            if isinstance(each, int) and each >= TOO_LARGE:
+                raise InputError(f"--{name.replace('_', '-')}: expected a number below {TOO_LARGE:,}, got {each}")
             for allowed in ranges:
                 if each is not None and each not in allowed:
                     raise InputError(f"--{name.replace('_', '-')}: expected {allowed}, got {each}")

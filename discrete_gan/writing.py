@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from discrete_gan.errors import InputError
@@ -32,6 +33,22 @@ def told_in_a_line(folder: Path) -> Iterator[None]:
         if not (name.is_relative_to(folder) or folder.is_relative_to(name)) or error.errno not in _OF_THE_DISK:
             raise
         raise InputError(f"{name}: cannot be written ({error.strerror})") from None
+
+
+def try_writing(*files: Path) -> None:
+    """Make the folders of files that are to be written later, and try each with a file that has no name.
+
+    Raises:
+        InputError: If one cannot be written into, or there is a folder in a file's place.
+    """
+    for path in files:
+        with told_in_a_line(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            with TemporaryFile(dir=path.parent) as file:
+                file.write(b"\n")
+                file.flush()
 
 
 def write_aside(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -110,7 +110,7 @@ def test_seeds_that_fit_are_taken_as_they_are() -> None:
 class _Overflowing(MLPGenerator):
     """Finite weights whose products are not."""
 
-    def forward(self, z: Tensor) -> Any:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Any:
         logits = super().forward(z).logits
         return FactorizedBernoulli(logits * torch.where(torch.arange(len(z))[:, None] == 7, torch.nan, 1.0))
 
@@ -125,7 +125,7 @@ def test_probabilities_that_are_not_numbers_are_named() -> None:
 
 def test_points_that_are_not_numbers_are_named() -> None:
     class Points(MLPGenerator):
-        def forward(self, z: Tensor) -> Any:
+        def forward(self, z: Tensor, labels: Tensor | None = None) -> Any:
             return PointMass(super().forward(z).logits / 0)
 
     with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers"):

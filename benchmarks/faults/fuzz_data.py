@@ -10,11 +10,9 @@ per batch adds up over runs, and the same command goes on where they ended.
 import argparse
 import gzip
 import io
-import json
 import lzma
 import multiprocessing
 import random
-import resource
 import struct
 import sys
 import time
@@ -29,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 
 from benchmarks.faults.mutations import mutated
+from benchmarks.faults.tries import add_to_log, limit_memory, read_log
 from discrete_gan.data import Vocabulary, load_images, load_text
 from discrete_gan.errors import InputError
 
@@ -114,9 +113,7 @@ def readers() -> dict[str, Reader]:
 def _work(name: str, seed: str, folder: Path, start: int, said: Connection) -> None:
     """Tries a batch, telling of each try before and after it."""
     reader = readers()[name]
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, used + _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(_MEMORY)
     for number in range(start, start + _BATCH):
         content = mutated(reader.files[reader.damaged], random.Random(f"{seed} {name} {number}"))
         (folder / reader.damaged).write_bytes(content)
@@ -179,11 +176,10 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = arguments.out / "tries.jsonl"
-    earlier = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     tries: dict[str, int] = {}
     failed: dict[str, int] = {}
     following: dict[str, int] = {}
-    for line in earlier:
+    for line in read_log(log):
         name = line["reader"]
         tries[name] = tries.get(name, 0) + line["tries"]
         failed[name] = failed.get(name, 0) + line["failures"]
@@ -198,8 +194,7 @@ def main() -> int:
             following[name] = start + _BATCH
             tries[name], failed[name] = tries.get(name, 0) + tried, failed.get(name, 0) + len(failures)
             line = {"reader": name, "seed": arguments.seed, "start": start, "tries": tried, "failures": len(failures)}
-            with log.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            add_to_log(log, line)
             if time.monotonic() > end:
                 break
     for name in tries:

@@ -12,8 +12,10 @@ from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.grid import Grid, Option, Plan, cells_of, make_plan, parse_budget
 from discrete_gan.cli.parsing import parse, parse_plain
 from discrete_gan.cli.recipes import find_recipe, load_recipe
+from discrete_gan.cli.terminal import one_line
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
+from discrete_gan.ranges import Count, check_ranges
 from discrete_gan.report.comparison import (
     as_json,
     described,
@@ -45,13 +47,13 @@ class CompareArgs:
     """A recipe, by name or path, with --estimators; or run directories, grouped by what their settings differ in."""
     estimators: tuple[str, ...] = ()
     """Names with options as NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION."""
-    seeds: int = 3
+    seeds: Count = 3
     """Runs of each estimator, with seeds from 0."""
     budget: str = "evaluations"
     """What is equal: discriminator evaluations or wall seconds, as evaluations=AMOUNT or seconds=AMOUNT. Without an
     amount it is what the first estimator needs for the recipe's --steps. Phases before the adversarial one are not
     part of it."""
-    jobs: int = 1
+    jobs: Count = 1
     """Runs at a time; they share the cores, and take several GPUs in turn."""
     out: Path | None = None
     """Folder for runs, comparison.json and report.html; runs/compare-RECIPE if not given, or runs/comparison."""
@@ -146,9 +148,7 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
     for option in passed:
         if option.name in _OURS:
             raise InputError(f"--{option.name}: a comparison sets it, expected {_OURS[option.name]}")
-    for number, value in {"seeds": args.seeds, "jobs": args.jobs}.items():
-        if value < 1:
-            raise InputError(f"--{number}: expected at least 1, got {value}")
+    check_ranges(args)
     parse_budget(args.budget)
     for index, spec in enumerate(args.estimators):
         parse_estimator(spec)
@@ -156,6 +156,7 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
             raise InputError(f"--estimators: expected each once, got {spec} twice")
     words = [word for option in passed for word in option.words]
     parsed = parse(recipe.Args, words, prog=f"discrete-gan compare {name}", description=recipe.description)
+    check_ranges(parsed)
     out = args.out or Path("runs") / f"compare-{Path(name).stem}"
     return Grid(name, parsed, passed, args.estimators, args.seeds, args.budget, out, args.jobs)
 
@@ -235,6 +236,7 @@ def _report(out: Path, groups: list[Group], title: str, command: str, settings: 
 
 
 def _print_columns(lines: list[list[str]]) -> None:
+    lines = [list(map(one_line, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = [f"{cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True)]

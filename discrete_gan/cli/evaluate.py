@@ -25,6 +25,7 @@ from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, c
 from discrete_gan.tasks.score import Score, lines
 from discrete_gan.training.launch import find_device
 from discrete_gan.training.records import read_results
+from discrete_gan.writing import try_writing
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def evaluate(arguments: list[str]) -> None:
     args = parse_plain(EvaluateArgs, arguments, "discrete-gan evaluate")
     check_ranges(args)
     if not args.runs:
-        raise InputError("evaluate: expected a run directory, got none")
+        raise InputError("evaluate: expected at least one run directory, got none")
     device = find_device(args.device)
     if args.temperatures is not None:
         options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device, "trust": args.trust}
@@ -97,11 +98,12 @@ def evaluate(arguments: list[str]) -> None:
     opened = [open_run(path, args.trust, data=args.data) for path in args.runs]
     loaded = [(run, run.scores(args.scores), *_networks(run)) for run in opened]
     told: dict[str, str] = {}
-    for run, _, generator, _ in loaded:
+    for run, _, generator, discriminator in loaded:
+        try_writing(run.directory.path / "evaluation.json", run.directory.path / "report.html")
         if args.data is not None:
             run.recall()
         told[str(run.directory.path)] = run.check_data(others=args.data is not None)
-        run.one_sample(generator)
+        run.one_sample(generator, discriminator)
         if args.likelihood == "ais":
             check_annealing(generator)
     found: dict[str, Evaluation] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -25,8 +25,9 @@ from discrete_gan.lab import (
     train,
 )
 from discrete_gan.lab.figures import save_analyses, save_curves
+from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
+from discrete_gan.writing import told_in_a_line, try_writing
 
-_MOST_SAMPLES = 10_000
 _TRAINED = (
     "exact",
     "boundary-seeking",
@@ -49,21 +50,21 @@ class LabArgs:
     estimators: tuple[str, ...] | None = None
     """Names with options as NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION. All if not given (a selection
     with --train)."""
-    num_samples: tuple[int, ...] = (2, 4, 8)
+    num_samples: tuple[Annotated[int, Range(1, 10_000, closed=True)], ...] = (2, 4, 8)
     """M, for every estimator that takes it and whose text does not say; --train takes the last."""
     discriminator: Literal["network", "oracle", "wrong"] = "network"
     """network (trained on exact expectations), oracle (the exact log-ratio) or wrong (random, never trained)."""
     train: bool = False
     """Train on the problem with each estimator side by side, recording exact divergences and mode masses."""
-    steps: int = 300
+    steps: Count = 300
     """Steps of a training."""
-    seeds: int = 3
+    seeds: Count = 3
     """Trainings with each estimator: the curves show mean and range."""
     lr: float = 0.05
     """Adam's learning rate of the generator, in training."""
-    draws: int = 20_000
+    draws: AtLeastTwo = 20_000
     """Gradients drawn where not all outcomes can be enumerated; a twentieth where latents share a baseline."""
-    most_tuples: int = 500_000
+    most_tuples: Count = 500_000
     """Enumerate up to this many tuples or multisets of samples per latent."""
     seed: int = 0
     """Seed of the problem's tables, the network and all draws."""
@@ -80,8 +81,8 @@ def lab(arguments: list[str]) -> None:
     args = parse_plain(LabArgs, arguments, "discrete-gan lab")
     _check(args)
     # Pictures come when everything is computed, printed and written: one that cannot be drawn takes nothing with it.
-    with ExitStack() as pictures:
-        for name in args.problem or ("missing-modes" if args.train else "table",):
+    with told_in_a_line(args.out), ExitStack() as pictures:
+        for name in _problems(args):
             problem = PROBLEMS[name](args.seed)
             if args.train:
                 _train(args, problem, pictures)
@@ -96,23 +97,23 @@ def _check(args: LabArgs) -> None:
     for name in args.problem or ():
         if name not in PROBLEMS:
             raise unknown_name("problem", name, PROBLEMS)
-    for name in ("num_samples", "steps", "seeds", "draws", "most_tuples"):
-        least = 2 if name == "draws" else 1
-        for value in getattr(args, name) if name == "num_samples" else (getattr(args, name),):
-            if value < least:
-                raise InputError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}")
-    if max(args.num_samples) > _MOST_SAMPLES:
-        raise InputError(f"--num-samples: expected at most {_MOST_SAMPLES}, got {max(args.num_samples)}")
+    check_ranges(args)
     if not 0 <= args.seed < 2**32:
         raise InputError(f"--seed: expected a whole number from 0 to below 2^32, got {args.seed}")
     if not 0 < args.lr < math.inf:
         raise InputError(f"--lr: expected a number above 0, got {args.lr}")
     for spec in args.estimators or ():
         parse_estimator(spec)  # a mistake in the last name must not cost the minutes of the first
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {args.out}: expected a folder that can be written ({error.strerror})") from None
+    try_writing(*(_stem(args, name).with_suffix(end) for name in _problems(args) for end in (".csv", ".png")))
+
+
+def _problems(args: LabArgs) -> tuple[str, ...]:
+    return args.problem or ("missing-modes" if args.train else "table",)
+
+
+def _stem(args: LabArgs, problem: str) -> Path:
+    """Where the files of a problem are written, without their suffixes."""
+    return args.out / f"{problem}-{args.discriminator}{'-training' if args.train else ''}"
 
 
 def _specs(spec: str, num_samples: tuple[int, ...]) -> list[str]:
@@ -154,7 +155,7 @@ def _analyze(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
         title = f"{problem.name}: {len(problem.log_p)} states, {args.discriminator} discriminator"
         print(f"\n{title}; lengths relative to the exact gradient of the target\n")
         print(table(found))
-        stem = args.out / f"{problem.name}-{args.discriminator}"
+        stem = _stem(args, problem.name)
         write_analyses(stem.with_suffix(".csv"), found)
         print(f"\n{stem}.csv")
         pictures.callback(_draw, save_analyses, stem.with_suffix(".png"), found, title=title)
@@ -189,7 +190,7 @@ def _train(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
         print(f"\n{problem.name}: after {args.steps} steps, {args.discriminator} discriminator")
         print(f"M = {args.num_samples[-1]}; mean ± standard deviation over {args.seeds} seeds; divergences in nats\n")
         print(final_table(curves))
-        stem = args.out / f"{problem.name}-{args.discriminator}-training"
+        stem = _stem(args, problem.name)
         write_curves(stem.with_suffix(".csv"), curves, problem, first_seed=args.seed)
         data_mass = problem.mode_mass(problem.log_p).tolist()
         print(f"\n{stem}.csv")

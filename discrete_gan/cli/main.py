@@ -3,11 +3,10 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from discrete_gan.cli.orphans import end_with_parent
 from discrete_gan.cli.terminal import one_line, terminal
-from discrete_gan.errors import InputError, unknown_name
+from discrete_gan.errors import InputError, is_out_of_memory, unknown_name
 
 USAGE = """\
 usage: discrete-gan VERB ...
@@ -34,24 +33,29 @@ def _main(arguments: list[str]) -> None:
     try:
         end_with_parent()
         _run(arguments)
-    except InputError as error:
-        _fail(error, one_line(str(error)), 2)
-    except KeyboardInterrupt as error:
-        _fail(error, "interrupted", 130)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith(("discrete_gan", "recipe")):
-            raise
-        _fail(error, f"{error.name} is missing: pip install 'discrete-gan[train]'", 2)
-    except Exception as error:
-        if not _tells(error):
-            raise SystemExit(1) from None
-        raise
+    except (Exception, KeyboardInterrupt) as error:
+        told, status = _told(error)
+        if _tells(error):
+            if told is None:
+                raise
+            print(f"discrete-gan: {one_line(told)}", file=sys.stderr, flush=True)
+        raise SystemExit(status) from None
 
 
-def _fail(error: BaseException, message: str, status: int) -> NoReturn:
-    if _tells(error):
-        print(f"discrete-gan: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(status) from None
+def _told(error: BaseException) -> tuple[str | None, int]:
+    """What the user is told, None where a fault of this package has its traceback, and the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, InputError):
+        return str(error), 2
+    if is_out_of_memory(error):
+        return f"out of memory, expected smaller sizes or numbers of samples ({type(error).__name__}: {error})", 2
+    if isinstance(error, OSError) and error.filename is not None:
+        # A name that is too long, a folder that may not be looked into: whoever came upon it.
+        return f"{os.fsdecode(error.filename)}: {error.strerror}", 2
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("discrete_gan", "recipe")):
+        return f"{error.name} is missing: pip install 'discrete-gan[train]'", 2
+    return None, 1
 
 
 def _tells(error: BaseException) -> bool:
@@ -80,6 +84,9 @@ def _run(arguments: list[str]) -> None:
         if num_launched() > 1:
             told = f"expected one process, got {num_launched()}: torchrun is for train alone"
             raise InputError(f"{arguments[0]}: {told}")
+    from discrete_gan.training.memory import limit_memory
+
+    limit_memory()
     verb(arguments[1:])
 
 

@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import inspect
 import io
+import re
 import shutil
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from typing import Annotated, Any, TypeVar, cast
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
+from discrete_gan.cli.terminal import help_texts
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
 from discrete_gan.distributed import is_first_process
 from discrete_gan.errors import InputError
@@ -36,6 +39,9 @@ def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: st
         default: Values of options that are not given.
         prog: The command, for the help.
         description: What the help opens with.
+
+    Raises:
+        InputError: If an option is unknown or a value none of its type.
     """
     # The fields as tyro reads them from the flat class: types, defaults, help texts along the classes.
     flat = ConstructorRegistry.get_struct_spec(
@@ -74,13 +80,37 @@ def parse(kind: type[T], words: list[str], *, default: T | None = None, prog: st
     registry = ConstructorRegistry()
     registry.struct_rule(lambda info: specs.get(info.type) if isinstance(info.type, type) else None)
     about, markers = _paragraphs(description), (tyro.conf.OmitArgPrefixes,)
-    with _said_once():
-        return _at_home(tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry))
+    with _said_once(), _in_a_line(prog):
+        found = tyro.cli(kind, args=words, prog=prog, description=about, config=markers, registry=registry)
+    return _at_home(found)
 
 
 def parse_plain(kind: type[T], words: list[str], prog: str) -> T:
-    """Parse options into a dataclass under no headings, as those of most verbs are."""
-    return _at_home(tyro.cli(kind, args=words, prog=prog))
+    """Parse options into a dataclass under no headings, as those of most verbs are; raises as :func:`parse` does."""
+    with _in_a_line(prog):
+        found = tyro.cli(kind, args=words, prog=prog)
+    return _at_home(found)
+
+
+@contextmanager
+def _in_a_line(prog: str) -> Iterator[None]:
+    """What tyro refuses in a box of several lines is told in one, as every mistake is."""
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box), help_texts():
+            yield
+    except SystemExit as ended:
+        if ended.code != 2:
+            raise
+        # Of the parts that lines divide, the first says what is wrong, and another one which option is nearest.
+        text = re.sub(r"\x1b\[[\d;]*m", "", box.getvalue())
+        text = re.sub(r"(?m)^[ │]+|[ │]+$|^╰─*╯$", "", text[text.find("\n") :])
+        first, *parts = filter(str.strip, re.split(r"(?m)^[-─]{8,}$", text))
+        told = " ".join(first.split())
+        if near := re.search(r"Perhaps you meant:?\W*(--[\w-]+)", "".join(parts)):
+            told += f": did you mean {near[1]}?"
+        raise InputError(f"{told} (see {prog} --help)") from None
+    sys.stderr.write(box.getvalue())
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import ast
 import dataclasses
+import functools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +11,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from discrete_gan.errors import InputError, unknown_name
-from discrete_gan.own import find_file, load_file
+from discrete_gan.own import RECIPE_FOLDERS, blaming, find_file, load_file
 from discrete_gan.tasks import Task
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# A wheel carries the recipes inside the package; a checkout has them beside it.
-_FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
 
 
 class Recipe(NamedTuple):
@@ -37,15 +35,14 @@ class Recipe(NamedTuple):
 
 def recipe_files() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
-    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    folder = next((folder for folder in RECIPE_FOLDERS if folder.is_dir()), None)
     return {path.stem: path for path in sorted(folder.glob("*.py"))} if folder else {}
 
 
-def shipped_recipe(file: str) -> Path | None:
-    """The package's recipe that a run names by the place where the package was then; None of another file."""
-    path = Path(file)
-    shipped = recipe_files().get(path.stem) if path.parent.name == "recipes" else None
-    return shipped if shipped and (not path.is_file() or path.samefile(shipped)) else None
+def _shipped(file: str) -> Path | None:
+    """The package's recipe that a path leads to; None of another file, whatever its name."""
+    shipped = recipe_files().get(Path(file).stem)
+    return shipped if shipped and os.path.isfile(file) and shipped.samefile(file) else None
 
 
 def find_recipe(name: str) -> Path:
@@ -55,7 +52,7 @@ def find_recipe(name: str) -> Path:
         InputError: If there is none.
     """
     if name.endswith(".py"):
-        return shipped_recipe(name) or find_file("recipe", name)
+        return _shipped(name) or find_file("recipe", name)
     files = recipe_files()
     if name not in files:
         raise unknown_name("recipe", name, files)
@@ -85,8 +82,21 @@ def load_recipe(name: str) -> Recipe:
     parts: dict[str, Any] = {part: getattr(module, part, None) for part in ("Args", "task", "main")}
     if not dataclasses.is_dataclass(parts["Args"]) or not callable(parts["task"]) or not callable(parts["main"]):
         raise InputError(f"recipe {path}: expected a dataclass Args and functions task(args) and main(args)")
+    if path not in recipe_files().values():
+        parts["task"] = module.task = _blamed(parts["task"], path)  # which its own main calls too  # type: ignore
     about = (module.__doc__ or "").partition("\n\nReference")[0].strip()
     return Recipe(path, **parts, description=about)
+
+
+def _blamed(task: Callable[[Any], Task], path: Path) -> Callable[[Any], Task]:
+    """The task of a recipe of the user's own: what it raises becomes one line that says where."""
+
+    @functools.wraps(task)
+    def blamed(args: Any) -> Task:
+        with blaming(f"recipe {path}: task", path):
+            return task(args)
+
+    return blamed
 
 
 def _load(path: Path) -> ModuleType:
@@ -103,7 +113,7 @@ def recipes(arguments: list[str]) -> None:
         case [*_, "-h" | "--help"]:
             print("usage: discrete-gan recipes | discrete-gan recipes copy NAME FILE.py")
         case ["copy", name, target]:
-            if Path(target).exists():
+            if os.path.lexists(target):
                 raise InputError(f"recipes copy: {target} is there already, expected a new file")
             if not target.endswith(".py"):
                 raise InputError(f"recipes copy: expected a file name ending in .py, got {target}")

@@ -5,6 +5,7 @@ of the user's own that the user names again.
 """
 
 import dataclasses
+import inspect
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,18 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+import torch
+
 from discrete_gan import models
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
 from discrete_gan.data.classes import Classes
 from discrete_gan.errors import InputError
 from discrete_gan.own import UntrustedError, find_file, is_own, load_file, trusting
 from discrete_gan.ranges import check_ranges
-from discrete_gan.sampling import generate
+from discrete_gan.sampling import generate, num_classes_of
 from discrete_gan.tasks import Task, load_scores
 from discrete_gan.tasks.base import OwnScore
+from discrete_gan.tasks.evaluation import raw_outputs
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.records import check_model_config, inside, typed
 
@@ -81,18 +85,25 @@ class SavedRun(NamedTuple):
         except Exception as error:  # whatever a file of the run holds, in whichever library reads it
             raise InputError(f"{self.directory.path}: {_told(error)}: expected what the task saved there") from None
 
-    def one_sample(self, generator: Any) -> Any:
-        """A sample as people look at it.
+    def one_sample(self, generator: Any, discriminator: Any = None) -> Any:
+        """A sample as people look at it, which the discriminator, if there is one, has been shown.
 
         Raises:
-            InputError: If the generator does not fit what the run says of its data.
+            InputError: If the networks do not fit each other, or what the run says of its data.
         """
+        at_fault = "generator"
         try:
-            return self.task.decode(generate(generator, 1, convert=generator.decode))
+            x = generate(generator, 1)
+            sample = self.task.decode(generator.decode(x))
+            if discriminator is not None:
+                at_fault = "discriminator"
+                takes = num_classes_of(generator) and "labels" in inspect.signature(discriminator.forward).parameters
+                raw_outputs(discriminator, x, torch.zeros(1, dtype=torch.int64, device=x.device) if takes else None)
+            return sample
         except InputError:
             raise
         except Exception as error:  # two files that disagree fail wherever their numbers meet
-            told = f"its generator does not fit what its config.json says: {_told(error)}"
+            told = f"its {at_fault} does not fit what its config.json says: {_told(error)}"
             raise InputError(f"{self.directory.path}: {told}") from error
 
     def classes(self, num: int) -> Classes:
@@ -144,7 +155,7 @@ def open_run(path: Path, trust: Sequence[Path] = (), *, data: str | None = None)
         trust = [*trust, Path(data.partition(":")[0])] if is_own(data) else trust
     with _code_of(path, config, trust):
         try:
-            recipe = load_recipe(_recipe_name(config["recipe_file"]))
+            recipe = load_recipe(recipe_name(config["recipe_file"]))
             args = saved_args(recipe.Args, config)
             if data is not None and not hasattr(args, "data"):
                 raise InputError(f"--data {data}: its recipe has no such option")
@@ -222,11 +233,11 @@ def saved_args(kind: type, config: dict[str, Any]) -> Any:
     return kind(**saved)
 
 
-def _recipe_name(file: str) -> str:
+def recipe_name(file: str) -> str:
     """The package's recipe by its name, wherever the package was when the run began; else the file that is named."""
     stem, shipped = Path(file).stem, recipe_files()
     if stem in shipped:
-        moved = Path(file).parent.name == "recipes" and not os.path.isfile(file)
+        moved = Path(file).parts[-3:-1] == ("discrete_gan", "recipes") and not os.path.isfile(file)
         if moved or file == stem or os.path.abspath(file) == str(shipped[stem]):
             return stem
     return file if file.endswith(".py") else f"{file}.py"
@@ -245,7 +256,7 @@ def _code_of(path: Path, config: dict[str, Any], trust: Sequence[Path]) -> Itera
 
 def _own_files(config: dict[str, Any]) -> list[str]:
     """All files of the user's own that verbs on a finished run need, where they are, else by their names."""
-    specs = [_recipe_name(config["recipe_file"]), *config["models"].values()]
+    specs = [recipe_name(config["recipe_file"]), *config["models"].values()]
     for name, value in config["args"].items():
         if name != "estimator":  # which only training needs
             specs += value if isinstance(value, list) else [value]

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,6 @@ import tyro
 
 from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.cli.runs import SavedRun, open_run
-from discrete_gan.cli.terminal import plain
 from discrete_gan.data.classes import printable
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
@@ -67,8 +65,7 @@ def sample(arguments: list[str]) -> None:
     samples = run.task.decode(drawn)
     if args.out is None:
         assert isinstance(samples, list)  # as _check_out has seen to
-        lines = as_lines(samples)
-        print(plain(lines) if sys.stdout.isatty() else lines, end="")
+        print(as_lines(samples), end="")
         return
     if args.out.suffix == ".png" and hasattr(run.task, "pictured"):
         samples = run.task.pictured(samples)  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from discrete_gan.errors import InputError
 from discrete_gan.report.curves import save_temperature_curves
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.writing import try_writing
 
 
 def score_temperatures(
@@ -42,10 +43,14 @@ def score_temperatures(
         InputError: If a run is none of text, its data are gone or not those of the others, or a temperature is no
             number above 0.
     """
+    if not temperatures:
+        raise InputError("--temperatures: expected at least one number")
     for temperature in temperatures:
         if not 0 < temperature < math.inf:
             raise InputError(f"--temperatures: expected numbers above 0, got {temperature}")
     opened = [open_run(path, trust, data=data) for path in runs]
+    folder = out or runs[0]
+    try_writing(folder / "temperatures.json", folder / "temperatures.png")
     generators: dict[str, Any] = {}
     for run in opened:
         generators |= _generators(run)
@@ -62,9 +67,7 @@ def score_temperatures(
             bar.update()
     bar.close()
     _print_tables(curves)
-    folder = out or runs[0]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         written = {
             name: [{"temperature": temperature, "scores": as_json(scores)} for temperature, scores in points]
             for name, points in curves.items()

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-# Control codes, and marks that turn the direction of text. Progress bars and help texts are made of colors and of the
-# cursor's way up; hidden text is not among them.
+# Control codes, and marks that turn the direction of text. Progress bars, on standard error, and help texts are made of
+# colors and of the cursor's way up; hidden text is not among them. All else that is printed has no code at all.
 _STYLE = r"(?:[0-79]|[1-9]\d+)"
 _OURS = rf"\x1b\[(?:(?:{_STYLE}(?:;{_STYLE})*)?m|A)"
 _CODES = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
@@ -38,8 +38,8 @@ def _escape(found: re.Match[str]) -> str:
 class _Stream:
     """A stream that escapes on a terminal what is not ours to send, and is silent once it cannot be written."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, *, styled: bool) -> None:
+        self._stream, self.styled = stream, styled
         self._escapes = stream.isatty()
         self.error: OSError | None = None
 
@@ -48,7 +48,9 @@ class _Stream:
 
     def write(self, text: str) -> int:
         """As of any stream."""
-        shown = _SENT.sub(lambda found: found[1] or _escape(found), text) if self._escapes else text
+        shown = text
+        if self._escapes:
+            shown = _SENT.sub(lambda found: found[1] or _escape(found), text) if self.styled else plain(text)
         self._try(lambda: self._stream.write(shown))
         return len(text)
 
@@ -80,7 +82,7 @@ def terminal() -> Iterator[None]:
     for stream in before:
         with suppress(AttributeError, ValueError):  # not of a stream that somebody else put there
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    out, errors = _Stream(before[0]), _Stream(before[1])
+    out, errors = _Stream(before[0], styled=False), _Stream(before[1], styled=True)
     sys.stdout, sys.stderr = out, errors  # type: ignore[assignment]
     try:
         yield
@@ -96,6 +98,20 @@ def terminal() -> Iterator[None]:
             raise SystemExit(BROKEN_PIPE)
         print(f"discrete-gan: standard output: cannot be written ({out.error.strerror})", file=sys.stderr)
         raise SystemExit(1)
+
+
+@contextmanager
+def help_texts() -> Iterator[None]:
+    """Inside, what is printed may have colors."""
+    out = sys.stdout
+    if not isinstance(out, _Stream):
+        yield
+        return
+    out.styled = True
+    try:
+        yield
+    finally:
+        out.styled = False
 
 
 def _abandon(stream: TextIO) -> None:

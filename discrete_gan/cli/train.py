@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import Recipe, load_recipe, recipe_files
-from discrete_gan.cli.runs import saved_args
+from discrete_gan.cli.runs import recipe_name, saved_args
 from discrete_gan.cli.verify import verify_resume
 from discrete_gan.distributed import is_first_process, num_launched
 from discrete_gan.errors import InputError
@@ -71,7 +72,7 @@ def _anchored(args: Any) -> Any:
         if not isinstance(value, str) or not is_own(value):
             return value
         file, colon, rest = value.partition(":")
-        return str(Path(file).resolve()) + colon + rest if Path(file).is_file() else value
+        return str(Path(file).resolve()) + colon + rest if os.path.isfile(file) else value
 
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(args)}
     return dataclasses.replace(args, **{name: full(value) for name, value in values.items()})
@@ -95,6 +96,8 @@ def _saved(recipe: Recipe, options: list[str]) -> Any:
     config = RunDirectory(Path(folder)).read_config()
     if config["recipe"] != recipe.path.stem:
         raise InputError(f"--resume {folder}: it is a run of recipe {config['recipe']}, expected {recipe.path.stem}")
+    if (recipe_name(config["recipe_file"]) in recipe_files()) != (recipe.path in recipe_files().values()):
+        raise InputError(f"--resume {folder}: it is a run of {config['recipe_file']}, expected one of {recipe.path}")
     _check_own(folder, config["args"], options)
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
     try:

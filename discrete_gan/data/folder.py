@@ -214,7 +214,7 @@ def _decode_all(folder: Path, paths: list[Path], reading: ImageReading) -> tuple
         images = images[decoded]
     if not kept.all():
         skipped = f"skipped {int((~kept).sum())} of {len(kept)} pictures that cannot be read"
-        print(f"{folder}: {skipped}, the first {paths[int(np.argmin(kept))]}", file=sys.stderr)
+        print(f"{folder}: {skipped}, the first {str(paths[int(np.argmin(kept))])!r}", file=sys.stderr)
     return images > 0 if modes == {"1"} else images, kept
 
 

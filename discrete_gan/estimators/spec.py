@@ -31,6 +31,7 @@ from discrete_gan.estimators.taylor import DoubleCV, MuProp
 from discrete_gan.estimators.union import UnionBoundarySeeking
 from discrete_gan.estimators.vimco import Vimco
 from discrete_gan.own import blaming, load_own, parse_options
+from discrete_gan.ranges import TOO_LARGE
 
 Estimator = Callable[[Conditional, Discriminator, Tensor], Tensor]
 
@@ -91,6 +92,9 @@ def parse_estimator(spec: str) -> Estimator:
     if name not in known:
         raise unknown_name("estimator", name, known)
     options = parse_options(f"estimator {name}", inspect.signature(known[name]).parameters.values(), rest)
+    for key, value in options.items():
+        if isinstance(value, int | float) and not abs(value) < TOO_LARGE:
+            raise InputError(f"estimator {name}: {key}: expected a number below {TOO_LARGE:,}, got {value}")
     try:
         return known[name](**options)
     except ValueError as error:

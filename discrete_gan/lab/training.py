@@ -112,6 +112,6 @@ def _records(
         loss = finite_loss(estimator(generator, discriminator, z), batch_size, name)
         adam.zero_grad()
         loss.mean().backward()
-        seconds += time.perf_counter() - start
+        seconds += max(0.0, time.perf_counter() - start)
         hook.remove()
         adam.step()

@@ -309,7 +309,7 @@ def default_cache_dir() -> Path:
 def _load(path: Path, image_shape: tuple[int, int, int], num_classes: int) -> TrainedClassifier | None:
     with train_extra("load_or_train_classifier"):
         from safetensors import SafetensorError, safe_open
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where a folder may not be looked into
         return None
     try:
         with safe_open(path, framework="pt") as file:

@@ -28,9 +28,9 @@ class ImageOptions(DataOptions):
 
     data: str = "digits"
     """{IMAGE_FORMATS}; or a task of your own as FILE.py:CLASS."""
-    image_size: int | None = None
+    image_size: Count | None = None
     """Side in pixels that the square in the middle of each image is resized to; as the data is if not given."""
-    crop: int | None = None
+    crop: Count | None = None
     """Side in pixels of that square; the shorter side of the image if not given. For CelebA 108, resized to 64."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """What to do with pictures of a folder that cannot be decoded: refuse the data, or skip them and say how many."""
@@ -66,11 +66,11 @@ class TextOptions(SequenceDataOptions):
     """Column of the text, with hub:."""
     held_out: str | None = None
     """Another file or name whose lines are held out; a tenth of the lines if not given."""
-    max_length: int | None = None
+    max_length: Count | None = None
     """Longest sequence in tokens; the longest of at most 256 if not given."""
-    window: int | None = None
+    window: Count | None = None
     """Take the file as running text, cut into pieces of so many characters, or words."""
-    vocabulary_size: int | None = None
+    vocabulary_size: Count | None = None
     """Most frequent characters or words to keep, or tokens of bpe."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """What a training does with lines that are not UTF-8: refuse the file, or skip them."""

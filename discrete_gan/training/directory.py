@@ -22,7 +22,7 @@ from torch import nn
 
 from discrete_gan.distributed import num_launched
 from discrete_gan.errors import InputError
-from discrete_gan.own import is_own
+from discrete_gan.own import RECIPE_FOLDERS, is_own
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.checkpoints import Checkpoints
 from discrete_gan.training.lock import NAME, Lock, hold
@@ -142,7 +142,8 @@ class RunDirectory:
             self._remove_run(list(models))
         config = {
             "recipe": recipe_file.stem,
-            "recipe_file": recipe_file,
+            # Of the package's own the name alone: a file of that name anywhere else is another one.
+            "recipe_file": recipe_file.stem if recipe_file.parent in RECIPE_FOLDERS else recipe_file,
             "args": dataclasses.asdict(options),
             "data": data,
             "models": {name: _origin(type(model)) for name, model in models.items()},
@@ -316,5 +317,8 @@ def _commit() -> str | None:
     if not (root / ".git").exists():
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    try:
+        result = subprocess.run(command, capture_output=True, text=True)
+    except OSError:  # no git
+        return None
     return result.stdout.strip() or None

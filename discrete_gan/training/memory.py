@@ -98,13 +98,40 @@ def available_memory(device: torch.device | str = "cpu") -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return None
+    return _least_of_limits(_meminfo().get("MemAvailable"))
+
+
+def limit_memory() -> None:
+    """Have Linux refuse this process what the machine, or its container, does not have, swap included.
+
+    What takes too much then fails with an error that can be told of, where else the kernel kills some process. On other
+    systems nothing is done, nor beside a GPU, whose driver may map more than it uses.
+    """
+    if torch.cuda.is_available():
+        return
+    info = _meminfo()
+    most = _least_of_limits(info["MemTotal"] + info.get("SwapTotal", 0)) if "MemTotal" in info else None
+    if most is None:
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = min(limit for limit in (most, soft, hard) if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def _meminfo() -> dict[str, int]:
+    """Bytes by their names in /proc/meminfo; empty where there is none."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
-        return None
-    free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+        return {}
+    return {line.partition(":")[0]: 1024 * int(line.split()[1]) for line in lines}
+
+
+def _least_of_limits(number: int | None) -> int | None:
     limits = [limit for path in _LIMITS if (limit := _read_limit(Path(path))) is not None]
-    return min([*limits, *([] if free is None else [free])], default=None)
+    return min([*limits, *([] if number is None else [number])], default=None)
 
 
 def _read_limit(path: Path) -> int | None:

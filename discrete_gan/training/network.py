@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from discrete_gan.errors import InputError
+from discrete_gan.errors import InputError, is_out_of_memory
 from discrete_gan.own import blaming, is_own, load_own, parse_options
 from discrete_gan.training.options import NetworkOptions
 
@@ -28,13 +28,13 @@ def build_networks(build: Callable[[], tuple[Any, Any]], task: Any, options: Any
         networks = build()
     except InputError:
         raise
-    except ValueError as error:
+    except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise InputError("networks: they do not fit into memory, expected smaller sizes") from None
+        if not isinstance(error, ValueError):
+            raise
         hint = " (see --image-size)" if "image_shape" in str(error) and hasattr(options, "image_size") else ""
         raise InputError(f"networks: {error}{hint}") from None
-    except (MemoryError, RuntimeError) as error:
-        if "alloc" not in str(error).lower() and "memory" not in str(error).lower():
-            raise
-        raise InputError("networks: they do not fit into memory, expected smaller sizes") from None
     except AttributeError as error:  # a user's own task, in a recipe that builds its networks from more
         if error.obj is not task:
             raise

@@ -116,7 +116,7 @@ class Run:
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
-        self._resumed_at = time.perf_counter()
+        self._looked_at = time.perf_counter()
         if self.rank == 0 and (describe := getattr(task, "describe", None)):
             print(describe())
         with self._blaming_task():
@@ -134,8 +134,11 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Wall seconds of the whole run, those before a resumption included."""
-        return self._seconds + time.perf_counter() - self._resumed_at
+        """Wall seconds of the whole run, those before a resumption included; a clock that jumps back adds none."""
+        now = time.perf_counter()
+        self._seconds += max(0.0, now - self._looked_at)
+        self._looked_at = now
+        return self._seconds
 
     @property
     def evaluations(self) -> int:
@@ -385,7 +388,7 @@ class Run:
             disable=self.rank != 0,
             dynamic_ncols=True,
         )
-        self._resumed_at = time.perf_counter()
+        self._looked_at = time.perf_counter()
         stop = 0
         with bar, interrupts_collected() as interrupts:
             for step in range(first, self.total):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.errors import InputError
+from discrete_gan.errors import InputError, is_out_of_memory
 from discrete_gan.estimators import Estimate
 from discrete_gan.tasks import Batch
 
@@ -61,9 +61,12 @@ def try_estimator(
             loss = estimate(*copies, z, real=batch.x, labels=batch.labels).sum()
     except InputError:
         raise
-    except (TypeError, ValueError) as error:
-        raise InputError(f"estimator {spec}: {error}") from error
-    except (AttributeError, RuntimeError) as error:  # of networks, mostly
+    except (ArithmeticError, AttributeError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise InputError(f"estimator {spec}: it does not fit into memory, expected smaller numbers") from error
+        if isinstance(error, TypeError | ValueError):
+            raise InputError(f"estimator {spec}: {error}") from error
+        # Of networks, mostly.
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise InputError(f"estimator {spec}, tried on the networks: {reason}") from error
     weights = list(copies[0].parameters())

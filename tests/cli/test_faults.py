@@ -1,17 +1,22 @@
 """Kills, locks and signals through the commands; ``benchmarks/faults/kill.py`` is the long version."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from discrete_gan.cli import cells, main, verify
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.verify import first_difference
+from discrete_gan.models import MLPDiscriminator
 
 TINY = ["--steps", "4", "--num-scored", "20", "--batch-size", "16", "--sample-every", "0", "--log-every", "1"]
 HOLD = """
@@ -52,6 +57,76 @@ def test_a_second_process_is_refused(command: str, tmp_path: Path, capsys: pytes
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         assert f"process {process.pid} works in it" in fails([*command.split(), "--out", str(tmp_path)], capsys)
         process.kill()
+
+
+def lab_files(folder: Path) -> tuple[list[str], Path]:
+    return ["lab", "--estimators", "reinforce", "--out", str(folder)], folder / "table-network.csv"
+
+
+def run_files(folder: Path) -> tuple[list[str], Path]:
+    main(["train", "digits", *TINY, "--out", str(folder)])
+    return ["evaluate", str(folder)], folder / "evaluation.json"
+
+
+def text_files(folder: Path) -> tuple[list[str], Path]:
+    main(["train", "text", *TINY, "--pretrain-steps", "1", "--hidden", "4", "--out", str(folder)])
+    return ["evaluate", str(folder), "--temperatures", "1"], folder / "temperatures.png"
+
+
+@pytest.mark.parametrize("files", [lab_files, run_files, text_files])
+def test_outputs_are_tried_before_anything_is_computed(
+    files: Callable[[Path], tuple[list[str], Path]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments, file = files(tmp_path / "out")
+    for computes in ("lab.analyze", "evaluate.evaluate_task", "temperatures._shared_task"):
+        monkeypatch.setattr(f"discrete_gan.cli.{computes}", None)
+    with monkeypatch.context() as patch:
+        patch.setattr("discrete_gan.writing.TemporaryFile", read_only)
+        capsys.readouterr()
+        assert "out: cannot be written (Read-only file system)" in fails(arguments, capsys)
+    file.mkdir(parents=True)
+    assert f"{file}: cannot be written (Is a directory)" in fails(arguments, capsys)
+
+
+def read_only(**options: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_discriminator_of_other_sizes_is_found_before_anything_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    main(["train", "digits", *TINY, "--out", str(run)])
+    MLPDiscriminator(9, hidden=(4, 2)).save_pretrained(run / "discriminator")
+    monkeypatch.setattr("discrete_gan.cli.evaluate.evaluate_task", None)
+    capsys.readouterr()
+    assert f"{run}: its discriminator does not fit" in fails(["evaluate", str(run)], capsys)
+
+
+def test_data_that_are_gone_when_a_run_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, run = tmp_path / "grey.npy", tmp_path / "run"
+    np.save(data, np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    main(["train", "digits", *TINY, "--data", str(data), "--out", str(run)])
+    data.unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert str(data) in fails(["train", "digits", "--resume", str(run), "--steps", "5"], capsys)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", [None, "/proc/none"])
+def test_without_a_home_or_one_that_can_be_written(home: str | None, tmp_path: Path) -> None:
+    gone = ("HOME", "DISCRETE_GAN_CACHE", "XDG_CACHE_HOME", "MPLCONFIGDIR", "HF_HOME", "TORCH_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in gone}
+    environment |= {} if home is None else {"HOME": home}
+    command = [sys.executable, "-m", "discrete_gan", "train", "digits", *TINY, "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 def test_a_user_verifies_that_resuming_is_exact(

@@ -223,11 +223,11 @@ def test_table_and_csv_of_curves(tmp_path: Path) -> None:
     [
         (["--problem"], "--problem: expected at least one value"),
         (["--estimators"], "--estimators: expected at least one value"),
-        (["--num-samples", "10001"], "--num-samples: expected at most 10000, got 10001"),
+        (["--num-samples", "10001"], "--num-samples: expected from 1 to 10000, got 10001"),
         (["--seed", "-1"], "--seed: expected a whole number from 0 to below 2^32, got -1"),
         (["--problem", "tabel"], "unknown problem 'tabel': did you mean 'table'? expected one of categories, "),
         (["--estimators", "rebarr"], "unknown estimator 'rebarr': did you mean 'rebar'?"),
-        (["--num-samples", "0"], "--num-samples: expected at least 1, got 0"),
+        (["--num-samples", "0"], "--num-samples: expected from 1 to 10000, got 0"),
         (["--draws", "1"], "--draws: expected at least 2, got 1"),
         (["--most-tuples", "0"], "--most-tuples: expected at least 1, got 0"),
         (["--lr", "inf", "--train"], "--lr: expected a number above 0, got inf"),
@@ -292,5 +292,5 @@ def test_folder_that_cannot_be_written_is_found_before_anything_is_measured(
             main(["lab", "--out", str(out)])
         assert ended.value.code == 2
         output = capsys.readouterr()
-        assert f"--out {out}: expected a folder that can be written" in output.err
+        assert f"discrete-gan: {tmp_path / 'file'}" in output.err and "cannot be written" in output.err
         assert not output.out

@@ -146,7 +146,7 @@ def test_other_text_in_the_tokens_of_the_run(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_nothing_to_evaluate(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fails(capsys, "evaluate") == "discrete-gan: evaluate: expected a run directory, got none"
+    assert fails(capsys, "evaluate") == "discrete-gan: evaluate: expected at least one run directory, got none"
 
 
 @pytest.mark.parametrize("recipe", ["binary_mnist", pytest.param("am_gan", marks=pytest.mark.slow)])

@@ -120,6 +120,40 @@ def test_a_recipe_of_ones_own_is_none_of_the_package_by_its_name(
     assert "run0: recipe /before/digits.py is code of your own" in message
 
 
+def test_a_folder_of_recipes_of_ones_own_is_not_ours(
+    grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").mkdir()
+    main(["recipes", "copy", "digits", "recipes/digits.py"])
+    options = [*QUICK, "--data", str(grey)]
+    main(["train", "recipes/digits.py", *options, "--out", "mine"])
+    main(["train", "digits", *options, "--out", "ours"])
+    files = [json.loads((tmp_path / run / "config.json").read_text())["recipe_file"] for run in ("mine", "ours")]
+    assert files == [str(tmp_path / "recipes/digits.py"), "digits"]
+    assert "run of digits, expected one of recipes/digits.py" in fails(
+        capsys, ["train", "recipes/digits.py", "--resume", "ours", "--steps", "3"]
+    )
+    assert "recipes/digits.py, expected one of" in fails(capsys, ["train", "digits", "--resume", "mine"])
+    Path("recipes/digits.py").unlink()  # and still it is none of ours
+    assert "is code of your own, which is not run" in fails(capsys, ["sample", "mine", "--out", "x.npy"])
+    main(["sample", "ours", "--out", "x.npy"])
+
+
+def test_what_the_task_of_a_recipe_raises_says_where(
+    made: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (made / "moved.txt").read_text()
+    broken = text.replace("    return make_task(", '    {}["none"]\n    return make_task(')
+    assert broken != text
+    Path("mine.py").write_text(broken)
+    line = 1 + broken.splitlines().index('    {}["none"]')
+    expected = f"recipe mine.py: task: KeyError: 'none' (mine.py, line {line})"
+    assert expected in fails(capsys, ["train", "mine.py", "--out", "out"])
+    assert not Path("out").exists()
+    assert f"run0: {expected}" in fails(capsys, ["sample", "run0", "--out", "x.npy", "--trust", "mine.py"])
+
+
 OWN = '''\
 import torch
 from discrete_gan.models import MLPGenerator

@@ -2,16 +2,18 @@
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from discrete_gan.cli import main
-from discrete_gan.cli.terminal import one_line, plain, terminal
+from discrete_gan.cli.terminal import help_texts, one_line, plain, terminal
 from discrete_gan.errors import InputError
 
 
@@ -36,15 +38,41 @@ def test_codes_are_shown_on_a_terminal_and_kept_in_a_file(
     text: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stream, expected in ((Terminal(), shown), (io.StringIO(), text)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with terminal():
+            print(text, end="", file=sys.stderr)
+            sys.stderr.writelines(["", text])
+        assert stream.getvalue() == 2 * expected and sys.stderr is stream
+
+
+def test_standard_output_keeps_no_code_at_all_but_for_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, shown = "a\x1b[A\x1b[31mb\r\tc\n東京\n", r"a\x1b[A\x1b[31mb\r\tc" + "\n東京\n"
+    assert plain(text) == shown
+    for stream, expected in ((Terminal(), shown + text + shown), (io.StringIO(), 3 * text)):
         monkeypatch.setattr(sys, "stdout", stream)
         with terminal():
             print(text, end="")
-            sys.stdout.writelines(["", text])
-        assert stream.getvalue() == 2 * expected and sys.stdout is stream
+            with help_texts():
+                print(text, end="")
+            print(text, end="")
+        assert stream.getvalue() == expected
 
 
-def test_texts_out_of_files_keep_no_code_at_all() -> None:
-    assert plain("a\x1b[A\x1b[31mb\r\tc\n東京\n") == r"a\x1b[A\x1b[31mb\r\tc" + "\n東京\n"
+def test_figures_out_of_a_file_keep_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "equations: \x1b[31m\r\x1b[Aall is well"
+    for seed in (0, 1):
+        run = tmp_path / str(seed)
+        run.mkdir()
+        args = {"seed": 0, "estimator": f"{name}\n{seed}"}
+        config = {"recipe": "text", "args": args, "data": {"name": "x", "fingerprint": "x"}}
+        (run / "config.json").write_text(json.dumps(config))
+        (run / "metrics.jsonl").write_text('{"step": 1}\n')
+        results = {"steps": 1, "seconds": 1.0, "scores": {"a": {"value": 1.0, "label": name, "note": name}}}
+        (run / "results.json").write_text(json.dumps(results))
+    monkeypatch.setattr(sys, "stdout", shown := Terminal())
+    main(["compare", str(tmp_path / "0"), str(tmp_path / "1"), "--out", str(tmp_path / "out")])
+    assert not {"\x1b", "\r"} & set(shown.getvalue())
+    assert "\n" + name.replace("\x1b", r"\x1b").replace("\r", r"\r") + " 0  " in shown.getvalue()
 
 
 def test_a_message_is_one_line_of_bearable_length() -> None:

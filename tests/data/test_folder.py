@@ -391,7 +391,8 @@ def test_corrupt_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_corrupt_pictures_are_skipped_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, _, _ = damaged_folder(tmp_path)
     data = load_images(tmp_path, corrupt="skip")
-    assert capsys.readouterr().err == (f"{tmp_path}: skipped 3 of 9 pictures that cannot be read, the first {text}\n")
+    skipped = "skipped 3 of 9 pictures that cannot be read, the first"
+    assert capsys.readouterr().err == f"{tmp_path}: {skipped} {str(text)!r}\n"
     found = {tuple(image): label for image, label in zip(*everything(data), strict=True)}
     assert found == {tuple(rows(index)[0]): index % 2 for index in range(6)}
 

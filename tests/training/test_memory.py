@@ -1,6 +1,9 @@
 """Estimates of memory against what PyTorch allocates, and refusals."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +32,34 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         forward()
     return sum(tensor.untyped_storage().nbytes() for tensor in storages.values())
+
+
+LIMITED = """
+import resource, torch
+from pathlib import Path
+from discrete_gan.training import memory
+memory._LIMITS = ("limit",)
+Path("limit").write_text(str(1 << 30))
+memory.limit_memory()
+assert resource.getrlimit(resource.RLIMIT_DATA)[0] == 1 << 30
+Path("limit").write_text(str(1 << 40))
+memory.limit_memory()
+assert resource.getrlimit(resource.RLIMIT_DATA)[0] == 1 << 30, "raised"
+torch.zeros(1 << 20)
+try:
+    torch.zeros(1 << 29)
+except RuntimeError as error:
+    from discrete_gan.errors import is_out_of_memory
+    assert is_out_of_memory(error)
+    print("refused")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux counts what is written to")
+def test_what_the_container_does_not_have_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "refused\n", done.stderr
 
 
 @pytest.mark.parametrize(

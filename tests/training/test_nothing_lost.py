@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -396,6 +397,27 @@ class TestLock:
         os.waitpid(child, 0)
         assert (tmp_path / "a" / ".lock").exists() and holder(tmp_path / "a") == str(os.getpid())
         lock.release()
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_seconds_are_none_below_zero_where_clocks_jump(
+    jump: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = {name: getattr(time, name) for name in ("time", "monotonic", "perf_counter")}
+    moved = 0.0
+    for name, clock in clocks.items():
+        monkeypatch.setattr(time, name, lambda clock=clock: clock() + moved)
+    monkeypatch.setattr("tqdm.std.time", lambda: clocks["time"]() + moved)
+
+    def jumps(run: Run, step: int) -> None:
+        nonlocal moved
+        moved = jump * (step % 2)
+
+    train(jumps, out=tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    seconds = [row["seconds"] for row in rows]
+    assert len(seconds) == STEPS and seconds == sorted(seconds) and seconds[0] >= 0
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["seconds"] >= seconds[-1]
 
 
 class TestSignals:
