@@ -417,7 +417,7 @@ class Run:
                     break
         if stop and self.step < self.total:
             if self.rank == 0:
-                tqdm.write(f"stopped after step {self.step}; continue with --resume {self.directory.path}")
+                print(f"stopped after step {self.step}; continue with --resume {self.directory.path}", flush=True)
             agree()  # that is said: torchrun ends all once one has ended
             raise SystemExit(128 + stop)
         if self.rank == 0:

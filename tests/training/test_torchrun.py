@@ -101,8 +101,9 @@ def test_whatever_happens_to_one_all_end_and_the_run_goes_on(what: str, tmp_path
     status, message, kept = FAULTS[what]
     run = tmp_path / "run"
     result = torchrun("train", FAULTY, "--out", str(run), fault=fault, rank=int(rank))
-    told = [line for line in result.stderr.splitlines() if "discrete-gan: " in line or "stopped after" in line]
-    told += [line for line in result.stderr.splitlines() if line.startswith(("[rank", "Zero")) and "Error: " in line]
+    said = [*result.stdout.splitlines(), *result.stderr.splitlines()]
+    told = [line for line in said if "discrete-gan: " in line or "stopped after" in line]
+    told += [line for line in said if line.startswith(("[rank", "Zero")) and "Error: " in line]
     assert result.returncode == 1
     assert status is None or f"exitcode  : {status}" in result.stderr
     assert len(told) == 1 or (fault == "kill" and not told), result.stderr  # torchrun tells of that one itself
