@@ -62,14 +62,17 @@ def generate(
         InputError: If the generator's probabilities, or its points, are not numbers: what is drawn means nothing.
     """
     num_classes = num_classes_of(generator)
-    in_turn = range(num_classes) if label is None else [label] if isinstance(label, int) else label
 
     def distribution(start: int, size: int) -> Any:
         z = generator.latents(size)
         if not num_classes:
             return generator(z)
-        turns = torch.arange(start, start + size, device=z.device) % len(in_turn)
-        return generator(z, torch.tensor(in_turn, device=z.device)[turns])
+        number = torch.arange(start, start + size, device=z.device)
+        if label is None:
+            return generator(z, number % num_classes)
+        if isinstance(label, int):
+            return generator(z, torch.full_like(number, label))
+        return generator(z, torch.tensor(label, device=z.device)[number % len(label)])
 
     def draw(start: int, size: int) -> Tensor:
         g = distribution(start, size)

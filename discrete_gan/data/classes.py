@@ -13,6 +13,7 @@ from .pixels import Array
 
 MOST_CLASSES = 1 << 16
 """More of them are no classes."""
+_MOST_CHARACTERS = 1 << 20  # of all names: config.json holds them
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _NATURAL = re.compile(r"[0-9]+|[^0-9]")
 _FEW = 5  # names in a message
@@ -140,6 +141,10 @@ def find_classes(
         if (unknown := next((label for label in ordered if not 0 <= label < len(names)), None)) is not None:
             raise InputError(f"{name}: expected labels from 0 to {len(names) - 1}, which have names, found {unknown}")
         called = [str(names[label]) for label in ordered]
+    if (length := sum(map(len, called))) > _MOST_CHARACTERS:
+        raise InputError(
+            f"{name}: labels: expected names of {_MOST_CHARACTERS:,} characters in all at most, found {length:,}"
+        )
     place = {label: index for index, label in enumerate(ordered)}
     mapped = iter([np.array([place[value] for value in values.tolist()])[inverse] for values, inverse in found])
     # Names of files and strings of NumPy may hold halves of surrogate pairs, which no JSON does.

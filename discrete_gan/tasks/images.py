@@ -259,7 +259,7 @@ class Images:
         Of more than 20 classes the first 20 are shown.
         """
         num_classes = num_classes_of(generator)
-        labels = range(min(num_classes, _SHOWN)) if num_classes else None
+        labels = range(_SHOWN) if num_classes > _SHOWN else None
         columns = min(num_classes, _SHOWN)
         path = path.with_suffix(".png")
         if not scores:

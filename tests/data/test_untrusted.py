@@ -185,6 +185,8 @@ def test_folders_that_link_to_each_other(tmp_path: Path) -> None:
 def test_too_many_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(70_000, dtype=np.uint16).view(np.uint8).reshape(-1, 1, 2), y=range(70_000))
     assert "at most 65,536 classes, found 70,000" in refused(lambda: load_images(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=IMAGES, y=np.array([str(label) * 10**5 for label in range(20)]))
+    assert "characters in all at most, found 3,000,000" in refused(lambda: load_images(tmp_path / "a.npz"))
 
 
 def test_one_labeled_image_trains_no_classifier() -> None:
