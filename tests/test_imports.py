@@ -28,7 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "weights": NUMBERS,
     "divergences": {"distributed"} | NUMBERS,
     "distributions": NUMBERS,
-    "estimators": {"weights", "distributions", "distributed", "contracts", "labels", "own", "ranges", "errors"} | NUMBERS,
+    "estimators": {"weights", "distributions", "distributed", "contracts", "labels", "own", "ranges", "errors"}
+    | NUMBERS,
     "losses": {"weights", "divergences", "distributed"} | NUMBERS,
     "models": {"distributions", "distributed", "labels", "seeds"} | NUMBERS,
     "data": {"distributed", "errors", "seeds", "writing"} | NUMBERS,
