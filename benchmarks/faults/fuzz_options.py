@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/faults/fuzz_options.py --seconds 600 --seed 0 --out FOLDER
 
 Commands, and what options they have, come from the command line itself: a recipe or an option that is added is tried
-too. Each try is a command on tiny data with one option, or two, at an odd value, in a forked child with 1.5 GiB to
-spare and 30 seconds, or one with a few that are sound each by itself. A traceback, a crash, a status other than 0 or 2, a refusal of more than one line, and what
-exceeds its limits are failures. A line of FOLDER/options.jsonl per try; the same command goes on where they ended.
+too. Each try is a command on tiny data with one option, or two, at an odd value, or with a few that are sound each by
+itself, in a forked child with 1.5 GiB to spare and 30 seconds. A traceback, a crash, a status other than 0 or 2, a
+refusal of more than one line, and what exceeds its limits are failures. A line of FOLDER/options.jsonl per try; the same
+command goes on where they ended.
 """
 
 import argparse
@@ -158,6 +159,8 @@ def draw(command: Command, folder: Path, random_: random.Random) -> list[str]:
     positional, more = command.positional, []
     for _ in range(random_.randint(2, 4) if is_sound else 2 if random_.random() < _PAIRS else 1):
         options = options_of(command.options)
+        if is_sound:
+            options = [each for each in options[1:] if each.choices or each.flag or each.is_number] or options
         option = random_.choices(options, [1.0 if is_sound or not option.flag else 0.2 for option in options])[0]
         if option.flag:
             more.append(option.word)
