@@ -5,8 +5,8 @@
 Commands, and what options they have, come from the command line itself: a recipe or an option that is added is tried
 too. Each try is a command on tiny data with one option, or two, at an odd value, or with a few that are sound each by
 itself, in a forked child with 1.5 GiB to spare and 30 seconds. A traceback, a crash, a status other than 0 or 2, a
-refusal of more than one line, and what exceeds its limits are failures. A line of FOLDER/options.jsonl per try; the same
-command goes on where they ended.
+refusal of more than one line, and what exceeds its limits are failures. A line of FOLDER/options.jsonl per
+try; the same command goes on where they ended.
 """
 
 import argparse
