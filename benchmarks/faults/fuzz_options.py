@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/faults/fuzz_options.py --seconds 600 --seed 0 --out FOLDER
 
 Commands, and what options they have, come from the command line itself: a recipe or an option that is added is tried
-too. Each try is a command on tiny data with one option, or two, at an odd value, in a forked child with 1.5 GiB to
-spare and 30 seconds. A traceback, a crash, a status other than 0 or 2, a refusal of more than one line, and what
-exceeds its limits are failures. A line of FOLDER/options.jsonl per try; the same command goes on where they ended.
+too. Each try is a command on tiny data with one option, or two, at an odd value, or with a few that are sound each by
+itself, in a forked child with 1.5 GiB to spare and 30 seconds. A traceback, a crash, a status other than 0 or 2, a
+refusal of more than one line, and what exceeds its limits are failures. A line of FOLDER/options.jsonl per
+try; the same command goes on where they ended.
 """
 
 import argparse
@@ -46,7 +47,8 @@ from discrete_gan.tasks import evaluation, image_scores
 _PATIENCE = 30  # seconds of a try
 _MEMORY = 3 << 29  # bytes
 _LONGEST = 1000  # characters of a refusal
-_PAIRS = 0.3  # of the tries
+_PAIRS = 0.3  # of the tries with odd values
+_SOUND = 0.4  # of the tries: two to four options at values that are sound each by itself
 
 SOUND = ("0", "1", "2", "3", "7", "1000", "0.5", "0.999", "1e-30", "1e5", "1e30")
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "2", "0.5", "1e38", "1e-45", "1e400", "-0.0", "1_0", "٣")
@@ -140,9 +142,12 @@ def estimator_specs() -> list[str]:
 
 
 def draw(command: Command, folder: Path, random_: random.Random) -> list[str]:
-    """The command with odd values."""
+    """The command with odd values, or with several that may not go together."""
+    is_sound = random_.random() < _SOUND
 
     def value(option: Option) -> str:
+        if is_sound and (option.choices or option.is_number):
+            return random_.choice(option.choices or SOUND)
         specs = estimator_specs() if option.word in ("--estimator", "--estimators") else []
         kinds: list[Sequence[str]] = [NUMBERS, TEXTS, PATHS]
         kinds += [NUMBERS, NUMBERS, *4 * [SOUND]] if option.is_number else []
@@ -152,13 +157,15 @@ def draw(command: Command, folder: Path, random_: random.Random) -> list[str]:
         return text.replace("VALUE", random_.choice(odd))
 
     positional, more = command.positional, []
-    for _ in range(2 if random_.random() < _PAIRS else 1):
+    for _ in range(random_.randint(2, 4) if is_sound else 2 if random_.random() < _PAIRS else 1):
         options = options_of(command.options)
-        option = random_.choices(options, [0.2 if option.flag else 1.0 for option in options])[0]
+        if is_sound:
+            options = [each for each in options[1:] if each.choices or each.flag or each.is_number] or options
+        option = random_.choices(options, [1.0 if is_sound or not option.flag else 0.2 for option in options])[0]
         if option.flag:
             more.append(option.word)
             continue
-        count = random_.choice((0, 1, 1, 1, 1, 1, 1, 1, 2, 40))
+        count = 1 if is_sound else random_.choice((0, 1, 1, 1, 1, 1, 1, 1, 2, 40))
         values = [value(option) for _ in range(count)]
         if not option.word:
             positional = values

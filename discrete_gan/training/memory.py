@@ -16,6 +16,7 @@ relaxation      5 N D K (log-probabilities, samples, those cut at the end, their
 Every family has its P parameters, their gradient and Adam's two moments as well: 4 P.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -123,10 +124,10 @@ def limit_memory() -> None:
 def _meminfo() -> dict[str, int]:
     """Bytes by their names in /proc/meminfo; empty where there is none."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        text = Path("/proc/meminfo").read_text()
     except OSError:
         return {}
-    return {line.partition(":")[0]: 1024 * int(line.split()[1]) for line in lines}
+    return {name: 1024 * int(number) for name, number in re.findall(r"(?m)^(\w+): +(\d+) kB$", text)}
 
 
 def _least_of_limits(number: int | None) -> int | None:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Conditional, Discriminator, Generator
 from discrete_gan.distributed import ProcessLostError, agree, alone, average_gradients, is_first_process
 from discrete_gan.errors import InputError
@@ -169,9 +170,13 @@ class Run:
         return generator.to(self.device), discriminator.to(self.device)
 
     def draw(self, generator: Generator, labels: Tensor | None = None) -> Tensor:
-        """A sample for each of a batch of fresh latents, shape (B, *event), in the run's precision. No gradient."""
+        """A sample for each of a batch of fresh latents, shape (B, *event), drawn in the run's precision. No gradient.
+
+        Half precision comes as float32, as real samples do: what is in full precision takes both.
+        """
         with torch.no_grad(), self.autocast():
-            return labeled(generator, labels)(generator.latents(self.options.batch_size)).sample()
+            x = labeled(generator, labels)(generator.latents(self.options.batch_size)).sample()
+        return at_least_float32(x) if x.is_floating_point() else x
 
     def observe(
         self,

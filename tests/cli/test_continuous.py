@@ -30,7 +30,7 @@ def train(out: Path, data: Path, *options: str) -> dict:
     [
         [],
         ["--divergence", "pearson"],
-        ["--model", "mlp"],
+        ["--model", "mlp", "--precision", "bf16-mixed"],
         ["--discriminator-norm", "none", "--r1", "1"],
     ],
 )
