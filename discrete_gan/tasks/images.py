@@ -104,6 +104,8 @@ class Images:
     def recall(self, folder: Path, config: dict[str, Any]) -> None:
         """Know the shape of the images, what they are and what their classes are called without them."""
         known = config["data"]
+        if "image_shape" not in known:
+            raise InputError(f"{folder}: expected a run on images, its config.json says no image_shape")
         self._image_shape = tuple(known["image_shape"])
         self._are_rolls = known.get("are_rolls") is True
         self._classes = Classes.recalled(known)

@@ -99,6 +99,8 @@ def test_a_shape_that_was_kept_is_known_without_the_data(kind: str, tmp_path: Pa
     assert torch.equal(decoded, expected > 0.5 if are_bits else expected)
     with pytest.raises(InputError, match="gone"):
         task.to(CPU)
+    with pytest.raises(InputError, match="expected a run on images"):
+        task.recall(tmp_path, {"data": {"name": "words"}})
 
 
 @pytest.mark.parametrize("kind", TASKS)
