@@ -1,0 +1,126 @@
+"""What every function on log-weights is given: any axis of samples, any batch axes, and which samples are there."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from discrete_gan._precision import at_least_float32
+
+# Log-weights in a block of columns: 1 MiB of float32.
+_AT_ONCE = 2**18
+
+
+class Samples(NamedTuple):
+    """Log-weights that passed the checks.
+
+    Attributes:
+        log_w: At least float32, any shape.
+        dim: The axis of the M samples, not negative.
+        there: Which samples are there, bool of the shape of ``log_w``; None where all are.
+    """
+
+    log_w: Tensor
+    dim: int
+    there: Tensor | None
+
+    @property
+    def finite(self) -> Tensor:
+        """Infinities as the bounds of their type, inf - inf would be NaN; minus infinity where no sample is.
+
+        Where there is none at all, as if all were there: NaN in values that are then left out would be in gradients.
+        """
+        bounds = torch.finfo(self.log_w.dtype)
+        finite = self.log_w.clamp(bounds.min, bounds.max)
+        if self.there is None:
+            return finite
+        nothing = ~self.there.any(dim=self.dim, keepdim=True)
+        return finite.masked_fill(~(self.there | nothing), -torch.inf).masked_fill(nothing, 0.0)
+
+    @property
+    def count(self) -> Tensor | int:
+        """How many are there, M, or of the type of ``log_w`` and with the axis of samples of size one."""
+        if self.there is None:
+            return self.log_w.shape[self.dim]
+        return self.there.sum(dim=self.dim, keepdim=True).to(self.log_w.dtype)
+
+    def only_there(self, value: Tensor, fill: float = 0.0) -> Tensor:
+        """Values of the samples, the shape of ``log_w``, with a number in place of those of samples that are not."""
+        return value if self.there is None else value.masked_fill(~self.there, fill)
+
+    def flat(self) -> "Samples":
+        """Samples first and all batch axes as one, (M, B)."""
+
+        def flatten(value: Tensor) -> Tensor:
+            return value.movedim(self.dim, 0).flatten(1) if value.dim() > 1 else value[:, None]
+
+        return Samples(flatten(self.log_w), 0, None if self.there is None else flatten(self.there))
+
+    def blocks(self) -> "list[Samples]":
+        """Of (M, B), so many columns each that a cache holds them; elsewhere than on a CPU all at once."""
+        if self.log_w.device.type != "cpu" or torch.compiler.is_compiling():
+            return [self]
+        columns = max(1, _AT_ONCE // len(self.log_w))
+        parts = self.log_w.split(columns, dim=1)
+        there = [None] * len(parts) if self.there is None else self.there.split(columns, dim=1)
+        return [Samples(*part) for part in zip(parts, [0] * len(parts), there, strict=True)]
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Of ``log_w`` without the samples."""
+        return tuple(self.log_w.shape[: self.dim] + self.log_w.shape[self.dim + 1 :])
+
+
+def samples(
+    log_w: Tensor, dim: int = 0, where: Tensor | None = None, *, check: bool = False, name: str = "log_w"
+) -> Samples:
+    """The arguments that all functions have in common, checked; values are read with ``check`` alone.
+
+    Raises:
+        ValueError: Naming the argument, what was expected and what came.
+    """
+    check_floats(name, log_w)
+    shape = tuple(log_w.shape)
+    if not shape:
+        raise ValueError(f"{name}: expected at least one axis, of samples, got shape ()")
+    if not isinstance(dim, int) or not -len(shape) <= dim < len(shape):
+        raise ValueError(f"dim: expected an axis of {name}, from {-len(shape)} to {len(shape) - 1}, got {dim}")
+    if shape[dim] == 0:
+        raise ValueError(f"{name}: expected at least one sample along axis {dim}, got shape {shape}")
+    given = Samples(at_least_float32(log_w), dim % len(shape), _which(where, name, log_w))
+    if check:
+        _read(name, given)
+    return given
+
+
+def check_floats(name: str, value: Tensor) -> None:
+    """Raise unless ``value`` is a floating-point tensor."""
+    if not isinstance(value, Tensor):
+        if type(value).__module__ == "numpy":
+            raise ValueError(f"{name}: expected a tensor, got a NumPy array: pass torch.from_numpy({name})")
+        raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}")
+    if not value.is_floating_point():
+        raise ValueError(f"{name}: expected a floating-point tensor, got {value.dtype}")
+
+
+def _which(where: Tensor | None, name: str, log_w: Tensor) -> Tensor | None:
+    if where is None:
+        return None
+    expected = f"where: expected a bool tensor that broadcasts to {name}, {tuple(log_w.shape)}"
+    if not isinstance(where, Tensor):
+        convert = ": pass torch.from_numpy(where)" if type(where).__module__ == "numpy" else ""
+        raise ValueError(f"{expected}, got {type(where).__name__}{convert}")
+    if where.dtype != torch.bool:
+        raise ValueError(f"{expected}, got {where.dtype}")
+    try:
+        return where.expand(log_w.shape)
+    except RuntimeError:
+        raise ValueError(f"{expected}, got shape {tuple(where.shape)}") from None
+
+
+def _read(name: str, given: Samples) -> None:
+    """Raise where there is NaN, or a batch element without any weight."""
+    if given.only_there(given.log_w.isnan(), False).any():
+        raise ValueError(f"{name}: expected numbers, got NaN")
+    if given.only_there(given.log_w.isneginf(), True).all(dim=given.dim).any():
+        raise ValueError(f"{name}: expected a weight above zero along axis {given.dim}, got minus infinity alone")
