@@ -58,7 +58,7 @@ class SeqGAN:
             TypeError: If the generator is not autoregressive.
         """
         g = autoregressive(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         with torch.no_grad():
             completed = log_ratios(discriminator, g.rollouts(x, self.num_rollouts), batch_dims=4)
             whole = log_ratios(discriminator, x)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from discrete_gan._arguments import check_axis, check_floats, check_same_shape, check_tensor
 from discrete_gan._precision import at_least_float32
 
 # Log-weights in a block of columns: 1 MiB of float32.
@@ -38,7 +39,7 @@ class Samples(NamedTuple):
         return finite.masked_fill(~(self.there | nothing), -torch.inf).masked_fill(nothing, 0.0)
 
     @property
-    def count(self) -> Tensor | int:
+    def number(self) -> Tensor | int:
         """How many are there, M, or of the type of ``log_w`` and with the axis of samples of size one."""
         if self.there is None:
             return self.log_w.shape[self.dim]
@@ -71,45 +72,37 @@ class Samples(NamedTuple):
         return tuple(self.log_w.shape[: self.dim] + self.log_w.shape[self.dim + 1 :])
 
 
-def samples(
-    log_w: Tensor, dim: int = 0, where: Tensor | None = None, *, check: bool = False, name: str = "log_w"
-) -> Samples:
+def samples(log_w: Tensor, dim: int = 0, where: Tensor | None = None, *, check: bool = False) -> Samples:
     """The arguments that all functions have in common, checked; values are read with ``check`` alone.
 
     Raises:
         ValueError: Naming the argument, what was expected and what came.
     """
-    check_floats(name, log_w)
-    shape = tuple(log_w.shape)
-    if not shape:
-        raise ValueError(f"{name}: expected at least one axis, of samples, got shape ()")
-    if not isinstance(dim, int) or not -len(shape) <= dim < len(shape):
-        raise ValueError(f"dim: expected an axis of {name}, from {-len(shape)} to {len(shape) - 1}, got {dim}")
-    if shape[dim] == 0:
-        raise ValueError(f"{name}: expected at least one sample along axis {dim}, got shape {shape}")
-    given = Samples(at_least_float32(log_w), dim % len(shape), _which(where, name, log_w))
+    check_floats("log_w", log_w)
+    check_axis("log_w", log_w, dim)
+    given = Samples(at_least_float32(log_w), dim % log_w.dim(), _which(where, log_w))
     if check:
-        _read(name, given)
+        _read(given)
     return given
 
 
-def check_floats(name: str, value: Tensor) -> None:
-    """Raise unless ``value`` is a floating-point tensor."""
-    if not isinstance(value, Tensor):
-        if type(value).__module__ == "numpy":
-            raise ValueError(f"{name}: expected a tensor, got a NumPy array: pass torch.from_numpy({name})")
-        raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}")
-    if not value.is_floating_point():
-        raise ValueError(f"{name}: expected a floating-point tensor, got {value.dtype}")
+def log_ratio(log_target: Tensor, log_proposal: Tensor, name: str = "log_target") -> Tensor:
+    """Log-weights of samples of a proposal, minus infinity where the target rules a sample out. Carries gradient.
+
+    A model of the proposal may rule such a sample out as well, which would be inf - inf.
+    """
+    check_floats(name, log_target)
+    check_floats("log_proposal", log_proposal)
+    check_same_shape("log_proposal", log_proposal, name, log_target)
+    log_target, log_proposal = at_least_float32(log_target), at_least_float32(log_proposal)
+    return torch.where(log_target.isneginf(), -torch.inf, log_target - log_proposal)
 
 
-def _which(where: Tensor | None, name: str, log_w: Tensor) -> Tensor | None:
+def _which(where: Tensor | None, log_w: Tensor) -> Tensor | None:
     if where is None:
         return None
-    expected = f"where: expected a bool tensor that broadcasts to {name}, {tuple(log_w.shape)}"
-    if not isinstance(where, Tensor):
-        convert = ": pass torch.from_numpy(where)" if type(where).__module__ == "numpy" else ""
-        raise ValueError(f"{expected}, got {type(where).__name__}{convert}")
+    check_tensor("where", where)
+    expected = f"where: expected a bool tensor that broadcasts to log_w, {tuple(log_w.shape)}"
     if where.dtype != torch.bool:
         raise ValueError(f"{expected}, got {where.dtype}")
     try:
@@ -118,9 +111,9 @@ def _which(where: Tensor | None, name: str, log_w: Tensor) -> Tensor | None:
         raise ValueError(f"{expected}, got shape {tuple(where.shape)}") from None
 
 
-def _read(name: str, given: Samples) -> None:
+def _read(given: Samples) -> None:
     """Raise where there is NaN, or a batch element without any weight."""
     if given.only_there(given.log_w.isnan(), False).any():
-        raise ValueError(f"{name}: expected numbers, got NaN")
+        raise ValueError("log_w: expected numbers, got NaN")
     if given.only_there(given.log_w.isneginf(), True).all(dim=given.dim).any():
-        raise ValueError(f"{name}: expected a weight above zero along axis {given.dim}, got minus infinity alone")
+        raise ValueError(f"log_w: expected a weight above zero along axis {given.dim}, got minus infinity alone")

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from discrete_gan._arguments import check_tensor
 from discrete_gan._precision import at_least_float32, weighted_sum
 from discrete_gan.distributed import gather, num_processes
 from discrete_gan.weights._samples import samples
@@ -43,7 +44,9 @@ class Accumulator:
         self.count = 0
         self.dim, self.errors = dim, errors
 
-    def update(self, log_w: Tensor, x: Tensor | None = None, *, where: Tensor | None = None, check: bool = False) -> None:
+    def update(
+        self, log_w: Tensor, x: Tensor | None = None, *, where: Tensor | None = None, check: bool = False
+    ) -> None:
         """Take one more chunk in.
 
         Args:
@@ -222,7 +225,8 @@ class Accumulator:
         """Raise unless batch and event are those of the chunks before."""
         if self.count and kind != (self._batch, self._event):
             before, got = (
-                "no x" if event is None else str((*batch, *event)) for batch, event in ((self._batch, self._event), kind)
+                "no x" if event is None else str((*batch, *event))
+                for batch, event in ((self._batch, self._event), kind)
             )
             raise ValueError(f"x: expected shape (m, B, *event) with (B, *event) of {before} as before, got {got}")
 
@@ -234,9 +238,7 @@ class Accumulator:
 def _event_of(x: Tensor | None, log_w: Tensor) -> tuple[int, ...] | None:
     if x is None:
         return None
-    if not isinstance(x, Tensor):
-        convert = ": pass torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
-        raise ValueError(f"x: expected a tensor, got {type(x).__name__}{convert}")
+    check_tensor("x", x)
     if x.shape[: log_w.dim()] != log_w.shape:
         raise ValueError(f"x: expected shape (m, B, *event), of log_w {tuple(log_w.shape)}, got {tuple(x.shape)}")
     return tuple(x.shape[log_w.dim() :])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan._arguments import check_at_least, check_choice, check_tensor
 from discrete_gan._precision import at_least_float32, log_sum_exp
 from discrete_gan.weights._samples import Samples, samples
 from discrete_gan.weights.normalized import Over, normalized_weights
@@ -83,7 +83,7 @@ def log_partition_error(log_w: Tensor, *, dim: int = 0, where: Tensor | None = N
     """
     given = samples(log_w, dim, where, check=check)
     check_at_least(f"log_w: number of samples along axis {given.dim}", given.log_w.shape[given.dim], 2)
-    number = given.count
+    number = given.number
     weights = normalized_weights(given.log_w, dim=given.dim, where=given.there)
     deviation = given.only_there(number * weights - 1)
     variance = deviation.square().sum(dim=given.dim) / _squeezed(given) / (_squeezed(given) - 1)
@@ -168,7 +168,7 @@ def leave_one_out(
     rest = (1 - weights).masked_fill(is_top, 1.0)
     total = log_sum_exp(present, dim).unsqueeze(dim)
     total_without = log_sum_exp(present.masked_fill(is_top, -torch.inf), dim).unsqueeze(dim)
-    others = given.count - (1 if there is None else there.to(log_w.dtype))
+    others = given.number - (1 if there is None else there.to(log_w.dtype))
     partition = torch.where(is_top, total_without, total + rest.log()) - _log(others)
     mean = None
     if f is not None:
@@ -184,7 +184,7 @@ def leave_one_out(
 
 def _squeezed(given: Samples) -> Tensor | int:
     """How many samples there are, M or without the axis of samples."""
-    return given.count if isinstance(given.count, int) else given.count.squeeze(given.dim)
+    return given.number if isinstance(given.number, int) else given.number.squeeze(given.dim)
 
 
 def _log(number: Tensor | int) -> Tensor | float:
@@ -197,11 +197,11 @@ def _root(variance: Tensor) -> Tensor:
 
 
 def _of_samples(f: Tensor, log_w: Tensor) -> Tensor:
-    if not isinstance(f, Tensor):
-        convert = ": pass torch.from_numpy(f)" if type(f).__module__ == "numpy" else ""
-        raise ValueError(f"f: expected a tensor, got {type(f).__name__}{convert}")
+    check_tensor("f", f)
     if f.shape[: log_w.dim()] != log_w.shape:
-        raise ValueError(f"f: expected a shape beginning with that of log_w, {tuple(log_w.shape)}, got {tuple(f.shape)}")
+        raise ValueError(
+            f"f: expected a shape beginning with that of log_w, {tuple(log_w.shape)}, got {tuple(f.shape)}"
+        )
     return at_least_float32(f)
 
 

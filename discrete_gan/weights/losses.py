@@ -10,9 +10,9 @@ References:
 import torch
 from torch import Tensor
 
-from discrete_gan._arguments import check_same_shape
+from discrete_gan._arguments import check_floats, check_same_shape
 from discrete_gan._precision import at_least_float32
-from discrete_gan.weights._samples import check_floats, samples
+from discrete_gan.weights._samples import log_ratio, samples
 from discrete_gan.weights.estimates import log_partition
 from discrete_gan.weights.normalized import normalized_weights
 
@@ -59,8 +59,8 @@ def wake_theta_loss(
 
     .. math:: -\sum_m \tilde w_m \log p_\theta(x, h_m), \qquad w_m = \frac{p_\theta(x, h_m)}{q_\phi(h_m \mid x)}
 
-    Its gradient in :math:`\theta` is that of :func:`iwae_loss`, an estimate of that of :math:`-\log p_\theta(x)`, biased
-    at rate 1/M.
+    Its gradient in :math:`\theta` is that of :func:`iwae_loss`, an estimate of that of :math:`-\log p_\theta(x)`,
+    biased at rate 1/M.
 
     Args:
         log_joint: log p(x, h_m) in nats, shape (M, B), or any other with the samples along ``dim``.
@@ -75,7 +75,8 @@ def wake_theta_loss(
     Raises:
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
     """
-    return importance_loss(_ratio(log_joint, log_proposal), log_joint, dim=dim, where=where, check=check)
+    log_w = log_ratio(log_joint, log_proposal, "log_joint")
+    return importance_loss(log_w, log_joint, dim=dim, where=where, check=check)
 
 
 def wake_phi_loss(
@@ -101,7 +102,8 @@ def wake_phi_loss(
     Raises:
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
     """
-    return importance_loss(_ratio(log_joint, log_proposal), log_proposal, dim=dim, where=where, check=check)
+    log_w = log_ratio(log_joint, log_proposal, "log_joint")
+    return importance_loss(log_w, log_proposal, dim=dim, where=where, check=check)
 
 
 def iwae_loss(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check: bool = False) -> Tensor:
@@ -150,12 +152,3 @@ def dreg_loss(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check
     log_w, dim, where = samples(log_w, dim, where, check=check)
     squares = normalized_weights(log_w.detach(), dim=dim, where=where).square()
     return -(squares * torch.where(squares == 0, 0.0, log_w)).sum(dim=dim)
-
-
-def _ratio(log_joint: Tensor, log_proposal: Tensor) -> Tensor:
-    """Log-weights, which carry no gradient."""
-    check_floats("log_joint", log_joint)
-    check_floats("log_proposal", log_proposal)
-    check_same_shape("log_proposal", log_proposal, "log_joint", log_joint)
-    log_joint = at_least_float32(log_joint.detach())
-    return torch.where(log_joint.isneginf(), -torch.inf, log_joint - at_least_float32(log_proposal.detach()))

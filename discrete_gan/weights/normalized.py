@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from discrete_gan._arguments import check_choice, check_same_shape
-from discrete_gan._precision import at_least_float32
-from discrete_gan.weights._samples import Samples, check_floats, samples
+from discrete_gan._arguments import check_choice, check_floats
+from discrete_gan.weights._samples import Samples, log_ratio, samples
 
 Over = Literal["samples", "batch"]
 
@@ -59,7 +58,7 @@ def normalized_weights(
         given = _as_one(given)
     weights = given.only_there(torch.softmax(given.finite, dim=given.dim))
     if zero_sum:
-        weights = given.only_there(weights - 1 / given.count)
+        weights = given.only_there(weights - 1 / given.number)
     return weights if over == "samples" else weights.view(log_w.shape)
 
 
@@ -162,12 +161,7 @@ def _ratio(log_w: Tensor | None, log_target: Tensor | None, log_proposal: Tensor
         names = {"log_w": log_w, "log_target": log_target, "log_proposal": log_proposal}
         got = " and ".join(name for name, value in names.items() if value is not None) or "none"
         raise ValueError(f"log_w: expected log_w, or log_target and log_proposal, got {got}")
-    check_floats("log_target", log_target)
-    check_floats("log_proposal", log_proposal)
-    check_same_shape("log_proposal", log_proposal, "log_target", log_target)
-    log_target, log_proposal = at_least_float32(log_target), at_least_float32(log_proposal)
-    # What the target rules out has no weight, though a model of the proposal may rule it out as well.
-    return torch.where(log_target.isneginf(), -torch.inf, log_target - log_proposal)
+    return log_ratio(log_target, log_proposal)
 
 
 def _as_one(given: Samples) -> Samples:

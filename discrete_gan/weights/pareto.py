@@ -51,18 +51,18 @@ class _Tail(NamedTuple):
 
     Attributes:
         log_w: In descending order, infinities as the bounds of the type, shape (n, B).
-        index: Their places among the samples, shape (n, B).
+        places: Where they are among the samples, shape (n, B).
         cutoff: The largest that is no longer among them, shape (1, B).
         excess: Weights over the largest, minus that of the cutoff, in ascending order, in the widest type; zero or less
             where a sample does not belong to the tail, shape (n, B).
-        count: How many do, the last of ``excess``, shape (B,).
+        size: How many do, the last of ``excess``, shape (B,).
     """
 
     log_w: Tensor
-    index: Tensor
+    places: Tensor
     cutoff: Tensor
     excess: Tensor
-    count: Tensor
+    size: Tensor
 
     @property
     def relative_cutoff(self) -> Tensor:
@@ -82,9 +82,7 @@ class _Fit(NamedTuple):
     scale: Tensor
 
 
-def pareto_tail_index(
-    log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check: bool = False
-) -> Tensor:
+def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check: bool = False) -> Tensor:
     r"""Index k of a generalized Pareto distribution fitted to the largest weights of each latent, as in PSIS.
 
     The largest :math:`\min(M/5, 3\sqrt M)` weights, those equal to the next one left out, are taken as the tail and
@@ -189,7 +187,7 @@ def _tail(given: Samples) -> _Tail:
     if given.there is None:
         cutoff = largest[-1:]
     else:  # of each latent's own number of samples
-        number = given.count.to(widest_float(largest.device.type))  # pyright: ignore[reportAttributeAccessIssue]
+        number = given.number.to(widest_float(largest.device.type))  # pyright: ignore[reportAttributeAccessIssue]
         own_size = torch.minimum(number / 5, 3 * number.sqrt()).ceil().long()
         cutoff = largest.take_along_dim(own_size, dim=0)
     tail = _Tail(largest[:-1], index[:-1], cutoff, cutoff, cutoff)
@@ -197,7 +195,7 @@ def _tail(given: Samples) -> _Tail:
     # underflow are no tail: they would all look alike.
     tiny = torch.finfo(widest_float(largest.device.type)).tiny
     excess = (_relative(tail.log_w, tail) - tail.relative_cutoff.clamp(min=tiny)).flip(0)
-    return tail._replace(excess=excess, count=(excess > tiny).sum(dim=0))
+    return tail._replace(excess=excess, size=(excess > tiny).sum(dim=0))
 
 
 def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
@@ -206,10 +204,10 @@ def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
     fit = _fit(tail)
     k = _index(tail, fit)
     place = torch.arange(len(tail.log_w), device=k.device)[:, None]
-    smooth = (place < tail.count) & k.isfinite()
+    smooth = (place < tail.size) & k.isfinite()
     quantiles = _quantiles(tail, fit).to(given.log_w.dtype)
-    largest = torch.where(smooth, quantiles, given.log_w.gather(0, tail.index))
-    return given.log_w.scatter(0, tail.index, largest), k
+    largest = torch.where(smooth, quantiles, given.log_w.gather(0, tail.places))
+    return given.log_w.scatter(0, tail.places, largest), k
 
 
 def _relative(log_w: Tensor, tail: _Tail) -> Tensor:
@@ -219,7 +217,7 @@ def _relative(log_w: Tensor, tail: _Tail) -> Tensor:
 
 def _index(tail: _Tail, fit: _Fit) -> Tensor:
     """k, or what stands for it where there is none, shape (B,)."""
-    k = torch.where(tail.count < _LEAST_TAIL, math.inf, fit.k)
+    k = torch.where(tail.size < _LEAST_TAIL, math.inf, fit.k)
     k = torch.where(tail.all_equal, -math.inf, k)
     return torch.where(tail.log_w[0].isnan(), math.nan, k)
 
@@ -227,7 +225,7 @@ def _index(tail: _Tail, fit: _Fit) -> Tensor:
 def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
     """Logarithms of the smoothed weights in descending order, as those of the tail, at its level."""
     place = torch.arange(len(tail.log_w), device=fit.k.device)[:, None]
-    count = tail.count.to(fit.k.dtype)
+    count = tail.size.to(fit.k.dtype)
     probability = ((count - place - 0.5) / count.clamp(min=1)).clamp(min=0)
     exponential = -torch.log1p(-probability)
     # At k = 0 the distribution is the exponential one, the limit of 0 / 0.
@@ -236,7 +234,7 @@ def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
     quantile = fit.scale * torch.where(zero, exponential, torch.expm1(k * exponential) / k)
     tiny = torch.finfo(fit.k.dtype).tiny
     # Where there is no fit a number takes its place, so that gradients are none either.
-    quantile = torch.where(place < tail.count, quantile, 1.0).clamp(min=tiny)
+    quantile = torch.where(place < tail.size, quantile, 1.0).clamp(min=tiny)
     log_w = (quantile + tail.relative_cutoff.clamp(min=tiny)).log()
     level = tail.log_w[:1].detach()
     return torch.minimum(log_w, (tail.log_w[:1] - level).to(log_w.dtype)) + level
@@ -247,7 +245,7 @@ def _fit(tail: _Tail) -> _Fit:
 
     Where fewer than five are above zero, the result is finite and means nothing.
     """
-    excess, count = tail.excess, tail.count
+    excess, count = tail.excess, tail.size
     num_tail = len(excess)
     position = torch.arange(num_tail, device=excess.device)[:, None]
     unknown = count < _LEAST_TAIL

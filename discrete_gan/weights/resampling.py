@@ -19,12 +19,12 @@ class Resampled(NamedTuple):
     """What :func:`resample_if` returns.
 
     Attributes:
-        index: The ancestor of each sample, int64, the shape of the log-weights.
+        ancestors: That of each sample, int64, the shape of the log-weights.
         log_w: Their log-weights in nats: equal ones where it was resampled, of the same mean weight as before.
         resampled: Where it was, bool, the shape of the log-weights without the samples.
     """
 
-    index: Tensor
+    ancestors: Tensor
     log_w: Tensor
     resampled: Tensor
 
@@ -118,7 +118,7 @@ def resample_if(
     log_w, dim, there = given
     ancestors = resample(log_w, method=method, dim=dim, where=there, generator=generator)
     size = effective_sample_size(log_w.detach(), dim=dim, where=there).unsqueeze(dim)
-    resampled = size < fraction * given.count
+    resampled = size < fraction * given.number
     along = [1] * log_w.dim()
     along[dim] = -1
     stay = torch.arange(log_w.shape[dim], device=log_w.device).view(along)

@@ -46,7 +46,7 @@ def truncated(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check
         Truncated Importance Sampling (Ionides, 2008), https://doi.org/10.1198/106186008X320456
     """
     given = samples(log_w, dim, where, check=check)
-    number = given.count
+    number = given.number
     half = math.log(number) / 2 if isinstance(number, int) else number.log() / 2
     total = log_sum_exp(given.only_there(given.log_w, -torch.inf), given.dim).unsqueeze(given.dim)
     return given.only_there(torch.minimum(given.log_w, total - half), -torch.inf)
@@ -114,6 +114,4 @@ def _size(size: float | Tensor, log_w: Tensor, dim: int) -> Tensor | float:
     try:
         return size.to(log_w.dtype).expand(batch).unsqueeze(dim)
     except RuntimeError:
-        raise ValueError(
-            f"size: expected a shape that broadcasts to {tuple(batch)}, got {tuple(size.shape)}"
-        ) from None
+        raise ValueError(f"size: expected a shape that broadcasts to {tuple(batch)}, got {tuple(size.shape)}") from None
