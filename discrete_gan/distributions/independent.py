@@ -3,7 +3,15 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, OneHotCategorical, kl_divergence, register_kl
+from torch.distributions import (
+    Bernoulli,
+    Distribution,
+    Independent,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+    kl_divergence,
+    register_kl,
+)
 
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
@@ -19,12 +27,13 @@ def as_factorized(g: Distribution) -> Distribution:
         :class:`FactorizedBernoulli` or :class:`FactorizedCategorical` of the same logits, to which gradients pass; any
         other distribution as it is, one of more axes among them.
     """
-    if not isinstance(g, Independent):
+    if type(g) is not Independent:  # a class made of it may be another law
         return g
-    if isinstance(g.base_dist, Bernoulli) and len(g.event_shape) == 1:
-        return FactorizedBernoulli(g.base_dist.logits)
-    if isinstance(g.base_dist, OneHotCategorical) and len(g.event_shape) == 2:
-        return FactorizedCategorical(g.base_dist.logits)
+    base = g.base_dist
+    if type(base) is Bernoulli and len(g.event_shape) == 1:
+        return FactorizedBernoulli(base.logits)
+    if type(base) in (OneHotCategorical, OneHotCategoricalStraightThrough) and len(g.event_shape) == 2:
+        return FactorizedCategorical(base.logits)
     return g
 
 
