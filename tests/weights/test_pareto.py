@@ -9,9 +9,10 @@ from torch import Tensor
 
 from discrete_gan.weights import (
     pareto_tail_index,
+    psis,
     tail_index_threshold,
 )
-from tests.problems import seeded_normal
+from tests.problems import assert_exact, seeded_normal
 
 
 def psis_tail_index(log_w: np.ndarray) -> float:
@@ -169,3 +170,105 @@ def test_tail_index_is_a_number_where_weights_nearly_underflow() -> None:
     assert not k.isnan().any()
     (gradient,) = torch.autograd.grad(k[k.isfinite()].sum(), log_w)
     assert gradient.isfinite().all()
+
+
+# arviz 0.23.4, psislw(log_w, normalize=False) of log_w = N(0, sd): k, and of the smoothed log-weights in descending
+# order the first, the third, the last of the tail, and the sum of the tail.
+SMOOTHED = {
+    (50, 0.5): (0.095812371, 0.833214264, 0.791030813, 0.414193002, 6.261520882),
+    (50, 1): (0.447873577, 2.262116929, 1.545695544, 0.954759180, 13.598094502),
+    (50, 3): (1.134810587, 6.848094634, 4.924111780, 2.840703293, 42.581849352),
+    (50, 10): (2.443534762, 19.389557743, 15.423677181, 10.170651179, 139.570422899),
+    (50, 30): (5.527197921, 53.211384177, 44.315232386, 35.540243456, 417.616184037),
+    (100, 0.5): (-0.062146433, 1.295960996, 1.294035034, 0.483817146, 17.445297636),
+    (100, 1): (0.095722575, 1.935528602, 1.853425288, 0.928115424, 27.325682361),
+    (100, 3): (1.335289884, 8.583271229, 6.395211038, 2.590800926, 91.480193289),
+    (100, 10): (3.886330406, 23.480512194, 19.754007332, 10.130700447, 301.932741339),
+    (100, 30): (6.733717920, 61.679935081, 50.842433341, 35.164160332, 865.089525532),
+    (300, 0.5): (0.059800257, 1.595053241, 1.411209249, 0.598093978, 46.508177844),
+    (300, 1): (0.463843406, 2.968056078, 2.423222110, 0.864988966, 71.925911775),
+    (300, 3): (1.117353450, 8.439417545, 6.633525320, 2.953679855, 219.530604765),
+    (300, 10): (3.845229659, 29.242750910, 23.054088016, 10.711140011, 783.800175429),
+    (300, 30): (9.762795968, 74.374321594, 58.661707631, 26.814427187, 2006.319079695),
+    (1000, 0.5): (0.036777192, 1.597506765, 1.377938585, 0.650646991, 83.475442930),
+    (1000, 1): (0.187254689, 2.908834702, 2.683670080, 1.299857208, 165.721717072),
+    (1000, 3): (1.214698379, 10.637023142, 8.679967943, 4.048478184, 510.835259741),
+    (1000, 10): (4.396130361, 32.715290878, 28.448128468, 12.340476302, 1594.262514598),
+    (1000, 30): (9.525068712, 91.927905968, 78.367445283, 40.990353886, 5038.753547660),
+    (10000, 0.5): (-0.033653536, 1.774780360, 1.648944426, 0.944579073, 339.771800863),
+    (10000, 1): (0.192877711, 3.741227592, 3.449235558, 1.884444806, 683.958659146),
+    (10000, 3): (1.086090651, 10.905760102, 10.905760102, 5.617188230, 2035.747754076),
+    (10000, 10): (3.578450564, 34.759640795, 34.759640795, 18.510560925, 6700.312843394),
+    (10000, 30): (9.816507056, 121.418446039, 105.619387415, 56.249661974, 20489.916936564),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("num_samples", "sd"), SMOOTHED)
+def test_smoothed_weights_equal_arviz(num_samples: int, sd: float, dtype: torch.dtype) -> None:
+    log_w = torch.from_numpy(np.random.RandomState(num_samples + int(10 * sd)).normal(0, sd, num_samples)).to(dtype)
+    found = psis(log_w)
+    size = math.ceil(min(num_samples / 5, 3 * math.sqrt(num_samples)))
+    tail = found.log_w.sort(descending=True).values[:size].double()
+    got = [found.k.item(), *tail[[0, 2, size - 1]].tolist(), tail.sum().item()]
+    # arviz's numbers have nine digits after the point, and float32 seven in all.
+    exact = dtype == torch.float64
+    assert got == pytest.approx(SMOOTHED[num_samples, sd], abs=1e-8 if exact else 1e-4, rel=1e-9 if exact else 1e-4)
+    assert found.threshold.item() == pytest.approx(tail_index_threshold(num_samples))
+    order, below = log_w.argsort(descending=True), log_w.sort(descending=True).values[size:]
+    assert torch.equal(found.log_w[order[size:]], below)  # all others stay
+    assert bool((found.log_w[order].diff() <= 0).all())  # in their order
+    assert found.log_w.max() <= log_w.max()
+
+
+def test_smoothed_weights_keep_their_level_and_their_places() -> None:
+    log_w = seeded_normal(200, 3, scale=3)
+    found, moved = psis(log_w), psis(log_w + torch.tensor([0.0, 1e3, -1e3]))
+    assert_exact(moved.log_w - torch.tensor([0.0, 1e3, -1e3]), found.log_w, rtol=1e-10)
+    assert_exact(moved.k, found.k, rtol=1e-10)
+    assert_exact(found.k, pareto_tail_index(log_w))
+
+
+def test_smoothing_leaves_what_has_no_tail() -> None:
+    huge = torch.zeros(100).double()
+    huge[7] = 1e4
+    for log_w in (torch.zeros(100), torch.full((100,), -math.inf), huge, TIES["too few above the others"][0]):
+        log_w = log_w.clone().requires_grad_()
+        found = psis(log_w)
+        assert torch.equal(found.log_w, log_w)
+        assert not found.k.isfinite()
+        (gradient,) = torch.autograd.grad(found.log_w.sum(), log_w)
+        assert torch.equal(gradient, torch.ones_like(log_w))
+
+
+def test_smoothing_ties_and_what_underflows() -> None:
+    for name in ("whole numbers", "three quarters minus infinity", "underflow", "three values"):
+        log_w = TIES[name][0].clone().requires_grad_()
+        found = psis(log_w)
+        assert not found.log_w.isnan().any()
+        assert torch.equal(found.log_w.isneginf(), log_w.isneginf())
+        (gradient,) = torch.autograd.grad(found.log_w[log_w.isfinite()].sum(), log_w)
+        assert gradient.isfinite().all()
+
+
+def test_smoothed_means_have_less_error() -> None:
+    # Weights of index 0.7: the mean is 1 / (1 - 0.7), and has infinite variance.
+    uniform = torch.rand(400, 500, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    log_w = -0.7 * uniform.log()
+    error = {
+        name: (each.exp().mean(dim=0) - 1 / 0.3).square().mean().sqrt().item()
+        for name, each in (("plain", log_w), ("smoothed", psis(log_w).log_w))
+    }
+    assert error["smoothed"] < 0.9 * error["plain"]
+
+
+def test_few_samples_have_no_tail_to_smooth() -> None:
+    message = r"^log_w: expected at least 21 samples along axis 1, of which 5 are the tail, got 20$"
+    with pytest.raises(ValueError, match=message):
+        psis(torch.zeros(3, 20), dim=1)
+    there = torch.arange(40)[:, None] < torch.tensor([40, 20])
+    log_w = seeded_normal(40, 2)
+    found = psis(log_w, where=there)
+    assert found.k.isinf().tolist() == [False, True]
+    assert torch.equal(found.log_w[:, 1], log_w[:, 1])
+    assert_exact(found.threshold, torch.tensor([tail_index_threshold(each) for each in (40, 20)], dtype=torch.float64))

@@ -220,7 +220,7 @@ def test_errors() -> None:
         resample(log_w, method="best")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^fraction: expected from 0 to 1, got 20$"):
         resample_if(log_w, 20)
-    with pytest.raises(ValueError, match=r"^x: expected a shape beginning with that of index, \(2, 3\), but for axis 0"):
-        take(torch.zeros(4, 2), torch.zeros(2, 3).long())
-    with pytest.raises(ValueError, match=r"^x: expected a shape beginning with that of index, \(2, 3\), but for axis 0"):
-        take(torch.zeros(4), torch.zeros(2, 3).long())
+    message = r"^x: expected a shape beginning with that of index, \(2, 3\), but for axis 0"
+    for x in (torch.zeros(4, 2), torch.zeros(4)):
+        with pytest.raises(ValueError, match=message):
+            take(x, torch.zeros(2, 3).long())

@@ -63,9 +63,7 @@ CASES: dict[str, Callable[..., Any]] = {
 LOSSES: dict[str, Callable[..., Any]] = {
     "boundary_seeking_loss": lambda w, **k: boundary_seeking_loss(w, w.sin(), **k),
     "boundary_seeking_loss, proposal": lambda w, **k: boundary_seeking_loss(w, w.sin(), w.cos(), **k),
-    "boundary_seeking_loss, corrected": lambda w, **k: boundary_seeking_loss(
-        w, w.sin(), w.cos(), zero_sum=True, **k
-    ),
+    "boundary_seeking_loss, corrected": lambda w, **k: boundary_seeking_loss(w, w.sin(), w.cos(), zero_sum=True, **k),
 }
 DRAWS: dict[str, Callable[..., Any]] = {
     f"resample, {method}": lambda w, method=method, **k: drawn(w, method, **k) for method in weights.METHODS
@@ -238,7 +236,7 @@ def test_a_mask_takes_back_what_a_check_would_find() -> None:
     wrong = LOG_W.clone()
     wrong[3, 2] = torch.nan
     weights.normalized_weights(wrong, where=~wrong.isnan(), check=True)
-    with pytest.raises(ValueError, match="^log_w: expected a weight above zero along axis 0"):
+    with pytest.raises(ValueError, match=r"^log_w: expected a weight above zero along axis 0"):
         weights.normalized_weights(LOG_W, where=torch.arange(B) > 0, check=True)
 
 
@@ -255,7 +253,9 @@ def test_everything_compiles_in_one_graph() -> None:
         assert_exact(got, expected)
 
 
-@pytest.mark.parametrize("method", weights.METHODS)
+@pytest.mark.parametrize(
+    "method", ["systematic", *(pytest.param(each, marks=pytest.mark.slow) for each in weights.METHODS[1:])]
+)
 def test_resampling_compiles_in_one_graph(method: weights.Method) -> None:
     def resampled(log_w: Tensor) -> list[Tensor]:
         return list(tensors([weights.resample(log_w, method=method), *weights.resample_if(log_w, method=method)]))
@@ -288,7 +288,8 @@ def test_gradients_by_finite_differences(name: str) -> None:
         # What is minus infinity, as the logarithm of no weight, has no differences.
         return tuple(torch.where(each.isinf(), 0.0, each) for each in found if each.requires_grad)
 
-    assert torch.autograd.gradcheck(results, (LOG_W[:, :2].clone().requires_grad_(), mask()[:, :2]))
+    # A column with all samples but a few, the largest among them.
+    assert torch.autograd.gradcheck(results, (LOG_W[:, 1:2].clone().requires_grad_(), mask()[:, 1:2]))
 
 
 def test_every_function_is_here() -> None:
