@@ -92,7 +92,8 @@ def one_bit(model: float, proposal: float, num_samples: int) -> OneBit:
     x = (torch.arange(num_samples)[:, None] < ones).double()
     log_prob = torch.where(x == 1, logit, -logit).sigmoid().log()
     log_proposal = log_density(x, proposal)
-    chance = torch.distributions.Binomial(num_samples, torch.tensor(proposal).double()).log_prob(ones.double()).exp()
+    q = torch.tensor(proposal, dtype=torch.float64)
+    chance = torch.distributions.Binomial(num_samples, q).log_prob(ones.double()).exp()
     return OneBit(logit, x, log_prob, log_proposal, chance)
 
 
