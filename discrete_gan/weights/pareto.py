@@ -47,7 +47,7 @@ class ParetoSmoothed(NamedTuple):
 
 
 class _Tail(NamedTuple):
-    """The largest log-weights of (M, B), and where they are.
+    """The largest log-weights of (B, M), and where they are, in columns.
 
     Attributes:
         log_w: In descending order, infinities as the bounds of the type, shape (n, B).
@@ -106,7 +106,7 @@ def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = Non
     given = samples(log_w, dim, where, check=check)
     if _tail_size(given.log_w.shape[given.dim]) < _LEAST_TAIL:
         return torch.full_like(given.log_w.select(given.dim, 0), math.inf)
-    tails = [_tail(block) for block in given.flat().blocks()]
+    tails = (_tail(rows) for rows in given.rows())
     k = torch.cat([_index(tail, _fit(tail)) for tail in tails])
     return k.to(given.log_w.dtype).view(given.batch_shape)
 
@@ -141,18 +141,13 @@ def psis(log_w: Tensor, dim: int = 0, *, where: Tensor | None = None, check: boo
             f"log_w: expected at least {_LEAST_SAMPLES} samples along axis {given.dim}, of which {_LEAST_TAIL} are the "
             f"tail, got {num_samples}"
         )
-    flat, dtype = given.flat(), given.log_w.dtype
-    smoothed, k = zip(*(_smoothed(block) for block in flat.blocks()), strict=True)
-    k = torch.cat(k).to(dtype)
-    if flat.there is None:
+    smoothed, k = zip(*(_smoothed(rows) for rows in given.rows()), strict=True)
+    k = torch.cat(k).to(given.log_w.dtype).view(given.batch_shape)
+    if isinstance(given.number, int):
         threshold = torch.full_like(k, tail_index_threshold(num_samples))
     else:
-        threshold = (1 - 1 / flat.there.sum(dim=0).to(dtype).log10()).clamp(max=_HIGHEST_THRESHOLD)
-    return ParetoSmoothed(
-        torch.cat(smoothed, dim=1).view(num_samples, *given.batch_shape).movedim(0, given.dim),
-        k.view(given.batch_shape),
-        threshold.view(given.batch_shape),
-    )
+        threshold = (1 - 1 / given.number.squeeze(given.dim).log10()).clamp(max=_HIGHEST_THRESHOLD)
+    return ParetoSmoothed(given.from_rows(smoothed), k, threshold)
 
 
 def tail_index_threshold(num_samples: int) -> float:
@@ -177,19 +172,19 @@ def _tail_size(num_samples: int) -> int:
 
 
 def _tail(given: Samples) -> _Tail:
-    """Of log-weights of shape (M, B)."""
-    bounds, size = torch.finfo(given.log_w.dtype), _tail_size(given.log_w.shape[0])
+    """Of log-weights of shape (B, M)."""
+    bounds, size = torch.finfo(given.log_w.dtype), _tail_size(given.log_w.shape[1])
     clamped = given.only_there(given.log_w.clamp(bounds.min, bounds.max), bounds.min)
-    # Along the last axis, and sorted when they are few: several times as fast as what topk does by itself.
-    unsorted, places = clamped.T.contiguous().topk(size + 1, dim=1, sorted=False)
+    # Sorted when they are few: several times as fast as what topk does by itself.
+    unsorted, places = clamped.topk(size + 1, dim=1, sorted=False)
     in_order, order = unsorted.sort(dim=1, descending=True)
     largest, index = in_order.T.contiguous(), places.gather(1, order).T
     if given.there is None:
         cutoff = largest[-1:]
     else:  # of each latent's own number of samples
-        number = given.number.to(widest_float(largest.device.type))  # pyright: ignore[reportAttributeAccessIssue]
+        number = given.there.sum(dim=1).to(widest_float(largest.device.type))
         own_size = torch.minimum(number / 5, 3 * number.sqrt()).ceil().long()
-        cutoff = largest.take_along_dim(own_size, dim=0)
+        cutoff = largest.take_along_dim(own_size[None], dim=0)
     tail = _Tail(largest[:-1], index[:-1], cutoff, cutoff, cutoff)
     # A tail of 50 nats or more needs float64: squares of its smallest weights stand in the gradient. Weights that
     # underflow are no tail: they would all look alike.
@@ -199,15 +194,16 @@ def _tail(given: Samples) -> _Tail:
 
 
 def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
-    """Smoothed log-weights (M, B) of those given, and k, shape (B,)."""
+    """Smoothed log-weights (B, M) of those given, and k, shape (B,)."""
     tail = _tail(given)
     fit = _fit(tail)
     k = _index(tail, fit)
     place = torch.arange(len(tail.log_w), device=k.device)[:, None]
     smooth = (place < tail.size) & k.isfinite()
     quantiles = _quantiles(tail, fit).to(given.log_w.dtype)
-    largest = torch.where(smooth, quantiles, given.log_w.gather(0, tail.places))
-    return given.log_w.scatter(0, tail.places, largest), k
+    places = tail.places.T
+    largest = torch.where(smooth.T, quantiles.T, given.log_w.gather(1, places))
+    return given.log_w.scatter(1, places, largest), k
 
 
 def _relative(log_w: Tensor, tail: _Tail) -> Tensor:
@@ -226,8 +222,7 @@ def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
     """Logarithms of the smoothed weights in descending order, as those of the tail, at its level."""
     place = torch.arange(len(tail.log_w), device=fit.k.device)[:, None]
     count = tail.size.to(fit.k.dtype)
-    probability = ((count - place - 0.5) / count.clamp(min=1)).clamp(min=0)
-    exponential = -torch.log1p(-probability)
+    exponential = -((place + 0.5) / count.clamp(min=1)).clamp(max=1).log()
     # At k = 0 the distribution is the exponential one, the limit of 0 / 0.
     zero = fit.k == 0
     k = torch.where(zero, 1.0, fit.k)
@@ -280,9 +275,12 @@ def _profile_index(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
     """
     most = _ON_CPU if theta.device.type == "cpu" else _ELSEWHERE
     at_once = theta.split(max(1, most // excess.numel()))
-    plain = torch.cat([(1 - points[:, None] * excess).log().sum(dim=1) for points in at_once])
+    one = theta.new_ones(())
+    plain = torch.cat([torch.addcmul(one, points[:, None], excess, value=-1).log().sum(dim=1) for points in at_once])
     largest = excess[-1]
-    first, second, third = ((excess / largest).pow(power).sum(dim=0) for power in (1, 2, 3))
+    ratio = excess / largest
+    square = ratio * ratio
+    first, second, third = ratio.sum(dim=0), square.sum(dim=0), (square * ratio).sum(dim=0)
     near = theta.abs() * largest < _NEAR_ZERO
     small = torch.where(near, theta * largest, 0.0)
     series = -small * (first + small * (second / 2 + small * third / 3))
