@@ -12,7 +12,7 @@ from discrete_gan.weights.diagnosis import effective_sample_size
 from discrete_gan.weights.estimates import log_partition
 
 Method = Literal["systematic", "stratified", "residual", "multinomial"]
-METHODS = ("systematic", "stratified", "residual", "multinomial")
+METHODS: tuple[Method, ...] = ("systematic", "stratified", "residual", "multinomial")
 
 
 class Resampled(NamedTuple):

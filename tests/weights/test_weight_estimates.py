@@ -128,7 +128,7 @@ def test_weights_from_densities() -> None:
     assert found.dtype == torch.float32
     for given in ({}, {"log_target": target}, {"log_w": target, "log_target": target, "log_proposal": proposal}):
         with pytest.raises(ValueError, match=r"^log_w: expected log_w, or log_target and log_proposal, got "):
-            normalized_weights(**given)
+            normalized_weights(**given)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^log_proposal: expected the shape of log_target, \(6, 4\), got \(6, 1\)$"):
         normalized_weights(log_target=target, log_proposal=proposal[:, :1])
 
