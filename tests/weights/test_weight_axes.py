@@ -1,6 +1,7 @@
 """What all functions of log-weights have in common: any axes, samples that are not there, errors, compilation."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def accumulated(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, che
     return found.weighted, found.plain, found.standard_error, found.log_partition, size, found.share_beside(REAL)
 
 
-def drawn(log_w: Tensor, method: weights.Method, **options: Any) -> Tensor:
+def drawn(log_w: Tensor, *, method: weights.Method, **options: Any) -> Tensor:
     source = torch.Generator().manual_seed(0)
     return weights.resample(log_w, 25, method=method, generator=source, **options)
 
@@ -66,7 +67,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "boundary_seeking_loss, corrected": lambda w, **k: boundary_seeking_loss(w, w.sin(), w.cos(), zero_sum=True, **k),
 }
 DRAWS: dict[str, Callable[..., Any]] = {
-    f"resample, {method}": lambda w, method=method, **k: drawn(w, method, **k) for method in weights.METHODS
+    f"resample, {method}": partial(drawn, method=method) for method in weights.METHODS
 }
 DRAWS["resample_if"] = lambda w, **k: weights.resample_if(w, generator=torch.Generator().manual_seed(0), **k)
 BATCH: dict[str, Callable[..., Any]] = {  # beside them, whose axes are all one
