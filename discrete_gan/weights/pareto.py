@@ -52,10 +52,11 @@ class _Tail(NamedTuple):
     Attributes:
         log_w: In descending order, infinities as the bounds of the type, shape (n, B).
         places: Where they are among the samples, shape (n, B).
-        cutoff: The largest that is no longer among them, shape (1, B).
-        excess: Weights over the largest, minus that of the cutoff, in ascending order, in the widest type; zero or less
-            where a sample does not belong to the tail, shape (n, B).
+        cutoff: Weight of the next, which is no longer among them, over the largest, in the widest type, shape (1, B).
+        excess: Weights over the largest above the cutoff, in ascending order, in the widest type; zero or less where a
+            sample does not belong to the tail, shape (n, B).
         size: How many do, the last of ``excess``, shape (B,).
+        all_equal: Where the largest is no larger than the cutoff, shape (B,).
     """
 
     log_w: Tensor
@@ -63,16 +64,7 @@ class _Tail(NamedTuple):
     cutoff: Tensor
     excess: Tensor
     size: Tensor
-
-    @property
-    def relative_cutoff(self) -> Tensor:
-        """Weight of the cutoff over the largest, in the widest type, shape (1, B)."""
-        return _relative(self.cutoff, self)
-
-    @property
-    def all_equal(self) -> Tensor:
-        """Where there is nothing above the cutoff, shape (B,)."""
-        return self.log_w[0] == self.cutoff[0]
+    all_equal: Tensor
 
 
 class _Fit(NamedTuple):
@@ -178,19 +170,20 @@ def _tail(given: Samples) -> _Tail:
     # Sorted when they are few: several times as fast as what topk does by itself.
     unsorted, places = clamped.topk(size + 1, dim=1, sorted=False)
     in_order, order = unsorted.sort(dim=1, descending=True)
-    largest, index = in_order.T.contiguous(), places.gather(1, order).T
+    largest, places = in_order.T.contiguous(), places.gather(1, order).T
+    dtype = widest_float(largest.device.type)
     if given.there is None:
-        cutoff = largest[-1:]
+        next_one = largest[-1:]
     else:  # of each latent's own number of samples
-        number = given.there.sum(dim=1).to(widest_float(largest.device.type))
+        number = given.there.sum(dim=1).to(dtype)
         own_size = torch.minimum(number / 5, 3 * number.sqrt()).ceil().long()
-        cutoff = largest.take_along_dim(own_size[None], dim=0)
-    tail = _Tail(largest[:-1], index[:-1], cutoff, cutoff, cutoff)
+        next_one = largest.take_along_dim(own_size[None], dim=0)
     # A tail of 50 nats or more needs float64: squares of its smallest weights stand in the gradient. Weights that
     # underflow are no tail: they would all look alike.
-    tiny = torch.finfo(widest_float(largest.device.type)).tiny
-    excess = (_relative(tail.log_w, tail) - tail.relative_cutoff.clamp(min=tiny)).flip(0)
-    return tail._replace(excess=excess, size=(excess > tiny).sum(dim=0))
+    level, tiny = largest[:1].detach(), torch.finfo(dtype).tiny
+    cutoff = (next_one - level).to(dtype).exp().clamp(min=tiny)
+    excess = ((largest[:-1] - level).to(dtype).exp() - cutoff).flip(0)
+    return _Tail(largest[:-1], places[:-1], cutoff, excess, (excess > tiny).sum(dim=0), largest[0] == next_one[0])
 
 
 def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
@@ -204,11 +197,6 @@ def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
     places = tail.places.T
     largest = torch.where(smooth.T, quantiles.T, given.log_w.gather(1, places))
     return given.log_w.scatter(1, places, largest), k
-
-
-def _relative(log_w: Tensor, tail: _Tail) -> Tensor:
-    """Weights over the largest, in the widest type."""
-    return (log_w - tail.log_w[:1].detach()).to(widest_float(log_w.device.type)).exp()
 
 
 def _index(tail: _Tail, fit: _Fit) -> Tensor:
@@ -230,7 +218,7 @@ def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
     tiny = torch.finfo(fit.k.dtype).tiny
     # Where there is no fit a number takes its place, so that gradients are none either.
     quantile = torch.where(place < tail.size, quantile, 1.0).clamp(min=tiny)
-    log_w = (quantile + tail.relative_cutoff.clamp(min=tiny)).log()
+    log_w = (quantile + tail.cutoff).log()
     level = tail.log_w[:1].detach()
     return torch.minimum(log_w, (tail.log_w[:1] - level).to(log_w.dtype)) + level
 
@@ -274,7 +262,7 @@ def _profile_index(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
     series are exact to twelve digits.
     """
     most = _ON_CPU if theta.device.type == "cpu" else _ELSEWHERE
-    at_once = theta.split(max(1, most // excess.numel()))
+    at_once = theta.split(max(1, most // max(1, excess.numel())))
     one = theta.new_ones(())
     plain = torch.cat([torch.addcmul(one, points[:, None], excess, value=-1).log().sum(dim=1) for points in at_once])
     largest = excess[-1]

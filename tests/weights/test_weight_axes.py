@@ -99,6 +99,12 @@ def test_any_axes_give_what_two_do(name: str) -> None:
         assert_exact(got, flat.squeeze(-1))
 
 
+@pytest.mark.parametrize("name", [*CASES, *LOSSES, *DRAWS])
+def test_a_batch_of_none(name: str) -> None:
+    for found in tensors((CASES | LOSSES | DRAWS)[name](LOG_W[:, :0])):
+        assert found.shape[-1] == 0
+
+
 @pytest.mark.parametrize("over", ["samples", "batch"])
 def test_boundary_seeking_over_the_batch_takes_any_axes(over: weights.Over) -> None:
     cube = LOG_W.view(M, 2, 3).movedim(0, -1)

@@ -94,6 +94,11 @@ def test_leave_one_out_is_what_the_others_say(event: tuple[int, ...], spread: fl
         assert_exact(found.mean[m], expectation(f[others], log_w[others]).mean, rtol=1e-10, atol=1e-11)
     assert_exact(found.log_weights, log_w - found.log_partition)
     assert leave_one_out(log_w).mean is None
+    # A sample that has all the weight leaves no logarithm of zero behind.
+    log_w = log_w[:, :3].requires_grad_()
+    found = leave_one_out(log_w, f[:, :3])
+    (gradient,) = torch.autograd.grad(found.log_partition.sum() + found.mean.sum(), log_w)  # type: ignore[union-attr]
+    assert gradient.isfinite().all()
 
 
 def test_leave_one_out_with_equal_weights_is_the_plain_mean_of_the_others() -> None:
