@@ -12,8 +12,35 @@ def check_samples(name: str, value: Tensor) -> None:
         raise ValueError(f"{name}: expected a floating-point tensor, got {value.dtype}")
 
 
+def check_floats(name: str, value: Tensor) -> None:
+    """Raise unless ``value`` is a floating-point tensor."""
+    check_tensor(name, value)
+    if not value.is_floating_point():
+        raise ValueError(f"{name}: expected a floating-point tensor, got {value.dtype}")
+
+
+def check_tensor(name: str, value: Tensor) -> None:
+    """Raise unless ``value`` is a tensor; of a NumPy array say how it becomes one."""
+    if not isinstance(value, Tensor):
+        if type(value).__module__ == "numpy":
+            raise ValueError(f"{name}: expected a tensor, got a NumPy array: pass torch.from_numpy({name})")
+        raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}")
+
+
+def check_axis(name: str, value: Tensor, dim: int) -> None:
+    """Raise unless ``value`` has the axis, and something along it."""
+    shape = tuple(value.shape)
+    if not shape:
+        raise ValueError(f"{name}: expected at least one axis, of samples, got shape ()")
+    if not isinstance(dim, int) or not -len(shape) <= dim < len(shape):
+        raise ValueError(f"dim: expected an axis of {name}, from {-len(shape)} to {len(shape) - 1}, got {dim}")
+    if shape[dim] == 0:
+        raise ValueError(f"{name}: expected at least one sample along axis {dim}, got shape {shape}")
+
+
 def check_same_shape(name: str, value: Tensor, reference_name: str, reference: Tensor) -> None:
     """Raise unless both have one shape: broadcasting (M, B) against (M, 1) would go wrong without a word."""
+    check_tensor(name, value)
     if value.shape != reference.shape:
         raise ValueError(
             f"{name}: expected the shape of {reference_name}, {tuple(reference.shape)}, got {tuple(value.shape)}"

@@ -74,25 +74,29 @@ def generate(
             return generator(z, torch.full_like(number, label))
         return generator(z, torch.tensor(label, device=z.device)[number % len(label)])
 
+    wrong: list[Tensor] = []
+
     def draw(start: int, size: int) -> Tensor:
         g = distribution(start, size)
         x = g.sample(**options)
-        _check_numbers(g, x)
+        wrong.append(_are_not_numbers(g, x))
         return convert(x)
 
     with torch.no_grad(), evaluating(generator), seeded(seed, "generate"):
         sizes = [(start, min(batch_size, num - start)) for start in range(0, num, batch_size)]
-        return torch.cat([draw(*size) for size in sizes])
+        samples = torch.cat([draw(*size) for size in sizes])
+        if torch.stack(wrong).any():  # read once
+            raise InputError(
+                "generator: its probabilities are not numbers (NaN) though its weights are finite: "
+                "expected weights that do not overflow. Train with a smaller learning rate"
+            )
+        return samples
 
 
-def _check_numbers(g: Distribution, x: Tensor) -> None:
-    """Weights that are finite can still overflow on the way to the logits."""
+def _are_not_numbers(g: Distribution, x: Tensor) -> Tensor:
+    """Whether weights that are finite have overflowed on the way to the logits, shape ()."""
     try:
         measured = g.log_prob(x)
     except NotImplementedError:  # a point has no density
         measured = 0 * x  # NaN where it is infinite
-    if measured.isnan().any():
-        raise InputError(
-            "generator: its probabilities are not numbers (NaN) though its weights are finite: "
-            "expected weights that do not overflow. Train with a smaller learning rate"
-        )
+    return measured.isnan().any()

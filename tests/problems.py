@@ -35,6 +35,13 @@ class TableGenerator(nn.Module):
         return FactorizedBernoulli(logits) if logits.dim() == 2 else FactorizedCategorical(logits)
 
 
+class OwnBits(Independent):
+    """Independent bits by a class that the package does not know."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(Bernoulli(logits=logits), 1)
+
+
 class TableDiscriminator(nn.Module):
     """A free log-ratio for every state. Samples must be hard."""
 

@@ -249,13 +249,14 @@ def devices(value: Any) -> set[str]:
     return set().union(*map(devices, each)) if each else set()
 
 
-def assert_alike(function: Callable[..., Any], *inputs: Any, copies: int = 0) -> None:
+def assert_alike(function: Callable[..., Any], *inputs: Any, copies: int = 0, reads: int = 0) -> None:
     """On the device the function returns what it returns on the CPU, stays there, and never waits.
 
     Args:
         function: Of the inputs; returns tensors.
         inputs: Copied, so that what it changes in them is another's.
         copies: Host data that it may bring to the device.
+        reads: How often it waits all the same.
     """
     here, there = copy.deepcopy(inputs), moved(inputs)
     torch.manual_seed(0)
@@ -264,7 +265,7 @@ def assert_alike(function: Callable[..., Any], *inputs: Any, copies: int = 0) ->
     with counting() as found:
         result = function(*there)
     assert devices(result) == {NAME}, devices(result)
-    assert (found.count, len(found.copies)) == (0, copies), found
+    assert (found.count, len(found.copies)) == (reads, copies), found
     torch.testing.assert_close(peek(result), peek(expected))
 
 

@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "ranges": {"errors"},
     "sampling": {"contracts", "errors", "seeds"},
     "seeds": set(),
-    "weights": NUMBERS,
+    "weights": {"distributed"} | NUMBERS,
     "divergences": {"distributed"} | NUMBERS,
     "distributions": NUMBERS,
     "estimators": {"weights", "distributions", "distributed", "contracts", "labels", "own", "ranges", "errors"}

@@ -3,6 +3,7 @@
 from discrete_gan.distributions.autoregressive import Autoregressive, before_end
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
+from discrete_gan.distributions.independent import as_factorized
 from discrete_gan.distributions.point_mass import PointMass
 
-__all__ = ["Autoregressive", "FactorizedBernoulli", "FactorizedCategorical", "PointMass", "before_end"]
+__all__ = ["Autoregressive", "FactorizedBernoulli", "FactorizedCategorical", "PointMass", "as_factorized", "before_end"]

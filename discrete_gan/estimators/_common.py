@@ -14,7 +14,7 @@ from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Discriminator, Network
 from discrete_gan.distributed import mean_over_processes
-from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical, as_factorized
 from discrete_gan.estimators.stateful import StatefulEstimator
 from discrete_gan.estimators.temperature import Temperature
 
@@ -123,22 +123,24 @@ def losses_and_slopes(discriminator: Discriminator, x: Tensor, objective: Object
 
 
 def factorized(g: Distribution, estimator: object) -> Factorized:
-    """The distribution, if it is a factorized one.
+    """The distribution, if it is a factorized one, the package's own or torch's.
 
     Raises:
         TypeError: If it is not.
     """
+    g = as_factorized(g)
     if not isinstance(g, FACTORIZED):
         raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical")
     return g
 
 
 def binary(g: Distribution, estimator: object) -> FactorizedBernoulli:
-    """The distribution, if it is a factorized Bernoulli.
+    """The distribution, if it is a factorized Bernoulli, the package's own or torch's.
 
     Raises:
         TypeError: If it is not.
     """
+    g = as_factorized(g)
     if not isinstance(g, FactorizedBernoulli):
         raise _not_accepted(g, estimator, "FactorizedBernoulli")
     return g
@@ -150,6 +152,7 @@ def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive:
     Raises:
         TypeError: If it has none.
     """
+    g = as_factorized(g)
     if not isinstance(g, RELAXED):
         raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical or Autoregressive")
     return g

@@ -20,7 +20,7 @@ def drawn_mean(
     mean = StreamingMean()
     with torch.no_grad():
         while mean.count < num_samples:
-            x = g.sample((min(chunk_size or num_samples, num_samples - mean.count),))
+            x = g.sample(torch.Size((min(chunk_size or num_samples, num_samples - mean.count),)))
             mean.update(log_ratios(discriminator, x).to(x.dtype), x)
             del x  # or the next chunk would be drawn beside it
     return mean

@@ -92,7 +92,7 @@ class ControlledBoundarySeeking(StatefulEstimator):
             TypeError: If the generator's distribution is not factorized.
         """
         g = factorized(generator(z), self)
-        x, mean = g.sample((self.num_samples,)), g.mean.detach()
+        x, mean = g.sample(torch.Size((self.num_samples,))), g.mean.detach()
         with torch.no_grad():
             log_w = log_ratios(discriminator, x).to(x.dtype)
         _, slopes = losses_and_slopes(discriminator, mean[None], "log-ratio")

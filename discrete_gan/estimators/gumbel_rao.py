@@ -69,7 +69,7 @@ class GumbelRao(TemperedEstimator):
             TypeError: If the generator's distribution has no relaxation.
         """
         g = factorized(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         # The noise is what the logits lack to the perturbed logits; it stays as it is when the logits move.
         bounds = torch.finfo(g.logits.dtype)
         logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf

@@ -95,7 +95,7 @@ def mixed_loss(g: Autoregressive, discriminator: Discriminator, real: Tensor, le
     forced = g.step_log_prob(real)[:, :length].sum(dim=-1)
     if length == g.event_shape[0]:
         return -forced
-    x = g.sample((num_samples,), prefix=real[:, :length])
+    x = g.sample(torch.Size((num_samples,)), prefix=real[:, :length])
     with torch.no_grad():
         weights = normalized_weights(log_ratios(discriminator, x), zero_sum=True)
     free = g.step_log_prob(x)[..., length:].sum(dim=-1)

@@ -77,7 +77,7 @@ class Nvil(StatefulEstimator):
     def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator, and this module's parameters."""
         g = generator(z)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         with torch.no_grad():
             reward = -sample_loss(log_ratios(discriminator, x), self.objective)
         predicted = self.baseline(z.detach().flatten(1).to(self.average.dtype)).squeeze(-1)

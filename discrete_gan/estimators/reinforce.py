@@ -125,7 +125,7 @@ class Reinforce(StatefulEstimator):
     def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only."""
         g = generator(z)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         with torch.no_grad():
             reward = -sample_loss(log_ratios(discriminator, x), self.objective)
         log_prob = g.log_prob(x)

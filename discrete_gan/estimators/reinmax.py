@@ -5,6 +5,7 @@ References:
     https://arxiv.org/abs/2304.08612
 """
 
+import torch
 from torch import Tensor
 
 from discrete_gan._precision import at_least_float32
@@ -83,7 +84,7 @@ class ReinMax(TemperedEstimator):
             TypeError: If the generator's distribution is not factorized.
         """
         g = factorized(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         _, slope = losses_and_slopes(discriminator, x, self.objective)
         tempered = g.relax(g.logits, self.schedule())
         gradient = reinmax_gradient(slope, x, g.mean, tempered, binary=isinstance(g, FactorizedBernoulli))

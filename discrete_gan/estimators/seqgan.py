@@ -58,7 +58,7 @@ class SeqGAN:
             TypeError: If the generator is not autoregressive.
         """
         g = autoregressive(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         with torch.no_grad():
             log_w = log_ratios(discriminator, x)[None]
             if (completed := g.rollouts(x, self.num_rollouts)).numel():  # a single token has no proper prefix

@@ -78,7 +78,7 @@ class StepwiseBoundarySeeking:
             TypeError: If the generator is not autoregressive or the discriminator has no ``steps``.
         """
         g = autoregressive(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         with torch.no_grad():
             log_w = step_log_ratios(discriminator, x, self)
         return stepwise_boundary_seeking_loss(log_w, g.step_log_prob(x), zero_sum=self.zero_sum)

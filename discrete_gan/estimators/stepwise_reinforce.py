@@ -114,7 +114,7 @@ class StepwiseReinforce(StatefulEstimator):
             TypeError: If the generator is not autoregressive or the discriminator has no ``steps``.
         """
         g = autoregressive(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         inside = before_end(x, g.end)
         with torch.no_grad():
             log_w = at_least_float32(step_log_ratios(discriminator, x, self))

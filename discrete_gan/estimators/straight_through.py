@@ -82,7 +82,9 @@ class StraightThrough(LossEstimator):
         g = factorized(generator(z), self)
         bounds = torch.finfo(g.logits.dtype)
         logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf
-        x = straight_through(g.sample((self.num_samples,)), g.mean if self.jacobian == "probabilities" else logits)
+        x = straight_through(
+            g.sample(torch.Size((self.num_samples,))), g.mean if self.jacobian == "probabilities" else logits
+        )
         with frozen(discriminator):
             return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)
 
@@ -128,6 +130,6 @@ class SlopeAnnealedStraightThrough(TemperedEstimator):
             TypeError: If the generator's distribution has no mean that is a relaxed sample.
         """
         g = factorized(generator(z), self)
-        x = straight_through(g.sample((self.num_samples,)), g.relax(g.logits, self.schedule()))
+        x = straight_through(g.sample(torch.Size((self.num_samples,))), g.relax(g.logits, self.schedule()))
         with frozen(discriminator):
             return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)

@@ -61,7 +61,7 @@ class MuProp(LossEstimator):
             TypeError: If the generator's distribution is not factorized.
         """
         g = factorized(generator(z), self)
-        x, mean = g.sample((self.num_samples,)), g.mean.detach()
+        x, mean = g.sample(torch.Size((self.num_samples,))), g.mean.detach()
         with torch.no_grad():
             losses = sample_loss(log_ratios(discriminator, x), self.objective)
         at_mean, slope = losses_and_slopes(discriminator, mean[None], self.objective)
@@ -111,7 +111,7 @@ class DoubleCV(LossEstimator):
             TypeError: If the generator's distribution is not factorized.
         """
         g = factorized(generator(z), self)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         losses, slopes = losses_and_slopes(discriminator, x, self.objective)
         centered = x - g.mean.detach()
         others = self.num_samples - 1

@@ -14,6 +14,7 @@ from discrete_gan._arguments import check_at_least, check_same_shape, check_samp
 from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributed import gather
+from discrete_gan.distributions import as_factorized
 from discrete_gan.estimators._common import FACTORIZED, log_ratios
 from discrete_gan.estimators._mean_samples import drawn_at_once, drawn_mean, loss_of_means
 from discrete_gan.estimators.claims import Claims
@@ -111,7 +112,7 @@ class UnionBoundarySeeking:
             ValueError: If ``real`` is not given, or is not a batch.
         """
         real_log_w = _scores_of_real(discriminator, real)
-        g = generator(z)
+        g = as_factorized(generator(z))
         if isinstance(g, FACTORIZED):
             mean, everyone = drawn_mean(g, discriminator, self.num_samples, self.chunk_size), gather(real_log_w)
             subtracted = self.num_samples / (self.num_samples + len(everyone))

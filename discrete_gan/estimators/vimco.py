@@ -95,7 +95,7 @@ class Vimco:
     def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only."""
         g = generator(z)
-        x = g.sample((self.num_samples,))
+        x = g.sample(torch.Size((self.num_samples,)))
         with torch.no_grad():
             log_w = log_ratios(discriminator, x)
         return vimco_loss(log_w, g.log_prob(x))

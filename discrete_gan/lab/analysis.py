@@ -216,7 +216,7 @@ def _bound_gradient(subject: Subject, num_samples: int, most_tuples: int) -> Ten
 def _bound(generator: Conditional, discriminator: Discriminator, z: Tensor, *, num_samples: int) -> Tensor:
     """The multi-sample bound by the plain score function: unbiased, and as noisy as can be."""
     g = generator(z)
-    x = g.sample((num_samples,))
+    x = g.sample(torch.Size((num_samples,)))
     return -(log_partition(discriminator(x)).detach() * g.log_prob(x).sum(dim=0))
 
 

@@ -235,7 +235,9 @@ def weight_rows(
         if isinstance(g, PointMass):
             return []
         # A latent may come once for all of them, where there are none to vary.
-        log_w = torch.cat([discriminator(g.sample((1,)), *labels) for _ in range(max(SAMPLE_COUNTS))]).float()
+        log_w = torch.cat(
+            [discriminator(g.sample(torch.Size((1,))), *labels) for _ in range(max(SAMPLE_COUNTS))]
+        ).float()
         for count in SAMPLE_COUNTS:
             found = diagnose(log_w[:count])
             tail = float(found.pareto_tail_index.median())

@@ -40,7 +40,7 @@ def diagnostics(
     """
     generator, discriminator = labeled(generator, labels), labeled(discriminator, labels)
     with evaluating(generator, discriminator):
-        log_w = discriminator(generator(z).sample((num_samples,)))
+        log_w = discriminator(generator(z).sample(torch.Size((num_samples,))))
         raw_real = discriminator(real)
     weights = diagnose(log_w)
     accuracy = ((raw_real > 0).float().mean() + (log_w <= 0).float().mean()) / 2

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
 from discrete_gan.contracts import Conditional, Discriminator
-from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical
+from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical, as_factorized
 from discrete_gan.estimators import BoundarySeeking, Estimate, Reinforce, adapted
 from discrete_gan.labels import labeled
 from discrete_gan.seeds import seeded
@@ -120,7 +120,7 @@ def _reference(estimate: Estimate, batch: _Batch, num_samples: int) -> dict[str,
     target, calls = getattr(getattr(_innermost(estimate), "claims", None), "target", None), 1
     if target == "reweighted":
         g = labeled(copy.deepcopy(batch.generator), batch.labels)(batch.z)
-        factorized = isinstance(g, FactorizedBernoulli | FactorizedCategorical)
+        factorized = isinstance(as_factorized(g), FactorizedBernoulli | FactorizedCategorical)
         estimate = adapted(BoundarySeeking(num_samples, chunk_size=_CHUNK if factorized else None))
     elif target in ("log-ratio", "non-saturating"):
         estimate, calls = adapted(Reinforce(_CHUNK, objective=target)), max(num_samples // _CHUNK, 1)

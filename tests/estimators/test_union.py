@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Independent
 
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import (
@@ -19,6 +18,7 @@ from discrete_gan.estimators import (
 from discrete_gan.weights import normalized_weights, union_weights
 from tests.problems import (
     PROBLEMS,
+    OwnBits,
     Problem,
     Replay,
     SmoothDiscriminator,
@@ -217,7 +217,7 @@ def test_any_other_distribution_gives_the_same(zero_sum: bool) -> None:
     generator, log_w, real_log_w = TableGenerator(seeded_normal(5, 4)), seeded_normal(7, 5), seeded_normal(3, seed=2)
     x = generator(torch.arange(5)).sample((7,))
     results = []
-    for make in (generator, lambda z: Independent(Bernoulli(logits=generator.logits[z]), 1)):
+    for make in (generator, lambda z: OwnBits(generator.logits[z])):
         networks = Replay(make, x), Scripted(log_w, real_log_w), torch.arange(5)
         loss = UnionBoundarySeeking(7, zero_sum=zero_sum)(*networks, real=REAL)
         results.append((loss, *torch.autograd.grad(loss.sum(), generator.logits)))
@@ -252,7 +252,7 @@ def test_half_precision_scores_are_weighed_in_float32() -> None:
     g = generator(torch.arange(5))
     x = g.sample((50,))
     expected = softmax_boundary_seeking_loss(log_w.double(), g.log_prob(x).double(), real_log_w.double())
-    for make in (generator, lambda z: Independent(Bernoulli(logits=generator.logits[z]), 1)):
+    for make in (generator, lambda z: OwnBits(generator.logits[z])):
         with torch.autocast("cpu", torch.bfloat16):
             networks = Replay(make, x), Scripted(log_w, real_log_w), torch.arange(5)
             loss = UnionBoundarySeeking(50)(*networks, real=torch.zeros(70, 4))
@@ -304,8 +304,8 @@ def test_errors() -> None:
         estimator(*networks)
     with pytest.raises(ValueError, match=r"^chunk_size: expected at least 1, got 0$"):
         UnionBoundarySeeking(chunk_size=0)
-    other = lambda z: Independent(Bernoulli(logits=seeded_normal(3, 4)), 1)  # noqa: E731
-    with pytest.raises(TypeError, match=r"^chunk_size: expected a FactorizedBernoulli .* got Independent$"):
+    other = lambda z: OwnBits(seeded_normal(3, 4))  # noqa: E731
+    with pytest.raises(TypeError, match=r"^chunk_size: expected a FactorizedBernoulli .* got OwnBits$"):
         UnionBoundarySeeking(chunk_size=2)(Replay(other, REAL), *networks[1:], real=REAL.double())
     for shape in ((4,), (2, 3, 4), (0, 4)):
         real = torch.zeros(shape).double()

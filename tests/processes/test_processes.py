@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from discrete_gan import losses, metrics
@@ -25,6 +26,7 @@ from discrete_gan.distributed import (
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.estimators import ESTIMATORS, SEQUENCE_ESTIMATORS
 from discrete_gan.models import layers
+from discrete_gan.weights import Accumulator
 from tests.problems import assert_exact, seeded_normal
 from tests.processes.estimator_cases import ESTIMATES, estimate_results
 from tests.processes.layer_cases import LAYERS, layer_results
@@ -51,6 +53,7 @@ CASES: Cases = {
     "alone": on_the_first_alone,
     "gather": lambda: {"value": gather(share(ROWS).T)},
     "mean": lambda: {"value": mean_over_processes(share(ROWS).mean())},
+    "accumulator": lambda: accumulated(share(ROWS)),
     **{f"loss {name}": partial(loss_results, name) for name in LOSSES},
     **{f"estimator {name}": partial(estimate_results, name) for name in ESTIMATES},
     **{f"layer {name}": partial(layer_results, name) for name in LAYERS},
@@ -58,6 +61,15 @@ CASES: Cases = {
     **{f"metric {name}, on one alone": partial(metric_results, name, alone=True) for name in METRICS},
     **{f"function {name}": lambda name=name: {"value": FUNCTIONS[name]()} for name in FUNCTIONS},
 }
+
+
+def accumulated(log_w: Tensor) -> dict[str, Tensor]:
+    """What an accumulator says that has taken in the samples of every process."""
+    found = Accumulator(errors=True)
+    found.update(log_w, log_w.sin())
+    found.all_reduce()
+    sizes = {"size": found.effective_sample_size, "partition": found.log_partition, "number": torch.tensor(found.count)}
+    return {"mean": found.weighted, "plain": found.plain, "error": found.standard_error, **sizes}
 
 
 def cases() -> Cases:

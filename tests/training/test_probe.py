@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Distribution
 from torch.nn.parameter import is_lazy
 
 from discrete_gan.contracts import Conditional, Discriminator
@@ -27,7 +27,7 @@ from discrete_gan.estimators import (
 )
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.training.probe import probe
-from tests.problems import PROBLEMS, Problem, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
+from tests.problems import PROBLEMS, OwnBits, Problem, SmoothDiscriminator, TableGenerator, assert_exact, seeded_normal
 
 
 class TwoLayers(nn.Module):
@@ -217,7 +217,7 @@ def test_leaves_no_trace_and_repeats(make: Callable[[], Estimator]) -> None:
 
 class AnyGenerator(TableGenerator):
     def forward(self, z: Tensor) -> Distribution:
-        return Independent(Bernoulli(logits=self.logits[z]), 1)
+        return OwnBits(self.logits[z])
 
 
 def test_any_distribution_and_no_gradient_mode() -> None:
