@@ -145,6 +145,7 @@ def test_recipes(name: str, here: list[Traffic]) -> None:
     recipe = name.partition(",")[0]
     options = [*RECIPES[name].split(), "--steps", "5", "--checkpoint-every", "0", "--sample-every", "0"]
     options += [] if recipe in NOT_SCORED else ["--num-scored", "30"]
+    options += ["--precision", "32-true"]  # that of the other device: some CPUs have units for bfloat16
     for device in ("cpu", NAME):
         main(["train", recipe, *options, "--device", device, "--out", device])
     # The first step may bring the order of the data to the device, and the last one is logged.

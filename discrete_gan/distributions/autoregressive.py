@@ -88,7 +88,7 @@ class Autoregressive(Distribution):
         super().__init__(torch.Size([len(z)]), torch.Size([decoder.num_positions]), validate_args=bool(validate_args))
 
     @constraints.dependent_property(is_discrete=True, event_dim=1)
-    def support(self) -> constraints.Constraint:
+    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Tokens 0 to K - 1, shape (D,)."""
         return constraints.independent(constraints.integer_interval(0, self.decoder.num_categories - 1), 1)
 
