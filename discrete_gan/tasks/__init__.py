@@ -4,6 +4,7 @@ from discrete_gan.tasks.base import Batch, Depth, Task, TensorTask, load_scores,
 from discrete_gan.tasks.binary_images import BinaryImages
 from discrete_gan.tasks.continuous_images import ContinuousImages
 from discrete_gan.tasks.few_labels import FewLabels
+from discrete_gan.tasks.likelihood import bound_score
 from discrete_gan.tasks.options import (
     Binarize,
     BinaryImageOptions,
@@ -35,6 +36,7 @@ __all__ = [
     "TensorTask",
     "Text",
     "TextOptions",
+    "bound_score",
     "load_scores",
     "make_task",
     "measure",

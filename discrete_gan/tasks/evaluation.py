@@ -109,23 +109,29 @@ def evaluate(
     data = str(task.summary()["fingerprint"])
     held_out = task.held_out()
     options = (likelihood or LikelihoodOptions())._replace(seed=seed)
-    _add_likelihood(
-        found, generator, test or held_out, num_likelihood, options, data if test is None else test_fingerprint
-    )
+    encoder = discriminator if hasattr(discriminator, "posterior") else None
+    fingerprint = data if test is None else test_fingerprint
+    _add_likelihood(found, generator, encoder, test or held_out, num_likelihood, options, fingerprint)
     if discriminator is not None:
         _add_discriminator(found, task, generator, discriminator, held_out, data, seed)
     return found
 
 
 def _add_likelihood(
-    found: Evaluation, generator: Generator, held_out: Batch, num: int, options: LikelihoodOptions, data: str
+    found: Evaluation,
+    generator: Generator,
+    encoder: Any,
+    held_out: Batch,
+    num: int,
+    options: LikelihoodOptions,
+    data: str,
 ) -> None:
     """Log-likelihood of held-out data, and its gap where it is a bound."""
     label = "log-likelihood"
     end = len(held_out.x) if generator.latent_dim == 0 else num
     labels = held_out.labels if num_classes_of(generator) else None
     bounded = held_out_log_likelihood(
-        generator, held_out.x[:end], None if labels is None else labels[:end], options=options
+        generator, held_out.x[:end], None if labels is None else labels[:end], options=options, encoder=encoder
     )
     if bounded is None:
         reason = "not asked for" if options.method == "none" else "x(z) is a point"

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from discrete_gan._precision import widest_float
-from discrete_gan.contracts import Generator
+from discrete_gan.contracts import Encoder, Generator
 from discrete_gan.distributions import PointMass
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.annealed import (
@@ -25,6 +25,7 @@ from discrete_gan.metrics.bootstrap import Interval, mean_interval
 from discrete_gan.metrics.likelihood import importance_weighted_bound
 from discrete_gan.sampling import evaluating, num_classes_of
 from discrete_gan.seeds import seeded
+from discrete_gan.tasks.score import Score
 
 LikelihoodMethod = Literal["auto", "ais", "bound", "none"]
 _PILOT = 50  # samples of the model that the annealing path is tuned on
@@ -73,7 +74,12 @@ class LikelihoodOptions(NamedTuple):
 
 
 def held_out_log_likelihood(
-    generator: Generator, x: Tensor, labels: Tensor | None = None, *, options: LikelihoodOptions | None = None
+    generator: Generator,
+    x: Tensor,
+    labels: Tensor | None = None,
+    *,
+    options: LikelihoodOptions | None = None,
+    encoder: Encoder | None = None,
 ) -> Likelihood | None:
     r"""Log p(x) of held-out data; None for a generator of points, which has no likelihood.
 
@@ -87,13 +93,15 @@ def held_out_log_likelihood(
     about as large if the samples are about as hard; nothing guarantees it. The chains are in standard normal u, from
     which z follows by the generator's ``prior``, a torch Distribution: see
     :func:`~discrete_gan.metrics.annealed.from_standard_normal`. Where a generator states none, or has ``latents`` of
-    its own below the class that states it, only the importance-weighted bound is left, which needs draws alone.
+    its own below the class that states it, only the importance-weighted bound is left, which needs draws alone: those
+    of the prior, or of an encoder with :math:`w_s = p(z_s)\, g(x \mid z_s) / q(z_s \mid x)`.
 
     Args:
         generator: In evaluation mode for the time.
         x: Data as the generator's samples are, shape (N, *event).
         labels: Classes of x for a conditional generator, shape (N,): then log p(x | label).
         options: How much work; the defaults if not given.
+        encoder: Has q(z | x), which the bound draws from, for a generator that states its prior.
 
     Raises:
         InputError: If the method is ``ais`` and the generator states no prior that can be used.
@@ -101,15 +109,40 @@ def held_out_log_likelihood(
     options = options or LikelihoodOptions()
     if widest_float(x.device.type) != torch.float64:  # which thousands of small steps, and their sums, need
         generator, x = copy.deepcopy(generator).to("cpu"), x.cpu()
-        labels = None if labels is None else labels.cpu()
+        labels, encoder = None if labels is None else labels.cpu(), copy.deepcopy(encoder)
+        encoder = None if encoder is None else encoder.to("cpu")
     frozen = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     with evaluating(generator), seeded(options.seed, "likelihood"):
         generator.requires_grad_(False)  # the gradient wanted is that of z
         try:
-            return _held_out_log_likelihood(generator, x, labels, options)
+            return _held_out_log_likelihood(generator, x, labels, options, encoder)
         finally:
             for parameter in frozen:
                 parameter.requires_grad_()
+
+
+def bound_score(
+    generator: Generator, encoder: Encoder | None, held_out: Tensor, *, num_latents: int, data: str, seed: int = 0
+) -> Score:
+    """Mean importance-weighted bound of held-out data, for a task to have among its scores.
+
+    Args:
+        generator: States its prior.
+        encoder: Proposes the latents; the prior does where there is none.
+        held_out: Data as the generator's samples are, shape (N, *event).
+        num_latents: S, draws for each datum.
+        data: Fingerprint of the data, for the protocol.
+        seed: Of the draws.
+    """
+    options = LikelihoodOptions(method="bound", num_latents=num_latents, seed=seed)
+    found = held_out_log_likelihood(generator, held_out, options=options, encoder=encoder)
+    name, label = "bound", "importance-weighted bound"
+    if found is None or found.gap is None:
+        return Score(name, math.nan, label, note="expected a generator with latents, whose samples have a probability")
+    score = Score(
+        name, found.mean.value, label, "nats, held-out data", "more", protocol=f"{found.signature}|data:{data}"
+    )
+    return score.within(found.mean)._replace(note=f"it lacks {found.gap.value:.2g} more, by the jackknife")
 
 
 def check_annealing(generator: Generator) -> None:
@@ -128,7 +161,7 @@ def check_annealing(generator: Generator) -> None:
 
 
 def _held_out_log_likelihood(
-    generator: Generator, x: Tensor, labels: Tensor | None, options: LikelihoodOptions
+    generator: Generator, x: Tensor, labels: Tensor | None, options: LikelihoodOptions, encoder: Encoder | None
 ) -> Likelihood | None:
     with torch.no_grad():
         z = generator.latents(1)
@@ -142,10 +175,10 @@ def _held_out_log_likelihood(
         z, log_prior = generator.enumerate_latents()  # type: ignore[attr-defined]
         return _enumerated(generator, x, labels, z, log_prior, f"exact|latents:{len(z)}")
     if options.method == "bound":
-        return _bounded(generator, x, labels, options)
+        return _bounded(generator, x, labels, options, encoder)
     to_latents = _map_to_latents(generator, z.shape[1:], required=options.method == "ais")
     if isinstance(to_latents, str):
-        return _bounded(generator, x, labels, options, f"|no ais, {to_latents}")
+        return _bounded(generator, x, labels, options, encoder, f"|no ais, {to_latents}")
     return _annealed(generator, x, labels, options, to_latents, z)
 
 
@@ -218,19 +251,30 @@ def _enumerated(
 
 
 def _bounded(
-    generator: Generator, x: Tensor, labels: Tensor | None, options: LikelihoodOptions, reason: str = ""
+    generator: Generator,
+    x: Tensor,
+    labels: Tensor | None,
+    options: LikelihoodOptions,
+    encoder: Encoder | None,
+    reason: str = "",
 ) -> Likelihood:
     """The importance-weighted bound; its signature ends in the reason why it is not another, if there is one."""
-    bounds, gaps = [], []
+    bounds, gaps, num = [], [], options.num_latents
     with torch.no_grad():
-        for part in torch.arange(len(x), device=x.device).split(max(1, _ROWS // options.num_latents)):
-            z = generator.latents(options.num_latents)[:, None].expand(-1, len(part), -1)
-            log_prob = likelihood_of(generator, x[part], None if labels is None else labels[part])(z)
-            bound, gap = importance_weighted_bound(log_prob)
+        for part in torch.arange(len(x), device=x.device).split(max(1, _ROWS // num)):
+            log_likelihood = likelihood_of(generator, x[part], None if labels is None else labels[part])
+            if encoder is None:
+                log_w = log_likelihood(generator.latents(num)[:, None].expand(-1, len(part), -1))
+            else:
+                q = encoder.posterior(x[part])
+                z = q.sample(torch.Size((num,)))
+                log_w = log_likelihood(z) + generator.prior.log_prob(z) - q.log_prob(z)  # type: ignore[attr-defined]
+            bound, gap = importance_weighted_bound(log_w)
             bounds.append(bound)
             gaps.append(gap)
     values = torch.cat(bounds).cpu()
-    signature = f"bound|n:{len(x)}|latents:{options.num_latents}|seed:{options.seed}{reason}"
+    drawn = "" if encoder is None else "|encoder"
+    signature = f"bound|n:{len(x)}|latents:{num}{drawn}|seed:{options.seed}{reason}"
     return Likelihood(values, mean_interval(values), mean_interval(torch.cat(gaps).cpu()), signature)
 
 
