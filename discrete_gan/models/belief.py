@@ -10,6 +10,7 @@ References:
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -48,10 +49,11 @@ class BeliefDecoder(Generator):
         """Bits, or relaxed ones, (..., latent_dim), to a distribution of batch (...), event (D,)."""
         return FactorizedBernoulli(self.layers(h))
 
-    def start_at(self, mean: Tensor) -> None:
-        """Let the last layer's bias be the log-odds of the mean pixels of the data, shape (D,)."""
+    def start_at(self, mean: Tensor) -> "BeliefDecoder":
+        """Itself, with the log-odds of the mean pixels of the data, shape (D,), as the last layer's bias."""
         with torch.no_grad():
-            self.layers[-1].bias.copy_(mean.clamp(_LEAST, 1 - _LEAST).logit())
+            cast(nn.Linear, self.layers[-1]).bias.copy_(mean.clamp(_LEAST, 1 - _LEAST).logit())
+        return self
 
 
 class BeliefEncoder(HubModel):
@@ -82,9 +84,10 @@ class BeliefEncoder(HubModel):
         """q(h | x) of samples (..., D): batch (...), event (latent_dim,). Carries gradient."""
         return FactorizedBernoulli(self(x))
 
-    def start_at(self, mean: Tensor) -> None:
-        """Center what comes in by the mean pixels of the data, shape (D,)."""
+    def start_at(self, mean: Tensor) -> "BeliefEncoder":
+        """Itself, centered by the mean pixels of the data, shape (D,)."""
         self.center.copy_(mean)
+        return self
 
 
 class Posterior(nn.Module):

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +25,6 @@ from discrete_gan.metrics.bootstrap import Interval, mean_interval
 from discrete_gan.metrics.likelihood import importance_weighted_bound
 from discrete_gan.sampling import evaluating, num_classes_of
 from discrete_gan.seeds import seeded
-from discrete_gan.tasks.score import Score
 
 LikelihoodMethod = Literal["auto", "ais", "bound", "none"]
 _PILOT = 50  # samples of the model that the annealing path is tuned on
@@ -121,28 +120,9 @@ def held_out_log_likelihood(
                 parameter.requires_grad_()
 
 
-def bound_score(
-    generator: Generator, encoder: Encoder | None, held_out: Tensor, *, num_latents: int, data: str, seed: int = 0
-) -> Score:
-    """Mean importance-weighted bound of held-out data, for a task to have among its scores.
-
-    Args:
-        generator: States its prior.
-        encoder: Proposes the latents; the prior does where there is none.
-        held_out: Data as the generator's samples are, shape (N, *event).
-        num_latents: S, draws for each datum.
-        data: Fingerprint of the data, for the protocol.
-        seed: Of the draws.
-    """
-    options = LikelihoodOptions(method="bound", num_latents=num_latents, seed=seed)
-    found = held_out_log_likelihood(generator, held_out, options=options, encoder=encoder)
-    name, label = "bound", "importance-weighted bound"
-    if found is None or found.gap is None:
-        return Score(name, math.nan, label, note="expected a generator with latents, whose samples have a probability")
-    score = Score(
-        name, found.mean.value, label, "nats, held-out data", "more", protocol=f"{found.signature}|data:{data}"
-    )
-    return score.within(found.mean)._replace(note=f"it lacks {found.gap.value:.2g} more, by the jackknife")
+def encoder_of(discriminator: object) -> Encoder | None:
+    """What a run trained beside the generator, where that is an encoder."""
+    return cast(Encoder, discriminator) if hasattr(discriminator, "posterior") else None
 
 
 def check_annealing(generator: Generator) -> None:
