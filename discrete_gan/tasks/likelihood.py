@@ -29,6 +29,7 @@ from discrete_gan.seeds import seeded
 LikelihoodMethod = Literal["auto", "ais", "bound", "none"]
 _PILOT = 50  # samples of the model that the annealing path is tuned on
 _ROWS = 2000  # latents at a time
+_CACHED = 2**18  # numbers of samples at a time on a CPU, where what leaves the cache takes twice as long
 
 
 class Likelihood(NamedTuple):
@@ -242,7 +243,12 @@ def _bounded(
     bounds, gaps, num = [], [], options.num_latents
     with torch.no_grad():
         for part in torch.arange(len(x), device=x.device).split(max(1, _ROWS // num)):
-            log_likelihood = likelihood_of(generator, x[part], None if labels is None else labels[part])
+            of_all = likelihood_of(generator, x[part], None if labels is None else labels[part])
+            size = max(1, _CACHED // x[part].numel()) if x.device.type == "cpu" else num
+
+            def log_likelihood(z: Tensor, of_all: LogLikelihood = of_all, size: int = size) -> Tensor:
+                return torch.cat([of_all(latents) for latents in z.split(size)])
+
             if encoder is None:
                 log_w = log_likelihood(generator.latents(num)[:, None].expand(-1, len(part), -1))
             else:

@@ -14,6 +14,7 @@ from discrete_gan.errors import InputError
 from discrete_gan.metrics.likelihood import importance_weighted_bound
 from discrete_gan.models import MLPGenerator, MLPImageGenerator, RecurrentGenerator
 from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood, likelihood_of
+from tests.models.test_belief import X, log_joint, pair
 
 ROUNDING = 1e-5  # of float32 sums over a few positions
 BITS = 6
@@ -335,3 +336,14 @@ def test_prior_below_the_latents_or_on_the_generator_is_a_statement(build: Calla
     x = THREE_BITS[:2].to(next(generator.parameters()).dtype)
     found = held_out_log_likelihood(generator, x, options=LikelihoodOptions(num_steps=10, num_simulated=2))
     assert found is not None and found.signature.startswith("ais|")
+
+
+def test_the_bound_with_the_encoders_draws_is_that_of_the_model() -> None:
+    both = pair()
+    decoder, x = both[1].decoder.double(), X.expand(3, -1)
+    exact = log_joint(decoder).logsumexp(dim=0).item()
+    options = LikelihoodOptions(method="bound", num_latents=4000)
+    found = held_out_log_likelihood(decoder, x, options=options, encoder=both[0].encoder)
+    assert found is not None
+    assert found.log_likelihood.tolist() == pytest.approx([exact] * 3, abs=0.1)
+    assert all(weight.requires_grad for weight in decoder.parameters())
