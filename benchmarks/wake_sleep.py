@@ -1,8 +1,8 @@
 """Estimators of the encoder of a sigmoid belief network, at equal evaluations of the decoder, over seeds.
 
 Titsias and Shi's two networks on dynamically binarized MNIST, 200 bits, Adam at 1e-3, batches of 100, two samples; what
-is shown is the importance-weighted bound of held-out images at 5,000 samples. Each image of a step costs the decoder the
-evaluations of the encoder's estimator and two of its own update, and every run of a network has the same total::
+is shown is the importance-weighted bound of held-out images at 5,000 samples. Each image of a step costs the decoder
+the evaluations of the encoder's estimator and two of its own update, and every run of a network has the same total::
 
     python benchmarks/wake_sleep.py --data ../shared/data/mnist --seconds 1200
     python benchmarks/wake_sleep.py --data ../shared/data/mnist --steps 20000 --networks linear --estimators vimco rebar
@@ -95,9 +95,11 @@ class Manifest:
                 continue
 
     def find(self, **values: Any) -> dict[str, Any] | None:
+        """The first line that has all of these."""
         return next((row for row in self.rows if values.items() <= row.items()), None)
 
     def add(self, **row: Any) -> None:
+        """One more line, on the disk at once."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
