@@ -49,8 +49,8 @@ def train(recipe: str, folder: Path, options: list[str]) -> None:
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation; empty without values."""
+    """Mean and sample standard deviation, which one value has not; empty without values."""
     if not values:
         return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"

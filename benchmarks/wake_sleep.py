@@ -37,7 +37,7 @@ SAMPLES = 2  # of the decoder's own update
 BATCH = 100
 WARM, TIMED = 20, 80  # steps of a trial: the first are not timed
 PUBLISHED = {
-    "Yin and Zhou 2019, Table 2a: -log p of a bound, nats, statically binarized MNIST, their own settings": (
+    "Yin and Zhou 2019, Table 2a: -log p of a bound, nats, binarized MNIST, their own settings": (
         ("", "linear", "nonlinear", "two layers"),
         ("REINFORCE", "164.0", "114.6", "159.2"),
         ("NVIL", "113.1", "102.2", "99.8"),
