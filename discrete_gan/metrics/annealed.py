@@ -1,4 +1,4 @@
-r"""Log-likelihood of models with continuous latents, or with bits, by annealed importance sampling, and how far off it is.
+r"""Log-likelihood of models with continuous latents or bits by annealed importance sampling, and how far off it is.
 
 References:
     Annealed Importance Sampling (Neal, 2001), https://arxiv.org/abs/physics/9803008
@@ -59,8 +59,9 @@ class AnnealingPath(NamedTuple):
 
 
 class Moves(Protocol):
-    r"""What leaves :math:`\pi_\beta` invariant, reversibly but for the sign of a momentum: :data:`HAMILTONIAN`,
-    :class:`Flips`.
+    r"""What leaves :math:`\pi_\beta` invariant, reversibly but for the sign of a momentum.
+
+    Of standard normal z :data:`HAMILTONIAN`, of bits :class:`Flips`.
 
     Attributes:
         accepted: Part of the moves that the step size is steered to.
@@ -356,11 +357,11 @@ class _Bits(NamedTuple):
 class Flips:
     r"""Moves of bits along :math:`\pi_\beta(h) \propto q(h)\, w(h)^\beta`, from a base q of independent bits.
 
-    In place of log p(x | z), the functions above are given log w: log p(x | h) if the base is the prior, or of any other
-    base, such as an encoder's q(h | x), :math:`\log p(x, h) - \log q(h)`. All bits may flip at once, each with the odds
-    :math:`s\, e^{d_i / 2}`, where :math:`d_i` is what the slope of :math:`\log \pi_\beta` says of that flip and s the step
-    size; the move is then accepted or refused by the exact :math:`\pi_\beta` (Metropolis and Hastings), so that a slope
-    that is wrong costs only time.
+    In place of log p(x | z), the functions above are given log w: log p(x | h) if the base is the prior, or of any
+    other base, such as an encoder's q(h | x), :math:`\log p(x, h) - \log q(h)`. All bits may flip at once, each with
+    the odds :math:`s\, e^{d_i / 2}`, where :math:`d_i` is what the slope of :math:`\log \pi_\beta` says of that flip
+    and s the step size; the exact :math:`\pi_\beta` then accepts the move or refuses it (Metropolis and Hastings), so
+    that a slope that is wrong costs only time.
 
     Args:
         logits: Log-odds of the base's bits, shape (N, latent_dim), or one that broadcasts. Finite.

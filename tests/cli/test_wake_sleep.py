@@ -75,11 +75,12 @@ def test_other_commands_take_its_runs(tmp_path: Path, bits: Path) -> None:
     samples = np.load(tmp_path / "x.npy")
     assert samples.shape == (3, 4, 4)
     assert set(np.unique(samples)) <= {0, 1}
-    main(["evaluate", *map(str, runs), "--num", "20", "--bound-latents", "20"])
+    main(["evaluate", *map(str, runs), "--num", "20", "--ais-steps", "20", "--ais-simulated", "2"])
     scores = json.loads((runs[0] / "evaluation.json").read_text())["scores"]
     assert scores["bound"]["protocol"].startswith("bound|n:")
     assert "|latents:50|encoder|" in scores["bound"]["protocol"]
-    assert "|latents:20|encoder|" in scores["log_likelihood"]["protocol"]
+    assert "|steps:20|" in scores["log_likelihood"]["protocol"]
+    assert "|flips|encoder|" in scores["log_likelihood"]["protocol"]
     main(["compare", *map(str, runs), "--out", str(tmp_path / "compared")])
 
 

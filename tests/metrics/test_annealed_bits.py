@@ -47,7 +47,7 @@ def test_a_move_is_reversible(beta: float, step: float) -> None:
     odds = FLIPS.log_odds(state, beta, size)[:, 0]
     for target in range(8):
         new = FLIPS.start(log_weight, H[target].expand(8, 1, BITS))
-        flipped = (H != H[target]).double()
+        flipped = (H[target] != H).double()
         proposed = (flipped * odds.sigmoid() + (1 - flipped) * (-odds).sigmoid()).prod(dim=1)
         matrix[:, target] = proposed * FLIPS.log_acceptance(state, new, beta, size)[:, 0].exp()
     matrix = matrix - torch.diag(matrix.sum(dim=1) - 1)  # what is refused stays
