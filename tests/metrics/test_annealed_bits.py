@@ -55,8 +55,21 @@ def test_a_move_is_reversible(beta: float, step: float) -> None:
     assert (matrix >= 0).all()
     flow = pi[:, None] * matrix
     assert_exact(flow, flow.T)
-    if beta == 0:  # the slope of a base of independent bits is right: hardly anything is refused
-        assert matrix.diagonal().min() < 0.9
+
+
+def test_small_steps_along_the_slope_are_accepted() -> None:
+    """Flips with odds of the root of the ratio are balanced where the slope is right, as of an affine weight."""
+
+    def affine(h: Tensor) -> Tensor:
+        return 3 * (h @ WEIGHT)
+
+    size = torch.tensor(0.01, dtype=torch.float64)
+    state = FLIPS.start(affine, H[:, None])
+    for bit in range(BITS):
+        other = H.clone()
+        other[:, bit] = 1 - other[:, bit]
+        accepted = FLIPS.log_acceptance(state, FLIPS.start(affine, other[:, None]), 1.0, size).exp()
+        assert accepted.min() > 0.95
 
 
 def test_moves_leave_the_distribution_as_it_is() -> None:
