@@ -1,6 +1,7 @@
 """What all functions of log-weights have in common: any axes, samples that are not there, errors, compilation."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from discrete_gan import weights
 from discrete_gan.estimators import boundary_seeking_loss
+from discrete_gan.weights import _samples
 from tests.problems import assert_exact, seeded_normal
 
 M, B = 40, 6
@@ -28,7 +30,7 @@ def accumulated(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, che
     return found.weighted, found.plain, found.standard_error, found.log_partition, size, found.share_beside(REAL)
 
 
-def drawn(log_w: Tensor, method: weights.Method, **options: Any) -> Tensor:
+def drawn(log_w: Tensor, *, method: weights.Method, **options: Any) -> Tensor:
     source = torch.Generator().manual_seed(0)
     return weights.resample(log_w, 25, method=method, generator=source, **options)
 
@@ -66,7 +68,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "boundary_seeking_loss, corrected": lambda w, **k: boundary_seeking_loss(w, w.sin(), w.cos(), zero_sum=True, **k),
 }
 DRAWS: dict[str, Callable[..., Any]] = {
-    f"resample, {method}": lambda w, method=method, **k: drawn(w, method, **k) for method in weights.METHODS
+    f"resample, {method}": partial(drawn, method=method) for method in weights.METHODS
 }
 DRAWS["resample_if"] = lambda w, **k: weights.resample_if(w, generator=torch.Generator().manual_seed(0), **k)
 BATCH: dict[str, Callable[..., Any]] = {  # beside them, whose axes are all one
@@ -96,6 +98,26 @@ def test_any_axes_give_what_two_do(name: str) -> None:
             assert_exact((got.movedim(1, 0) if of_samples else got).reshape(flat.shape), flat)
     for got, flat in zip(tensors(function(LOG_W[:, 0])), tensors(function(LOG_W[:, :1])), strict=True):
         assert_exact(got, flat.squeeze(-1))
+
+
+@pytest.mark.parametrize("name", ["psis", "pareto_tail_index", "resample, multinomial", "resample_if"])
+def test_blocks_of_rows_give_what_all_at_once_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, results = (CASES | DRAWS)[name], []
+    for rows in (B, 4, 1):
+        monkeypatch.setattr(_samples, "_AT_ONCE", rows * M)
+        log_w = LOG_W.clone().requires_grad_()
+        found = list(tensors(function(log_w))) + list(tensors(function(LOG_W, where=mask())))
+        carrying = [each.sum() for each in found if each.requires_grad]
+        results.append([*found, *(torch.autograd.grad(carrying, log_w) if carrying else [])])
+    for found in results[1:]:
+        for got, expected in zip(found, results[0], strict=True):
+            assert_exact(got, expected)
+
+
+@pytest.mark.parametrize("name", [*CASES, *LOSSES, *DRAWS])
+def test_a_batch_of_none(name: str) -> None:
+    for found in tensors((CASES | LOSSES | DRAWS)[name](LOG_W[:, :0])):
+        assert found.shape[-1] == 0
 
 
 @pytest.mark.parametrize("over", ["samples", "batch"])
@@ -163,7 +185,8 @@ def test_where_no_sample_is_there_sums_are_zero_and_means_unknown() -> None:
         for found in tensors(CASES[name](log_w, where=there)):
             assert found.isnan().tolist() == [False, False, False, True, False, False]
     for name in ("resample, systematic", "resample, residual", "pareto_tail_index"):
-        assert CASES.get(name, DRAWS.get(name))(log_w, where=there) is not None
+        for found in tensors((CASES | DRAWS)[name](log_w, where=there)):
+            assert not found[..., 3].isnan().any()
 
 
 def test_a_mask_broadcasts() -> None:
