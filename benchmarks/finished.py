@@ -37,18 +37,20 @@ def finished(folder: Path, file: str = "results.json") -> Finished | None:
 
 
 def train(recipe: str, folder: Path, options: list[str]) -> None:
-    """One run on one thread, its output in a file beside it, unless it is there."""
+    """One run on one thread, its output in a file beside it, unless it is there; one that was ended goes on."""
     if (folder / "results.json").exists():
         return
-    command = [sys.executable, "-m", "discrete_gan", "train", recipe, "--overwrite", "--out", str(folder), *options]
+    begun = any(folder.glob("checkpoints/step-*.pt"))
+    given = ["--resume", str(folder)] if begun else ["--overwrite", "--out", str(folder), *options]
+    command = [sys.executable, "-m", "discrete_gan", "train", recipe, *given]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".log").open("w") as log:
         subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False)
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation; empty without values."""
+    """Mean and sample standard deviation, which one value has not; empty without values."""
     if not values:
         return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"

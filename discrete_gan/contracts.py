@@ -74,3 +74,11 @@ class Generator(Conditional, Protocol):
     def decode(self, x: Tensor) -> Tensor:
         """Samples as the data look: pixels in [0, 1] or token indices. No sample of theirs is looked at otherwise."""
         ...
+
+
+class Encoder(Network, Protocol):
+    """A recognition network: what proposes latents for data."""
+
+    def posterior(self, x: Tensor) -> Any:
+        """q(z | x), a distribution of batch shape (N,) from data, shape (N, *event), as the generator yields them."""
+        ...

@@ -311,6 +311,20 @@ def test_every_method_of_the_distributions_has_a_case(kind: type, cases: dict) -
 GREY, COLOR = (1, 8, 8), (3, 8, 8)
 PALETTE = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
 TEXT: Any = {"end": END, "embedding_dim": 4}
+
+
+class Believed(nn.Module):
+    """The log-weight of the bits' means, from images (B, D) to (B,)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.posterior = models.Posterior(models.BeliefEncoder(3, 64, hidden=(4,)))
+        self.log_weight = models.LogWeight(models.BeliefDecoder(3, 64, hidden=(4,)), self.posterior)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.log_weight(self.posterior(x).mean[None])[0]
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "MLPGenerator": lambda: models.MLPGenerator(3, 5, hidden=(4,)),
     "MLPGenerator, categories and classes": lambda: models.MLPGenerator(3, 5, K, hidden=(4,), num_classes=2),
@@ -320,6 +334,10 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "PaletteGenerator": lambda: models.PaletteGenerator(PALETTE, 3, COLOR, width=2, hidden=4),
     "DCGANGenerator": lambda: models.DCGANGenerator(3, (1, 16, 16), width=2),
     "AMGANGenerator": lambda: models.AMGANGenerator(3, COLOR, width=2, num_classes=2),
+    "BeliefDecoder": lambda: models.BeliefDecoder(3, 5, hidden=(4,)),
+    "BeliefEncoder": lambda: models.BeliefEncoder(3, 64, hidden=(4,)),
+    "Posterior": Believed,
+    "LogWeight": Believed,
     "RecurrentGenerator": lambda: sequences("lstm", END, 2),
     "RecurrentGenerator, gru": lambda: sequences("gru", END, 2),
     "MLPDiscriminator": lambda: models.MLPDiscriminator(64, hidden=(4,), spectral_normalization=True, num_classes=2),

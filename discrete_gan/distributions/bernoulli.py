@@ -198,9 +198,9 @@ class FactorizedBernoulli(Distribution):
         if self._validate_args:
             check_support(value, self.support, "zeros and ones")
         logits = self._finite_logits()
-        likeliest = (logits > 0).to(logits.dtype)
-        log_most = F.logsigmoid(torch.where(logits > 0, logits, -logits)).sum(dim=-1)
-        if logits.dim() != 2:
+        likeliest = logits.detach().sign().clamp_(min=0)
+        log_most = F.logsigmoid((2 * likeliest - 1) * logits).sum(dim=-1)
+        if logits.dim() != 2 or value.numel() == logits.numel():
             return log_most + ((value - likeliest) * logits).sum(dim=-1)
         # What x lacks to the likeliest value is a difference of two large sums. Sums of the logits rounded to one grid
         # are exact, whatever the order, as are their differences; what the rounding left is small.
@@ -218,7 +218,7 @@ class FactorizedBernoulli(Distribution):
     def _finite_logits(self) -> Tensor:
         """Infinite ones so large that nothing is left of the other bit, beside any possible value of the others."""
         size = self.logits.detach().abs()
-        limit = 1000 + size.masked_fill_(size.isinf(), 0).sum(dim=-1, keepdim=True)
+        limit = 1000 + size.nan_to_num_(posinf=0.0).sum(dim=-1, keepdim=True)
         return self.logits.clamp(-limit, limit)
 
 

@@ -1,4 +1,4 @@
-r"""Log-likelihood of models with continuous latents by annealed importance sampling, and how far off it is.
+r"""Log-likelihood of models with continuous latents or bits by annealed importance sampling, and how far off it is.
 
 References:
     Annealed Importance Sampling (Neal, 2001), https://arxiv.org/abs/physics/9803008
@@ -9,13 +9,16 @@ References:
     A Generalized Guided Monte Carlo Algorithm (Horowitz, 1991), https://doi.org/10.1016/0370-2693(91)90812-5: momentum
         that is kept in part
     Hamiltonian Annealed Importance Sampling (Sohl-Dickstein and Culpepper, 2012), https://arxiv.org/abs/1205.1925
+    A Langevin-like Sampler for Discrete Distributions (Zhang et al., 2022), https://arxiv.org/abs/2206.09914: flips of
+        many bits at once
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import (
     ComposeTransform,
@@ -34,6 +37,7 @@ LogLikelihood = Callable[[Tensor], Tensor]
 _LEAST_STEP, _FIRST_STEP, _LARGEST_STEP = 1e-4, 0.3, 2.0  # of a leapfrog; the prior is standard normal
 _KEPT = 0.7  # of the momentum, from move to move
 _ACCEPTED = 0.9  # part of the moves, what the step size is steered to: a refused move turns the momentum round
+_FLIPS_ACCEPTED = 0.574  # of moves of bits, which have no momentum to lose: the optimum of Langevin's
 _ADAPTATION = 0.1  # of the step size's logarithm, times the difference from that
 _SHORT = 200  # moves: a shorter pilot adapts faster, to get to where it should be
 _CAUTION = 0.9  # of the step sizes found, since the path that uses them is another one
@@ -46,12 +50,34 @@ class AnnealingPath(NamedTuple):
     Attributes:
         betas: Inverse temperatures from 0 to 1, shape (T + 1,), float64.
         step_sizes: Of the leapfrog steps of each of the T moves, shape (T,).
-        num_leapfrog: Leapfrog steps of a move.
+        num_leapfrog: Leapfrog steps of a move, or rounds of flips.
     """
 
     betas: Tensor
     step_sizes: Tensor
     num_leapfrog: int
+
+
+class Moves(Protocol):
+    r"""What leaves :math:`\pi_\beta` invariant, reversibly but for the sign of a momentum.
+
+    Of standard normal z :data:`HAMILTONIAN`, of bits :class:`Flips`.
+
+    Attributes:
+        accepted: Part of the moves that the step size is steered to.
+    """
+
+    accepted: float
+
+    def start(self, log_likelihood: LogLikelihood, z: Tensor) -> Any:
+        """State of a chain at z: a tuple with ``log_likelihood``, of shape (C, N)."""
+        ...
+
+    def move(
+        self, log_likelihood: LogLikelihood, state: Any, beta: float, step_size: Tensor, num_leapfrog: int
+    ) -> tuple[Any, Tensor]:
+        """The state after a move at beta, and the probability that it was accepted with, shape (C, N)."""
+        ...
 
 
 class _State(NamedTuple):
@@ -122,7 +148,13 @@ def _probability(u: Tensor) -> Tensor:
 
 
 def tune_path(
-    log_likelihood: LogLikelihood, z: Tensor, *, num_steps: int = 5000, num_leapfrog: int = 2, pilot_part: float = 0.25
+    log_likelihood: LogLikelihood,
+    z: Tensor,
+    *,
+    num_steps: int = 5000,
+    num_leapfrog: int = 2,
+    pilot_part: float = 0.25,
+    moves: Moves | None = None,
 ) -> AnnealingPath:
     r"""Inverse temperatures and step sizes, found by a pilot of a quarter of the length.
 
@@ -140,6 +172,7 @@ def tune_path(
         num_steps: T.
         num_leapfrog: Leapfrog steps of a move.
         pilot_part: Moves of the pilot, as a part of T.
+        moves: :data:`HAMILTONIAN` if not given; of bits :class:`Flips`, and then z are bits of their base.
 
     Raises:
         ValueError: If ``num_steps`` is below 10 or ``num_leapfrog`` below 1.
@@ -148,13 +181,14 @@ def tune_path(
     check_at_least("num_leapfrog", num_leapfrog, 1)
     num_pilot = max(10, round(pilot_part * num_steps))
     betas = torch.linspace(0, 1, num_pilot + 1, dtype=torch.float64, device=z.device) ** 3
-    state = _start(log_likelihood, z)
+    moves = moves or HAMILTONIAN
+    state = moves.start(log_likelihood, z)
     log_step = torch.full(z.shape[:-1], math.log(_FIRST_STEP), device=z.device)
     rate = _ADAPTATION * max(1.0, _SHORT / num_pilot)
     step_sizes, values = [], []
     for beta in betas[1:].tolist():
-        state, accepted = _move(log_likelihood, state, beta, log_step.exp()[..., None], num_leapfrog)
-        log_step = log_step + rate * (accepted - _ACCEPTED)
+        state, accepted = moves.move(log_likelihood, state, beta, log_step.exp()[..., None], num_leapfrog)
+        log_step = log_step + rate * (accepted - moves.accepted)
         log_step = log_step.clamp(math.log(_LEAST_STEP), math.log(_LARGEST_STEP))
         step_sizes.append(log_step.mean().exp())
         values.append(state.log_likelihood)
@@ -175,7 +209,12 @@ def tune_path(
 
 
 def annealed_log_weights(
-    log_likelihood: LogLikelihood, z: Tensor, path: AnnealingPath, *, tick: Callable[[], object] = lambda: None
+    log_likelihood: LogLikelihood,
+    z: Tensor,
+    path: AnnealingPath,
+    *,
+    tick: Callable[[], object] = lambda: None,
+    moves: Moves | None = None,
 ) -> Tensor:
     r"""Log-weights of chains from the prior to the posterior; the mean weight of a chain is p(x) in expectation.
 
@@ -191,21 +230,28 @@ def annealed_log_weights(
         z: Draws from that prior, standard normal, shape (C, N, latent_dim).
         path: From :func:`tune_path`.
         tick: Called after every move.
+        moves: As of :func:`tune_path`.
 
     Returns:
         log w in nats, float64, shape (C, N). No gradient.
     """
-    state = _start(log_likelihood, z)
+    moves = moves or HAMILTONIAN
+    state = moves.start(log_likelihood, z)
     log_w = torch.zeros(z.shape[:-1], dtype=torch.float64, device=z.device)
     for beta, step, rise in zip(path.betas[1:].tolist(), path.step_sizes, path.betas.diff(), strict=True):
         log_w += rise * state.log_likelihood
-        state, _ = _move(log_likelihood, state, beta, step, path.num_leapfrog)
+        state, _ = moves.move(log_likelihood, state, beta, step, path.num_leapfrog)
         tick()
     return log_w
 
 
 def reverse_log_weights(
-    log_likelihood: LogLikelihood, z: Tensor, path: AnnealingPath, *, tick: Callable[[], object] = lambda: None
+    log_likelihood: LogLikelihood,
+    z: Tensor,
+    path: AnnealingPath,
+    *,
+    tick: Callable[[], object] = lambda: None,
+    moves: Moves | None = None,
 ) -> Tensor:
     r"""Log-weights of the same chains run backwards from the posterior: E[1 / w] = 1 / p(x), so E[log w] is above.
 
@@ -217,15 +263,17 @@ def reverse_log_weights(
             normal u that :func:`from_standard_normal` carried to them.
         path: From :func:`tune_path`.
         tick: Called after every move.
+        moves: As of :func:`tune_path`.
 
     Returns:
         log w in nats, float64, shape (C, N). No gradient.
     """
-    state = _start(log_likelihood, z)
+    moves = moves or HAMILTONIAN
+    state = moves.start(log_likelihood, z)
     log_w = torch.zeros(z.shape[:-1], dtype=torch.float64, device=z.device)
     backwards = zip(path.betas[1:].flip(0).tolist(), path.step_sizes.flip(0), path.betas.diff().flip(0), strict=True)
     for beta, step, rise in backwards:
-        state, _ = _move(log_likelihood, state, beta, step, path.num_leapfrog)
+        state, _ = moves.move(log_likelihood, state, beta, step, path.num_leapfrog)
         log_w += rise * state.log_likelihood
         tick()
     return log_w
@@ -285,3 +333,82 @@ def _move(
         torch.where(of_latent, new.gradient, old.gradient),
     )
     return kept, probability.to(z.dtype)
+
+
+class _Hamiltonian:
+    """Hamiltonian Monte Carlo, of standard normal z."""
+
+    accepted = _ACCEPTED
+    start = staticmethod(_start)
+    move = staticmethod(_move)
+
+
+HAMILTONIAN: Moves = _Hamiltonian()
+
+
+class _Bits(NamedTuple):
+    """Bits, the log-weight of each chain and its slope in the bits."""
+
+    z: Tensor
+    log_likelihood: Tensor
+    gradient: Tensor
+
+
+class Flips:
+    r"""Moves of bits along :math:`\pi_\beta(h) \propto q(h)\, w(h)^\beta`, from a base q of independent bits.
+
+    In place of log p(x | z), the functions above are given log w: log p(x | h) if the base is the prior, or of any
+    other base, such as an encoder's q(h | x), :math:`\log p(x, h) - \log q(h)`. All bits may flip at once, each with
+    the odds :math:`s\, e^{d_i / 2}`, where :math:`d_i` is what the slope of :math:`\log \pi_\beta` says of that flip
+    and s the step size; the exact :math:`\pi_\beta` then accepts the move or refuses it (Metropolis and Hastings), so
+    that a slope that is wrong costs only time.
+
+    Args:
+        logits: Log-odds of the base's bits, shape (N, latent_dim), or one that broadcasts. Finite.
+    """
+
+    accepted = _FLIPS_ACCEPTED
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits.detach()
+
+    def start(self, log_likelihood: LogLikelihood, z: Tensor) -> _Bits:
+        """At bits of shape (C, N, latent_dim), as floats."""
+        return _Bits(z.detach(), *_evaluate(log_likelihood, z))
+
+    def move(
+        self, log_likelihood: LogLikelihood, state: _Bits, beta: float, step_size: Tensor, num_leapfrog: int
+    ) -> tuple[_Bits, Tensor]:
+        """So many rounds of flips, each refused or not; the mean probability of being accepted."""
+        total = torch.zeros_like(state.log_likelihood)
+        for _ in range(num_leapfrog):
+            log_odds = self.log_odds(state, beta, step_size)
+            flips = torch.rand_like(log_odds) < torch.sigmoid(log_odds)
+            z = torch.where(flips, 1 - state.z, state.z)
+            new = _Bits(z, *_evaluate(log_likelihood, z))
+            probability = self.log_acceptance(state, new, beta, step_size).exp()
+            accepted = torch.rand_like(probability) < probability
+            of_bit = accepted[..., None]
+            state = _Bits(
+                torch.where(of_bit, new.z, state.z),
+                torch.where(accepted, new.log_likelihood, state.log_likelihood),
+                torch.where(of_bit, new.gradient, state.gradient),
+            )
+            total = total + probability.to(total.dtype)
+        return state, total / num_leapfrog
+
+    def log_odds(self, state: _Bits, beta: float, step_size: Tensor) -> Tensor:
+        """Of each bit, that it is proposed to flip, shape (C, N, latent_dim)."""
+        return step_size.log() + (1 - 2 * state.z) * (self.logits + beta * state.gradient) / 2
+
+    def log_acceptance(self, old: _Bits, new: _Bits, beta: float, step_size: Tensor) -> Tensor:
+        """Log-probability that the move from one state to the other is accepted, float64, shape (C, N)."""
+        flipped = (old.z != new.z).double()
+
+        def log_proposal(state: _Bits) -> Tensor:
+            log_odds = self.log_odds(state, beta, step_size).double()
+            return (flipped * log_odds - F.softplus(log_odds)).sum(-1)
+
+        rise = ((new.z - old.z).double() * self.logits).sum(-1)
+        rise = rise + beta * (new.log_likelihood.double() - old.log_likelihood.double())
+        return (rise + log_proposal(new) - log_proposal(old)).clamp(max=0).nan_to_num(nan=-math.inf)

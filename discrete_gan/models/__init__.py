@@ -2,6 +2,7 @@
 
 from discrete_gan.models.am_gan import AMGANDiscriminator, AMGANGenerator
 from discrete_gan.models.base import Generator, HubModel, PixelGenerator
+from discrete_gan.models.belief import BeliefDecoder, BeliefEncoder, LogWeight, Posterior
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator, PaletteGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from discrete_gan.models.labels import ClassProjection, append_labels, labeled
@@ -20,6 +21,8 @@ from discrete_gan.models.token_discriminators import (
 __all__ = [
     "AMGANDiscriminator",
     "AMGANGenerator",
+    "BeliefDecoder",
+    "BeliefEncoder",
     "ClassProjection",
     "ConvDiscriminator",
     "ConvGenerator",
@@ -27,6 +30,7 @@ __all__ = [
     "DCGANGenerator",
     "Generator",
     "HubModel",
+    "LogWeight",
     "MLPDiscriminator",
     "MLPGenerator",
     "MLPImageGenerator",
@@ -34,6 +38,7 @@ __all__ = [
     "NoisyMLPClassifier",
     "PaletteGenerator",
     "PixelGenerator",
+    "Posterior",
     "RecurrentDiscriminator",
     "RecurrentGenerator",
     "TextCNN",

@@ -3,6 +3,7 @@
 from discrete_gan.tasks.base import Batch, Depth, Task, TensorTask, load_scores, make_task, measure
 from discrete_gan.tasks.binary_images import BinaryImages
 from discrete_gan.tasks.continuous_images import ContinuousImages
+from discrete_gan.tasks.encoded_images import EncodedImages
 from discrete_gan.tasks.few_labels import FewLabels
 from discrete_gan.tasks.options import (
     Binarize,
@@ -25,6 +26,7 @@ __all__ = [
     "ContinuousImages",
     "DataOptions",
     "Depth",
+    "EncodedImages",
     "FewLabels",
     "ImageOptions",
     "Oracle",

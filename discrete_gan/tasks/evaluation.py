@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.contracts import Discriminator, Encoder, Generator
 from discrete_gan.distributions import PointMass
 from discrete_gan.metrics.bootstrap import Interval, bootstrap_interval
 from discrete_gan.metrics.calibration import (
@@ -23,7 +23,7 @@ from discrete_gan.metrics.calibration import (
 from discrete_gan.sampling import evaluating, generate, num_classes_of
 from discrete_gan.seeds import seeded
 from discrete_gan.tasks.base import Batch, OwnScore, Task, measure
-from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood
+from discrete_gan.tasks.likelihood import LikelihoodOptions, encoder_of, held_out_log_likelihood
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.weights import diagnose, log_partition
 
@@ -109,23 +109,29 @@ def evaluate(
     data = str(task.summary()["fingerprint"])
     held_out = task.held_out()
     options = (likelihood or LikelihoodOptions())._replace(seed=seed)
-    _add_likelihood(
-        found, generator, test or held_out, num_likelihood, options, data if test is None else test_fingerprint
-    )
+    fingerprint = data if test is None else test_fingerprint
+    encoder = encoder_of(discriminator)
+    _add_likelihood(found, generator, encoder, test or held_out, num_likelihood, options, fingerprint)
     if discriminator is not None:
         _add_discriminator(found, task, generator, discriminator, held_out, data, seed)
     return found
 
 
 def _add_likelihood(
-    found: Evaluation, generator: Generator, held_out: Batch, num: int, options: LikelihoodOptions, data: str
+    found: Evaluation,
+    generator: Generator,
+    encoder: Encoder | None,
+    held_out: Batch,
+    num: int,
+    options: LikelihoodOptions,
+    data: str,
 ) -> None:
     """Log-likelihood of held-out data, and its gap where it is a bound."""
     label = "log-likelihood"
     end = len(held_out.x) if generator.latent_dim == 0 else num
     labels = held_out.labels if num_classes_of(generator) else None
     bounded = held_out_log_likelihood(
-        generator, held_out.x[:end], None if labels is None else labels[:end], options=options
+        generator, held_out.x[:end], None if labels is None else labels[:end], options=options, encoder=encoder
     )
     if bounded is None:
         reason = "not asked for" if options.method == "none" else "x(z) is a point"

@@ -190,7 +190,13 @@ class Run:
         self._observed = (generator, discriminator, real, z, labels)
 
     def estimator(
-        self, spec: str, generator: Generator, discriminator: Discriminator, *, num_reference: int = 1024
+        self,
+        spec: str,
+        generator: Conditional,
+        discriminator: Discriminator,
+        *,
+        z: Tensor | None = None,
+        num_reference: int = 1024,
     ) -> tuple[Callable[..., Tensor], nn.Module]:
         """The gradient estimator of that name, tried on copies of the networks: one that cannot work writes nothing.
 
@@ -200,6 +206,7 @@ class Run:
             spec: As the user wrote it.
             generator: Moved to the device.
             discriminator: Moved to the device.
+            z: What the generator is given there, shape (B, ...); draws of its ``latents`` if not given.
             num_reference: Samples per latent of the probe's reference gradient.
 
         Returns:
@@ -216,7 +223,7 @@ class Run:
         with seeded(seed, "weights", "estimator"):
             estimate = adapted(parse_estimator(spec))
         with seeded(seed, "probe"):
-            z = latents_of(generator, self.options.batch_size)
+            z = latents_of(generator, self.options.batch_size) if z is None else z
             batch = self.task.batch(0)
         with seeded(seed, "estimator"):
             state = try_estimator(spec, estimate, (generator, discriminator), z, batch, self.autocast())
@@ -258,6 +265,7 @@ class Run:
         also: nn.Module | None = None,
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         average: float = 0.0,
+        counted: nn.Module | None = None,
     ) -> Player[G]:
         """A network with what trains it, kept in checkpoints, and saved as ``NAME/model.safetensors``.
 
@@ -270,13 +278,15 @@ class Run:
             also: A module whose parameters are optimized with the network's.
             schedule: Of the learning rate; if not given, it falls linearly to zero from the option ``--decay-from`` on.
             average: Decay of the moving average of the weights, which is what is saved and scored; 0 for none.
+            counted: Beside the player ``discriminator``, what the samples are shown to that count as evaluations, where
+                that is another module.
         """
         network.to(self.device)
         if not hasattr(network, "save_pretrained"):
             raise InputError(f"{name}: expected a model derived from HubModel, got {type(network).__name__}")
         owns = all(network is not player.network for player in self._players.values())
         if name == "discriminator":
-            self._counter.watch(network)
+            self._counter.watch(network if counted is None else counted)
         player = Player(
             self,
             name,

@@ -2,18 +2,19 @@
 
 import copy
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.errors import InputError, is_out_of_memory
 from discrete_gan.estimators import Estimate
 from discrete_gan.tasks import Batch
 
 
-def latents_of(generator: Generator, num: int) -> Tensor:
+def latents_of(generator: Any, num: int) -> Tensor:
     """Latents of a generator that may be a user's own.
 
     Raises:
@@ -28,7 +29,7 @@ def latents_of(generator: Generator, num: int) -> Tensor:
 def try_estimator(
     spec: str,
     estimate: Estimate,
-    networks: tuple[Generator, Discriminator],
+    networks: tuple[Conditional, Discriminator],
     z: Tensor,
     batch: Batch,
     precision: AbstractContextManager[None],

@@ -33,6 +33,7 @@ palette = models.PaletteGenerator(PALETTE, 4, SHAPE, width=2, hidden=8)
 dcgan = models.DCGANGenerator(4, SHAPE, width=2)
 am_gan = models.AMGANGenerator(4, SHAPE, width=2)
 rnn = models.RecurrentGenerator(K, D, end=0, latent_dim=4)
+belief = models.BeliefDecoder(4, D, hidden=(8,))
 GENERATORS = {
     "MLPGenerator": is_generator(mlp, mlp.forward),
     "MLPImageGenerator": is_generator(mlp_image, mlp_image.forward),
@@ -41,6 +42,7 @@ GENERATORS = {
     "DCGANGenerator": is_generator(dcgan, dcgan.forward),
     "AMGANGenerator": is_generator(am_gan, am_gan.forward),
     "RecurrentGenerator": is_generator(rnn, rnn.forward),
+    "BeliefDecoder": is_generator(belief, belief.forward),
 }
 
 mlp_d = models.MLPDiscriminator(D, hidden=(8,))
@@ -51,12 +53,14 @@ noisy = models.NoisyMLPClassifier(D, hidden=(8,))
 cnn = models.TextCNN(K, D, end=0, embedding_dim=4, channels=2)
 recurrent = models.RecurrentDiscriminator(K, D, end=0, embedding_dim=4, hidden=4)
 transformer = models.TransformerDiscriminator(K, D, end=0, embedding_dim=4)
+belief_encoder = models.BeliefEncoder(4, D, hidden=(8,))
 DISCRIMINATORS = {
     "MLPDiscriminator": (is_discriminator(mlp_d, mlp_d.forward), torch.zeros(2, D)),
     "ConvDiscriminator": (is_discriminator(conv_d, conv_d.forward), torch.zeros(2, 256)),
     "DCGANDiscriminator": (is_discriminator(dcgan_d, dcgan_d.forward), torch.zeros(2, 256)),
     "AMGANDiscriminator": (is_discriminator(am_gan_d, am_gan_d.forward), torch.zeros(2, 256)),
     "NoisyMLPClassifier": (is_discriminator(noisy, noisy.forward), torch.zeros(2, D)),
+    "BeliefEncoder": (is_discriminator(belief_encoder, belief_encoder.forward), torch.zeros(2, D)),
     "TextCNN": (is_discriminator(cnn, cnn.forward), torch.zeros(2, D, dtype=torch.long)),
     "RecurrentDiscriminator": (is_discriminator(recurrent, recurrent.forward), torch.zeros(2, D, dtype=torch.long)),
     "TransformerDiscriminator": (
@@ -64,6 +68,13 @@ DISCRIMINATORS = {
         torch.zeros(2, D, dtype=torch.long),
     ),
 }
+
+
+def test_encoders_propose_latents() -> None:
+    encoder: contracts.Encoder = belief_encoder
+    q = encoder.posterior(torch.zeros(2, D))
+    assert q.batch_shape == (2,)
+    assert belief(q.sample()).batch_shape == (2,)
 
 
 def test_all_models_are_here() -> None:

@@ -13,7 +13,8 @@ from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.likelihood import importance_weighted_bound
 from discrete_gan.models import MLPGenerator, MLPImageGenerator, RecurrentGenerator
-from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood, likelihood_of
+from discrete_gan.tasks.likelihood import LikelihoodOptions, check_annealing, held_out_log_likelihood, likelihood_of
+from tests.models.test_belief import X, log_joint, pair
 
 ROUNDING = 1e-5  # of float32 sums over a few positions
 BITS = 6
@@ -335,3 +336,29 @@ def test_prior_below_the_latents_or_on_the_generator_is_a_statement(build: Calla
     x = THREE_BITS[:2].to(next(generator.parameters()).dtype)
     found = held_out_log_likelihood(generator, x, options=LikelihoodOptions(num_steps=10, num_simulated=2))
     assert found is not None and found.signature.startswith("ais|")
+
+
+def test_the_bound_with_the_encoders_draws_is_that_of_the_model() -> None:
+    both = pair()
+    decoder, x = both[1].decoder.double(), X.expand(3, -1)
+    exact = log_joint(decoder).logsumexp(dim=0).item()
+    options = LikelihoodOptions(method="bound", num_latents=4000)
+    found = held_out_log_likelihood(decoder, x, options=options, encoder=both[0].encoder)
+    assert found is not None
+    assert found.log_likelihood.tolist() == pytest.approx([exact] * 3, abs=0.1)
+    assert all(weight.requires_grad for weight in decoder.parameters())
+
+
+@pytest.mark.parametrize("with_encoder", [False, True])
+def test_annealing_of_bits_is_that_of_the_model(with_encoder: bool) -> None:
+    both = pair()
+    decoder, x = both[1].decoder, X.expand(6, -1)
+    exact = log_joint(decoder).logsumexp(dim=0).item()
+    options = LikelihoodOptions(method="ais", num_steps=100, num_leapfrog=1, num_chains=50, num_simulated=20)
+    check_annealing(decoder)
+    found = held_out_log_likelihood(decoder, x, options=options, encoder=both[0].encoder if with_encoder else None)
+    assert found is not None
+    assert found.gap is not None
+    assert found.log_likelihood.tolist() == pytest.approx([exact] * 6, abs=0.05)
+    assert abs(found.gap.value) < 0.1
+    assert found.signature.endswith("|flips|encoder" if with_encoder else "|flips")
