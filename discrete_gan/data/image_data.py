@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ def assemble(
     test: Array | None,
     test_labels: Array | None,
     *,
-    seed: int = 0,
+    seed: int | None = 0,
     maximum: int | None = None,
 ) -> ImageData:
     """Checks the arrays a loader has read and makes tensors of them.
@@ -102,9 +103,9 @@ def assemble(
         name: Of the data set; also the subject of error messages.
         train: Boolean, whole numbers up to 255 or floats in [0, 1] or [-1, 1], shape (N, C, H, W).
         train_labels: Whole numbers, shape (N,).
-        test: As ``train``; None holds out a tenth of ``train``, at least one image.
+        test: As ``train``; None holds out a tenth of ``train``, at least one image, unless ``seed`` is None.
         test_labels: As ``train_labels``.
-        seed: Chooses the images held out.
+        seed: Chooses the images held out; with None there are none, and ``train`` stays whole and in order.
         maximum: The value of full intensity, where it does not follow from the pixels as in ``to_bytes``.
 
     Raises:
@@ -128,7 +129,7 @@ def assemble(
         raise InputError(f"{name}: the data has no variation: all {len(train)} training images are equal")
 
     if test is None:
-        kept, held_out = _hold_out(len(train), seed)
+        kept, held_out = (slice(None), slice(0)) if seed is None else _hold_out(len(train), seed)
         train, test = train[kept], train[held_out]
         if train_labels is not None:
             train_labels, test_labels = train_labels[kept], train_labels[held_out]
@@ -177,7 +178,9 @@ def _hold_out(num_images: int, seed: int) -> tuple[Array, Array]:
 
 
 def _flat_tensor(images: Array) -> Tensor:
-    return torch.tensor(np.ascontiguousarray(images).reshape(len(images), -1), dtype=torch.uint8)
+    return torch.tensor(
+        np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:])), dtype=torch.uint8
+    )
 
 
 def _label_tensor(labels: Array | None) -> Tensor | None:

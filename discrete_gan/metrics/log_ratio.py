@@ -79,7 +79,8 @@ def fit_log_ratio(
               \qquad d^* = \log \frac{p_\text{real}}{p_\text{generated}}
 
     whatever the sizes of the sides. Outputs are calibrated, ``scale * d + offset``; where the sides are told apart
-    without an error no scale is finite, and they stay as they are. The price is a training per fold.
+    without an error no scale is finite, and they stay as they are; where it is below 0 they tell nothing, and all
+    log-ratios are 0. The price is a training per fold.
 
     The p-value is valid at any size: in each fold, given the network, labels are exchangeable if both sides are of one
     distribution, so the number of hits is hypergeometric; networks share samples, so the p-values of the folds depend
@@ -134,7 +135,9 @@ def fit_log_ratio(
         progress((fold + 1) / num_folds)
 
     calibration = fit_calibration(*raw)
-    scale, offset = (calibration.scale, calibration.offset) if math.isfinite(calibration.scale) else (1.0, 0.0)
+    scale, offset = calibration.scale, calibration.offset
+    if not 0 <= scale < math.inf:
+        scale, offset = 0.0 if -math.inf < scale < 0 else 1.0, 0.0
     log_w_real, log_w = (scale * of + offset for of in raw)
     middle = math.ceil(num_folds / 2)
     p_value = min(1.0, num_folds / middle * sorted(p_values)[middle - 1])
@@ -271,7 +274,7 @@ class _OfNumbers(nn.Module):
 def _verdict(test: TwoSampleTest, diagnostics: WeightDiagnostics, mean: Interval, num: int) -> str:
     k, threshold = diagnostics.pareto_tail_index.item(), tail_index_threshold(num)
     if test.p_value > _LEVEL:
-        return f"the sides cannot be told apart (p = {test.p_value:.2g}): leave the samples as they are"
+        return f"these networks cannot tell the sides apart (p = {test.p_value:.2g}): leave the samples as they are"
     if mean.high < _LEAST_REACH:
         lacking = f"about {100 * (1 - mean.value):.0f} % of what is real lies where there are no samples"
         return f"weights are not enough: {lacking}, which they cannot bring back"

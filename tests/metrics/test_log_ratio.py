@@ -105,8 +105,23 @@ def test_no_network_has_seen_what_it_judges() -> None:
     fit = fit_log_ratio(real, generated, network=Memory, num_folds=4, max_steps=60, progress=told.append)
     assert not fit.log_w.any() and not fit.log_w_real.any()
     assert fit.test.p_value == 1 and fit.calibration.scale == 0
-    assert fit.verdict.startswith("the sides cannot be told apart")
+    assert fit.verdict.startswith("these networks cannot tell the sides apart")
     assert told == sorted(told) and told[-1] == 1
+
+
+class Contrary(Memory):
+    """Says the wrong of what it is asked."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.of(x).flatten() if self.training else -10.0 * (x.flatten() < 100)
+
+
+def test_outputs_that_are_wrong_tell_nothing() -> None:
+    real, generated = torch.arange(200).view(2, 100, 1)
+    noise = torch.arange(100)[:, None] % 10 == 0  # neither side without the other's outputs
+    real, generated = torch.where(noise, generated, real), torch.where(noise, real, generated)
+    fit = fit_log_ratio(real, generated, network=Contrary, num_folds=2, max_steps=20)
+    assert fit.calibration.scale < 0 and not fit.log_w.any() and not fit.log_w_real.any()
 
 
 def test_what_no_sample_reaches_is_said() -> None:
