@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import discrete_gan.losses
@@ -116,10 +117,11 @@ def r1(x: Tensor) -> Tensor:
 
 def streamed(log_w: Tensor, x: Tensor, real_log_w: Tensor) -> tuple[Tensor, ...]:
     """All that a mean of samples in three chunks says."""
-    mean = weights.StreamingMean()
+    mean = weights.Accumulator(errors=True)
     for chunk in zip(log_w.split(8), x.split(8), strict=True):
         mean.update(*chunk)
-    return mean.weighted, mean.plain, mean.log_total, mean.share_beside(real_log_w)
+    sizes = mean.effective_sample_size, mean.log_partition
+    return mean.weighted, mean.plain, mean.standard_error, *sizes, mean.log_total, mean.share_beside(real_log_w)
 
 
 def averaged(parameter: Tensor) -> Tensor:
@@ -142,8 +144,29 @@ CASES: dict[str, Case] = {
     "weights.pareto_tail_index": Case(weights.pareto_tail_index, seeded_normal(100, B, scale=3), tolerance=1e-3),
     "weights.importance_loss": Case(weights.importance_loss, LOG_W, LOG_PROB),
     "weights.diagnose": Case(weights.diagnose, LOG_W),
-    "weights.StreamingMean": Case(streamed, LOG_W, STEPS, RAW_REAL),
+    "weights.Accumulator": Case(streamed, LOG_W, STEPS, RAW_REAL),
+    "weights.log_normalized_weights": Case(weights.log_normalized_weights, LOG_W),
+    "weights.log_normalized_weights, of densities": Case(
+        lambda p, q: weights.log_normalized_weights(log_target=p, log_proposal=q), LOG_PROB, LOG_PROB.flip(0)
+    ),
+    "weights.log_partition_error": Case(weights.log_partition_error, LOG_W),
+    "weights.psis": Case(lambda w: weights.psis(w)[:2], seeded_normal(100, B, scale=3), tolerance=1e-3),
+    "weights.truncated": Case(weights.truncated, LOG_W),
+    "weights.tempered": Case(lambda w: weights.tempered(w, 15.0), LOG_W),
+    "weights.expectation": Case(weights.expectation, STEPS, LOG_W),
+    "weights.leave_one_out": Case(weights.leave_one_out, LOG_W, STEPS),
+    "weights.resample_if": Case(
+        lambda w: weights.resample_if(w, 1.0, generator=torch.Generator().manual_seed(0)).log_w, LOG_W
+    ),
+    "weights.take": Case(lambda x: weights.take(x, torch.arange(M)[:, None].expand(M, B).flip(0)), STEPS),
+    "weights.wake_theta_loss": Case(weights.wake_theta_loss, LOG_PROB, LOG_PROB.flip(0)),
+    "weights.wake_phi_loss": Case(weights.wake_phi_loss, LOG_PROB, LOG_PROB.flip(0)),
+    "weights.iwae_loss": Case(weights.iwae_loss, LOG_W),
+    "weights.dreg_loss": Case(weights.dreg_loss, LOG_W),
     "estimators.boundary_seeking_loss": Case(estimators.boundary_seeking_loss, LOG_W, LOG_PROB),
+    "estimators.boundary_seeking_loss, proposal": Case(
+        lambda w, p, q: estimators.boundary_seeking_loss(w, p, q, zero_sum=True), LOG_W, LOG_PROB, LOG_PROB + LOG_W
+    ),
     "estimators.softmax_boundary_seeking_loss": Case(
         estimators.softmax_boundary_seeking_loss, LOG_W, LOG_PROB, RAW_REAL
     ),
@@ -163,6 +186,13 @@ CASES: dict[str, Case] = {
     "estimators.straight_through": Case(estimators.straight_through, BITS, BIT_LOGITS.sigmoid()),
     "bernoulli.log_prob": Case(lambda x, logits: FactorizedBernoulli(logits).log_prob(x), BITS, BIT_LOGITS),
     "bernoulli.log_prob, one row": Case(lambda logits: FactorizedBernoulli(logits).log_prob(BITS[0, 0]), BIT_LOGITS[0]),
+    "bernoulli.kl_divergence": Case(
+        lambda p, q: kl_divergence(FactorizedBernoulli(p), FactorizedBernoulli(q)), BIT_LOGITS, BIT_LOGITS.flip(0)
+    ),
+    "categorical.kl_divergence": Case(
+        lambda p, q: kl_divergence(FactorizedCategorical(p), FactorizedCategorical(q)),
+        *(CATEGORY_LOGITS, CATEGORY_LOGITS.flip(0)),
+    ),
     "bernoulli.entropy": of_bits(lambda g: g.entropy()),
     "bernoulli.moments": of_bits(lambda g: (g.mean, g.variance)),
     "bernoulli.relax": of_bits(lambda g: g.relax(g.logits, 0.7)),
@@ -312,6 +342,7 @@ def _same(layer: torch.nn.Module, x: Tensor) -> torch.nn.Module:
 
 
 NOT_NUMERIC = {
+    "weights.resample",
     "weights.tail_index_threshold",
     "estimators.maligan",
     "estimators.scratchgan",
@@ -383,7 +414,13 @@ def assert_as_precise(name: str, expected: tuple[list[Tensor], list[Tensor]], go
 
 
 # A value of the data's own type, handed on; not a result.
-PASSED_ON = {"point_mass", "layers.VirtualBatchNorm", "losses.penalties.interpolates", "estimators.straight_through"}
+PASSED_ON = {
+    "weights.take",
+    "point_mass",
+    "layers.VirtualBatchNorm",
+    "losses.penalties.interpolates",
+    "estimators.straight_through",
+}
 
 
 @pytest.mark.parametrize("dtype", HALF, ids=["bfloat16", "float16"])

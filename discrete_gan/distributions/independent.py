@@ -78,7 +78,11 @@ def _check_event(p: Distribution, q: Distribution) -> None:
 
 
 def _mean_difference(probs: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
-    """What each outcome adds to the mean of log p - log q: one of probability zero nothing, whatever q says."""
-    impossible = probs == 0
-    difference = torch.where(impossible, 0.0, log_p) - torch.where(impossible, 0.0, log_q)
-    return probs * difference
+    """What each outcome adds to the mean of log p - log q: one of probability zero nothing, whatever q says.
+
+    Infinite, and without gradient, where p has what q rules out.
+    """
+    impossible, ruled_out = probs == 0, log_q.isneginf()
+    skipped = impossible | ruled_out
+    difference = torch.where(skipped, 0.0, log_p) - torch.where(skipped, 0.0, log_q)
+    return (probs * difference).masked_fill(ruled_out & ~impossible, torch.inf)

@@ -25,13 +25,14 @@ from discrete_gan.weights.estimates import (
 from discrete_gan.weights.losses import dreg_loss, importance_loss, iwae_loss, wake_phi_loss, wake_theta_loss
 from discrete_gan.weights.normalized import Over, log_normalized_weights, normalized_weights, union_weights
 from discrete_gan.weights.pareto import ParetoSmoothed, pareto_tail_index, psis, tail_index_threshold
-from discrete_gan.weights.resampling import Method, Resampled, resample, resample_if, take
+from discrete_gan.weights.resampling import METHODS, Method, Resampled, resample, resample_if, take
 from discrete_gan.weights.tempering import Tempered, tempered, truncated
 
 # What it was called while it had means alone.
 StreamingMean = Accumulator
 
 __all__ = [
+    "METHODS",
     "Accumulator",
     "Expectation",
     "LeaveOneOut",

@@ -232,7 +232,7 @@ class Accumulator:
 
     def _shaped(self, value: Tensor) -> Tensor:
         """From (B, *event), with all batch axes."""
-        return value.view(*self._batch, *value.shape[1:])
+        return value.view((*self._batch, *value.shape[1:]))
 
 
 def _event_of(x: Tensor | None, log_w: Tensor) -> tuple[int, ...] | None:

@@ -44,12 +44,11 @@ def resample(
     One cumulative sum of the weights, in float64 where the device has it, and one search of points in it. The points:
 
     - ``"systematic"``: :math:`(i + u) / M'` with one uniform number u for all. A sample is taken
-      :math:`\lfloor M' \tilde w_m \rfloor` times or once more. Commonly of the least variance, which depends on the
-      order of the samples.
-    - ``"stratified"``: :math:`(i + u_i) / M'`. Never of more variance than ``"residual"`` or ``"multinomial"`` in any
-      mean of functions that are monotone along the samples, nor than ``"multinomial"`` in any.
+      :math:`\lfloor M' \tilde w_m \rfloor` times or once more, so that no method has counts of less variance. That of
+      a mean depends on the order of the samples, and is the least as a rule, not always.
+    - ``"stratified"``: :math:`(i + u_i) / M'`. No mean has more variance than with independent draws.
     - ``"residual"``: :math:`\lfloor M' \tilde w_m \rfloor` times each, and those left over from what is left of the
-      weights, independently.
+      weights, independently. No mean has more variance than with independent draws.
     - ``"multinomial"``: independent draws.
 
     Args:
@@ -192,7 +191,7 @@ def _count(cumulative: Tensor, uniform: Tensor, num: int) -> Tensor:
     How many points lie below a cumulative sum is known from the stratum it falls into: five times as fast on a CPU,
     where sums over one row after another never decrease.
     """
-    place = cumulative * (num / cumulative[:, -1:])
+    place = cumulative / cumulative[:, -1:] * num  # the last is num itself, whatever rounding does
     stratum = place.floor().nan_to_num_(nan=num).clamp_(0, num - 1)
     within = uniform if uniform.shape[1] == 1 else uniform.gather(1, stratum.long())
     below = stratum + (place - stratum > within)

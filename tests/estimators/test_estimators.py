@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Bernoulli, Distribution, Independent, OneHotCategorical
 
 from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators import (
@@ -267,6 +267,33 @@ def test_distributions_it_does_not_accept_are_refused_by_name(estimator: Estimat
     message = f"^{type(estimator).__name__}: expected a generator that returns {accepted}, got OwnBits$"
     with pytest.raises(TypeError, match=message):
         fresh(estimator)(AnyGenerator(seeded_normal(B, 4)), SmoothDiscriminator(torch.Size((4,))), Z)
+
+
+class TorchGenerator(ColumnGenerator):
+    """The same laws by torch's own classes."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        logits = self.logits[z.flatten()]
+        kind = Bernoulli if logits.dim() == 2 else OneHotCategorical
+        return Independent(kind(logits=logits), 1)
+
+
+OF_FACTORIZED = [e for e in EVERY if claims(e).accepts or isinstance(e, BoundarySeeking)]
+
+
+@pytest.mark.parametrize("event", [(4,), (2, 3)], ids=["bits", "categories"])
+@pytest.mark.parametrize("estimator", OF_FACTORIZED, ids=repr)
+def test_torchs_own_bits_and_categories_are_as_the_packages(estimator: Estimator, event: tuple[int, ...]) -> None:
+    if len(event) == 2 and isinstance(estimator, BINARY_ONLY):
+        pytest.skip("of bits alone")
+    results = []
+    for kind in (ColumnGenerator, TorchGenerator):
+        torch.manual_seed(0)
+        generator = kind(seeded_normal(B, *event))
+        loss = awake(estimator, event)(generator, SmoothDiscriminator(torch.Size(event)), Z)
+        results.append((loss, *torch.autograd.grad(loss.sum(), generator.logits)))
+    assert_exact(results[1], results[0])
+    assert bool((results[0][1] != 0).any())
 
 
 @pytest.mark.parametrize("estimator", [e for e in EVERY if isinstance(e, BINARY_ONLY)], ids=repr)

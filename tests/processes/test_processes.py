@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import Tensor
 from torchmetrics import Metric
 
 from discrete_gan import losses, metrics
@@ -23,6 +24,7 @@ from discrete_gan.distributed import (
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.estimators import ESTIMATORS, SEQUENCE_ESTIMATORS
 from discrete_gan.models import layers
+from discrete_gan.weights import Accumulator
 from tests.problems import assert_exact, seeded_normal
 from tests.processes.estimator_cases import ESTIMATES, estimate_results
 from tests.processes.layer_cases import LAYERS, layer_results
@@ -34,6 +36,7 @@ ROWS = seeded_normal(8, 3, seed=1)
 CASES: Cases = {
     "gather": lambda: {"value": gather(share(ROWS).T)},
     "mean": lambda: {"value": mean_over_processes(share(ROWS).mean())},
+    "accumulator": lambda: accumulated(share(ROWS)),
     **{f"loss {name}": partial(loss_results, name) for name in LOSSES},
     **{f"estimator {name}": partial(estimate_results, name) for name in ESTIMATES},
     **{f"layer {name}": partial(layer_results, name) for name in LAYERS},
@@ -41,6 +44,15 @@ CASES: Cases = {
     **{f"metric {name}, on one alone": partial(metric_results, name, alone=True) for name in METRICS},
     **{f"function {name}": lambda name=name: {"value": FUNCTIONS[name]()} for name in FUNCTIONS},
 }
+
+
+def accumulated(log_w: Tensor) -> dict[str, Tensor]:
+    """What an accumulator says that has taken in the samples of every process."""
+    found = Accumulator(errors=True)
+    found.update(log_w, log_w.sin())
+    found.all_reduce()
+    sizes = {"size": found.effective_sample_size, "partition": found.log_partition, "number": torch.tensor(found.count)}
+    return {"mean": found.weighted, "plain": found.plain, "error": found.standard_error, **sizes}
 
 
 def cases() -> Cases:
