@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchmetrics
 
+from discrete_gan import weights
 from discrete_gan.cli import main
 from discrete_gan.cli.parsing import parse
 from discrete_gan.cli.recipes import load_recipe, recipe_files
@@ -222,6 +223,19 @@ def test_annealing_on_the_page_of_the_evaluation(capsys: pytest.CaptureFixture[s
     printed = [float(number) for number in re.findall(r"-\d+\.\d+", capsys.readouterr().out)]
     exact = torch.distributions.Normal(0, 5**0.5).log_prob(torch.tensor([0.3, 1.2]))
     assert printed == pytest.approx(exact.tolist(), abs=0.1)
+
+
+def test_page_of_the_weights_names_every_function_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    named = set(re.findall(r"`([a-z_]+)", PAGES["weights.md"]))
+    functions = {name for name in weights.__all__ if inspect.isfunction(getattr(weights, name))}
+    assert functions - named == {"effective_sample_size", "pareto_tail_index", "union_weights"}  # what others stand on
+    (code,) = blocks("python", "weights.md")
+    torch.manual_seed(0)
+    found: dict[str, torch.Tensor] = {}
+    exec(compile(code, "weights.md", "exec"), found)
+    assert capsys.readouterr().out.count("True") >= 6
+    assert bool(((found["mean"] - 1).abs() < 5 * found["error"]).all())
+    assert found["equally_weighted"].shape == (500, 8)
 
 
 def test_options_on_the_losses_page_are_the_recipes() -> None:

@@ -1,5 +1,6 @@
 """What every function on log-weights is given: any axis of samples, any batch axes, and which samples are there."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from discrete_gan._arguments import check_axis, check_floats, check_same_shape, check_tensor
 from discrete_gan._precision import at_least_float32
 
-# Log-weights in a block of columns: 1 MiB of float32.
+# Log-weights in a block of rows: 1 MiB of float32.
 _AT_ONCE = 2**18
 
 
@@ -57,14 +58,26 @@ class Samples(NamedTuple):
 
         return Samples(flatten(self.log_w), 0, None if self.there is None else flatten(self.there))
 
-    def blocks(self) -> "list[Samples]":
-        """Of (M, B), so many columns each that a cache holds them; elsewhere than on a CPU all at once."""
-        if self.log_w.device.type != "cpu" or torch.compiler.is_compiling():
-            return [self]
-        columns = max(1, _AT_ONCE // len(self.log_w))
-        parts = self.log_w.split(columns, dim=1)
-        there = [None] * len(parts) if self.there is None else self.there.split(columns, dim=1)
-        return [Samples(*part) for part in zip(parts, [0] * len(parts), there, strict=True)]
+    def rows(self) -> "list[Samples]":
+        """Samples last and all batch axes as one, (B, M), in blocks of rows that a cache holds.
+
+        Elsewhere than on a CPU there is one block.
+        """
+
+        def last(value: Tensor) -> Tensor:
+            return value.movedim(self.dim, -1).reshape(-1, value.shape[self.dim]).contiguous()
+
+        log_w, there = last(self.log_w), None if self.there is None else last(self.there)
+        if log_w.device.type != "cpu" or torch.compiler.is_compiling():
+            return [Samples(log_w, 1, there)]
+        parts = log_w.split(max(1, _AT_ONCE // log_w.shape[1]))
+        masks = [None] * len(parts) if there is None else there.split(len(parts[0]))
+        return [Samples(part, 1, mask) for part, mask in zip(parts, masks, strict=True)]
+
+    def from_rows(self, blocks: Iterable[Tensor]) -> Tensor:
+        """Blocks of rows (B, N), of anything, with the batch axes and the axis of samples as they were."""
+        whole = torch.cat(list(blocks))
+        return whole.view(*self.batch_shape, whole.shape[1]).movedim(-1, self.dim)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -47,15 +47,16 @@ class ParetoSmoothed(NamedTuple):
 
 
 class _Tail(NamedTuple):
-    """The largest log-weights of (M, B), and where they are.
+    """The largest log-weights of (B, M), and where they are, in columns.
 
     Attributes:
         log_w: In descending order, infinities as the bounds of the type, shape (n, B).
         places: Where they are among the samples, shape (n, B).
-        cutoff: The largest that is no longer among them, shape (1, B).
-        excess: Weights over the largest, minus that of the cutoff, in ascending order, in the widest type; zero or less
-            where a sample does not belong to the tail, shape (n, B).
+        cutoff: Weight of the next, which is no longer among them, over the largest, in the widest type, shape (1, B).
+        excess: Weights over the largest above the cutoff, in ascending order, in the widest type; zero or less where a
+            sample does not belong to the tail, shape (n, B).
         size: How many do, the last of ``excess``, shape (B,).
+        all_equal: Where the largest is no larger than the cutoff, shape (B,).
     """
 
     log_w: Tensor
@@ -63,16 +64,7 @@ class _Tail(NamedTuple):
     cutoff: Tensor
     excess: Tensor
     size: Tensor
-
-    @property
-    def relative_cutoff(self) -> Tensor:
-        """Weight of the cutoff over the largest, in the widest type, shape (1, B)."""
-        return _relative(self.cutoff, self)
-
-    @property
-    def all_equal(self) -> Tensor:
-        """Where there is nothing above the cutoff, shape (B,)."""
-        return self.log_w[0] == self.cutoff[0]
+    all_equal: Tensor
 
 
 class _Fit(NamedTuple):
@@ -106,7 +98,7 @@ def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = Non
     given = samples(log_w, dim, where, check=check)
     if _tail_size(given.log_w.shape[given.dim]) < _LEAST_TAIL:
         return torch.full_like(given.log_w.select(given.dim, 0), math.inf)
-    tails = [_tail(block) for block in given.flat().blocks()]
+    tails = (_tail(rows) for rows in given.rows())
     k = torch.cat([_index(tail, _fit(tail)) for tail in tails])
     return k.to(given.log_w.dtype).view(given.batch_shape)
 
@@ -141,18 +133,13 @@ def psis(log_w: Tensor, dim: int = 0, *, where: Tensor | None = None, check: boo
             f"log_w: expected at least {_LEAST_SAMPLES} samples along axis {given.dim}, of which {_LEAST_TAIL} are the "
             f"tail, got {num_samples}"
         )
-    flat, dtype = given.flat(), given.log_w.dtype
-    smoothed, k = zip(*(_smoothed(block) for block in flat.blocks()), strict=True)
-    k = torch.cat(k).to(dtype)
-    if flat.there is None:
+    smoothed, k = zip(*(_smoothed(rows) for rows in given.rows()), strict=True)
+    k = torch.cat(k).to(given.log_w.dtype).view(given.batch_shape)
+    if isinstance(given.number, int):
         threshold = torch.full_like(k, tail_index_threshold(num_samples))
     else:
-        threshold = (1 - 1 / flat.there.sum(dim=0).to(dtype).log10()).clamp(max=_HIGHEST_THRESHOLD)
-    return ParetoSmoothed(
-        torch.cat(smoothed, dim=1).view(num_samples, *given.batch_shape).movedim(0, given.dim),
-        k.view(given.batch_shape),
-        threshold.view(given.batch_shape),
-    )
+        threshold = (1 - 1 / given.number.squeeze(given.dim).log10()).clamp(max=_HIGHEST_THRESHOLD)
+    return ParetoSmoothed(given.from_rows(smoothed), k, threshold)
 
 
 def tail_index_threshold(num_samples: int) -> float:
@@ -177,42 +164,39 @@ def _tail_size(num_samples: int) -> int:
 
 
 def _tail(given: Samples) -> _Tail:
-    """Of log-weights of shape (M, B)."""
-    bounds, size = torch.finfo(given.log_w.dtype), _tail_size(given.log_w.shape[0])
+    """Of log-weights of shape (B, M)."""
+    bounds, size = torch.finfo(given.log_w.dtype), _tail_size(given.log_w.shape[1])
     clamped = given.only_there(given.log_w.clamp(bounds.min, bounds.max), bounds.min)
-    # Along the last axis, and sorted when they are few: several times as fast as what topk does by itself.
-    unsorted, places = clamped.T.contiguous().topk(size + 1, dim=1, sorted=False)
+    # Sorted when they are few: several times as fast as what topk does by itself.
+    unsorted, places = clamped.topk(size + 1, dim=1, sorted=False)
     in_order, order = unsorted.sort(dim=1, descending=True)
-    largest, index = in_order.T.contiguous(), places.gather(1, order).T
+    largest, places = in_order.T.contiguous(), places.gather(1, order).T
+    dtype = widest_float(largest.device.type)
     if given.there is None:
-        cutoff = largest[-1:]
+        next_one = largest[-1:]
     else:  # of each latent's own number of samples
-        number = given.number.to(widest_float(largest.device.type))  # pyright: ignore[reportAttributeAccessIssue]
+        number = given.there.sum(dim=1).to(dtype)
         own_size = torch.minimum(number / 5, 3 * number.sqrt()).ceil().long()
-        cutoff = largest.take_along_dim(own_size, dim=0)
-    tail = _Tail(largest[:-1], index[:-1], cutoff, cutoff, cutoff)
+        next_one = largest.take_along_dim(own_size[None], dim=0)
     # A tail of 50 nats or more needs float64: squares of its smallest weights stand in the gradient. Weights that
     # underflow are no tail: they would all look alike.
-    tiny = torch.finfo(widest_float(largest.device.type)).tiny
-    excess = (_relative(tail.log_w, tail) - tail.relative_cutoff.clamp(min=tiny)).flip(0)
-    return tail._replace(excess=excess, size=(excess > tiny).sum(dim=0))
+    level, tiny = largest[:1].detach(), torch.finfo(dtype).tiny
+    cutoff = (next_one - level).to(dtype).exp().clamp(min=tiny)
+    excess = ((largest[:-1] - level).to(dtype).exp() - cutoff).flip(0)
+    return _Tail(largest[:-1], places[:-1], cutoff, excess, (excess > tiny).sum(dim=0), largest[0] == next_one[0])
 
 
 def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
-    """Smoothed log-weights (M, B) of those given, and k, shape (B,)."""
+    """Smoothed log-weights (B, M) of those given, and k, shape (B,)."""
     tail = _tail(given)
     fit = _fit(tail)
     k = _index(tail, fit)
     place = torch.arange(len(tail.log_w), device=k.device)[:, None]
     smooth = (place < tail.size) & k.isfinite()
     quantiles = _quantiles(tail, fit).to(given.log_w.dtype)
-    largest = torch.where(smooth, quantiles, given.log_w.gather(0, tail.places))
-    return given.log_w.scatter(0, tail.places, largest), k
-
-
-def _relative(log_w: Tensor, tail: _Tail) -> Tensor:
-    """Weights over the largest, in the widest type."""
-    return (log_w - tail.log_w[:1].detach()).to(widest_float(log_w.device.type)).exp()
+    places = tail.places.T
+    largest = torch.where(smooth.T, quantiles.T, given.log_w.gather(1, places))
+    return given.log_w.scatter(1, places, largest), k
 
 
 def _index(tail: _Tail, fit: _Fit) -> Tensor:
@@ -226,8 +210,7 @@ def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
     """Logarithms of the smoothed weights in descending order, as those of the tail, at its level."""
     place = torch.arange(len(tail.log_w), device=fit.k.device)[:, None]
     count = tail.size.to(fit.k.dtype)
-    probability = ((count - place - 0.5) / count.clamp(min=1)).clamp(min=0)
-    exponential = -torch.log1p(-probability)
+    exponential = -((place + 0.5) / count.clamp(min=1)).clamp(max=1).log()
     # At k = 0 the distribution is the exponential one, the limit of 0 / 0.
     zero = fit.k == 0
     k = torch.where(zero, 1.0, fit.k)
@@ -235,7 +218,7 @@ def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
     tiny = torch.finfo(fit.k.dtype).tiny
     # Where there is no fit a number takes its place, so that gradients are none either.
     quantile = torch.where(place < tail.size, quantile, 1.0).clamp(min=tiny)
-    log_w = (quantile + tail.relative_cutoff.clamp(min=tiny)).log()
+    log_w = (quantile + tail.cutoff).log()
     level = tail.log_w[:1].detach()
     return torch.minimum(log_w, (tail.log_w[:1] - level).to(log_w.dtype)) + level
 
@@ -279,10 +262,13 @@ def _profile_index(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
     series are exact to twelve digits.
     """
     most = _ON_CPU if theta.device.type == "cpu" else _ELSEWHERE
-    at_once = theta.split(max(1, most // excess.numel()))
-    plain = torch.cat([(1 - points[:, None] * excess).log().sum(dim=1) for points in at_once])
+    at_once = theta.split(max(1, most // max(1, excess.numel())))
+    one = theta.new_ones(())
+    plain = torch.cat([torch.addcmul(one, points[:, None], excess, value=-1).log().sum(dim=1) for points in at_once])
     largest = excess[-1]
-    first, second, third = ((excess / largest).pow(power).sum(dim=0) for power in (1, 2, 3))
+    ratio = excess / largest
+    square = ratio * ratio
+    first, second, third = ratio.sum(dim=0), square.sum(dim=0), (square * ratio).sum(dim=0)
     near = theta.abs() * largest < _NEAR_ZERO
     small = torch.where(near, theta * largest, 0.0)
     series = -small * (first + small * (second / 2 + small * third / 3))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.weights import (
+    pareto,
     pareto_tail_index,
     psis,
     tail_index_threshold,
@@ -272,3 +273,14 @@ def test_few_samples_have_no_tail_to_smooth() -> None:
     assert found.k.isinf().tolist() == [False, True]
     assert torch.equal(found.log_w[:, 1], log_w[:, 1])
     assert_exact(found.threshold, torch.tensor([tail_index_threshold(each) for each in (40, 20)], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("size", [1e-14, 1e-8, 0.99e-4, 1.01e-4, 0.5])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_profile_is_as_exact_as_the_slower_logarithm(size: float, sign: int) -> None:
+    excess = seeded_normal(95, 3, scale=2).exp().sort(dim=0).values
+    theta = sign * size / excess[-1:]
+    count = torch.tensor([95, 95, 95])
+    expected = torch.log1p(-theta * excess).sum(dim=0, keepdim=True) / count
+    # Above the threshold the plain logarithm is off by the rounding of one, 1e-16, over 1e-4 times a mean of 1 / 95.
+    assert_exact(pareto._profile_index(theta, excess, count), expected, rtol=1e-11, atol=0)

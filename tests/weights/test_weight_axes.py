@@ -1,6 +1,7 @@
 """What all functions of log-weights have in common: any axes, samples that are not there, errors, compilation."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def accumulated(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, che
     return found.weighted, found.plain, found.standard_error, found.log_partition, size, found.share_beside(REAL)
 
 
-def drawn(log_w: Tensor, method: weights.Method, **options: Any) -> Tensor:
+def drawn(log_w: Tensor, *, method: weights.Method, **options: Any) -> Tensor:
     source = torch.Generator().manual_seed(0)
     return weights.resample(log_w, 25, method=method, generator=source, **options)
 
@@ -66,7 +67,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "boundary_seeking_loss, corrected": lambda w, **k: boundary_seeking_loss(w, w.sin(), w.cos(), zero_sum=True, **k),
 }
 DRAWS: dict[str, Callable[..., Any]] = {
-    f"resample, {method}": lambda w, method=method, **k: drawn(w, method, **k) for method in weights.METHODS
+    f"resample, {method}": partial(drawn, method=method) for method in weights.METHODS
 }
 DRAWS["resample_if"] = lambda w, **k: weights.resample_if(w, generator=torch.Generator().manual_seed(0), **k)
 BATCH: dict[str, Callable[..., Any]] = {  # beside them, whose axes are all one
@@ -96,6 +97,12 @@ def test_any_axes_give_what_two_do(name: str) -> None:
             assert_exact((got.movedim(1, 0) if of_samples else got).reshape(flat.shape), flat)
     for got, flat in zip(tensors(function(LOG_W[:, 0])), tensors(function(LOG_W[:, :1])), strict=True):
         assert_exact(got, flat.squeeze(-1))
+
+
+@pytest.mark.parametrize("name", [*CASES, *LOSSES, *DRAWS])
+def test_a_batch_of_none(name: str) -> None:
+    for found in tensors((CASES | LOSSES | DRAWS)[name](LOG_W[:, :0])):
+        assert found.shape[-1] == 0
 
 
 @pytest.mark.parametrize("over", ["samples", "batch"])
@@ -163,7 +170,8 @@ def test_where_no_sample_is_there_sums_are_zero_and_means_unknown() -> None:
         for found in tensors(CASES[name](log_w, where=there)):
             assert found.isnan().tolist() == [False, False, False, True, False, False]
     for name in ("resample, systematic", "resample, residual", "pareto_tail_index"):
-        assert CASES.get(name, DRAWS.get(name))(log_w, where=there) is not None
+        for found in tensors((CASES | DRAWS)[name](log_w, where=there)):
+            assert not found[..., 3].isnan().any()
 
 
 def test_a_mask_broadcasts() -> None:

@@ -94,6 +94,11 @@ def test_leave_one_out_is_what_the_others_say(event: tuple[int, ...], spread: fl
         assert_exact(found.mean[m], expectation(f[others], log_w[others]).mean, rtol=1e-10, atol=1e-11)
     assert_exact(found.log_weights, log_w - found.log_partition)
     assert leave_one_out(log_w).mean is None
+    # A sample that has all the weight leaves no logarithm of zero behind.
+    log_w = log_w[:, :3].requires_grad_()
+    found = leave_one_out(log_w, f[:, :3])
+    (gradient,) = torch.autograd.grad(found.log_partition.sum() + found.mean.sum(), log_w)  # type: ignore[union-attr]
+    assert gradient.isfinite().all()
 
 
 def test_leave_one_out_with_equal_weights_is_the_plain_mean_of_the_others() -> None:
@@ -128,7 +133,7 @@ def test_weights_from_densities() -> None:
     assert found.dtype == torch.float32
     for given in ({}, {"log_target": target}, {"log_w": target, "log_target": target, "log_proposal": proposal}):
         with pytest.raises(ValueError, match=r"^log_w: expected log_w, or log_target and log_proposal, got "):
-            normalized_weights(**given)
+            normalized_weights(**given)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^log_proposal: expected the shape of log_target, \(6, 4\), got \(6, 1\)$"):
         normalized_weights(log_target=target, log_proposal=proposal[:, :1])
 

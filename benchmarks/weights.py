@@ -1,0 +1,118 @@
+"""Time and memory of weights on (1,000, 4,096), as ratios to torch's own passes, to arviz and to particles, in one run.
+
+Each function is timed in turn with what it is compared to, several times, and the ratio is that of the least times.
+Memory is the peak above what was there before, results counted, over the size of the input. arviz and particles loop
+over columns, as they do; both are optional, and a line says so where one is not there::
+
+    pip install arviz==0.23.4 particles
+    python benchmarks/weights.py
+"""
+
+import argparse
+import importlib
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from discrete_gan.weights import METHODS, normalized_weights, psis, resample
+
+M, B = 1000, 4096
+ARVIZ_COLUMNS = 256  # arviz takes a second for as many: its time is scaled up
+
+
+def optional(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        print(f"{name.partition('.')[0]} is not there, and not compared with: pip install {name.partition('.')[0]}")
+        return None
+
+
+def seconds(function: Callable[[], object], synchronize: Callable[[], None]) -> float:
+    synchronize()
+    start = time.perf_counter()
+    function()
+    synchronize()
+    return time.perf_counter() - start
+
+
+def least_seconds(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
+    """Of several rounds in which each has its turn, after one that does not count."""
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
+    rounds = [{name: seconds(each, synchronize) for name, each in functions.items()} for _ in range(repeats + 1)]
+    return {name: min(each[name] for each in rounds[1:]) for name in functions}
+
+
+def peak_bytes(function: Callable[[], object], device: str) -> int:
+    """Above what was there before. On a CPU of the process, from Linux's own count."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        return torch.cuda.max_memory_allocated() - before
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak begins anew
+    before = _status("VmRSS")
+    function()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    with open("/proc/self/status") as file:
+        (line,) = [line for line in file if line.startswith(field)]
+    return 1024 * int(line.split()[1])
+
+
+def row(name: str, other: str, least: dict[str, float], *, faster: bool) -> str:
+    mine, theirs = 1000 * least[name], 1000 * least[other]
+    ratio = f"{theirs / mine:.1f} times as fast" if faster else f"{mine / theirs:.2f} of its time"
+    return f"| {name} | {mine:.1f} | {other} | {theirs:.1f} | {ratio} |"
+
+
+def main() -> None:
+    """Time everything and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    log_w: Tensor = 3 * torch.randn(M, B, device=args.device)
+    columns = log_w.cpu().numpy()
+    functions: dict[str, Callable[[], object]] = {
+        "softmax": lambda: log_w.softmax(dim=0),
+        "normalized_weights": lambda: normalized_weights(log_w),
+        "cumulative sum": lambda: log_w.cumsum(dim=0),
+        "psis": lambda: psis(log_w),
+        **{f"resample, {method}": lambda method=method: resample(log_w, method=method) for method in METHODS},
+    }
+    pairs = [("normalized_weights", "softmax", False), ("resample, systematic", "cumulative sum", False)]
+    if (arviz := optional("arviz")) is not None:
+        few = columns[:, :ARVIZ_COLUMNS].T.astype("float64")
+        functions["arviz.psislw"] = lambda: arviz.psislw(few)
+        pairs.append(("psis", "arviz.psislw", True))
+    if (theirs := optional("particles.resampling")) is not None:
+        for method in METHODS:
+            functions[f"particles, {method}"] = lambda method=method: [
+                theirs.resampling(method, theirs.exp_and_normalise(columns[:, column])) for column in range(B)
+            ]
+            pairs.append((f"resample, {method}", f"particles, {method}", True))
+    least = least_seconds(functions, args.repeats, args.device)
+    if "arviz.psislw" in least:
+        least["arviz.psislw"] *= B / ARVIZ_COLUMNS
+    print(f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, least of {args.repeats}\n")
+    print("| function | ms | beside | ms | ratio |")
+    print("|---|---|---|---|---|")
+    for name, other, faster in pairs:
+        print(row(name, other, least, faster=faster))
+    print("\n| function | peak memory over the input |")
+    print("|---|---|")
+    for name in ("normalized_weights", "psis", *(f"resample, {method}" for method in METHODS)):
+        print(f"| {name} | {peak_bytes(functions[name], args.device) / log_w.nbytes:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
