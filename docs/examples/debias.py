@@ -30,10 +30,10 @@ def real_and_foreign(num: int) -> tuple[Tensor, Tensor, LogisticRegression]:
     return torch.from_numpy(rows).float(), torch.from_numpy(foreign).float(), judge
 
 
-def main(num: int = 4000, **options: int) -> tuple[float, float, LogRatioFit]:
+def main(num: int = 4000, num_folds: int = 5) -> tuple[float, float, LogRatioFit]:
     """Print, and return how wrong the classes of the samples are, before and after: half the sum of the differences."""
     real, foreign, judge = real_and_foreign(num)
-    fit = fit_log_ratio(real, foreign, **options)
+    fit = fit_log_ratio(real, foreign, num_folds=num_folds)
     print(fit.verdict)
 
     def classes(rows: Tensor) -> Tensor:

@@ -75,6 +75,6 @@ def test_weights_mend_a_language_model() -> None:
 @pytest.mark.slow
 def test_both_loops_learn_from_weighted_samples() -> None:
     pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
-    found = example("fabric_loop")["main"](1000, num_folds=2, max_steps=200)
+    found = example("fabric_loop")["main"](1000, num_folds=2)
     assert found["weighted, plain torch"] < found["unweighted"] - 0.1
     assert abs(found["weighted, plain torch"] - found["weighted, Fabric"]) < 0.1
