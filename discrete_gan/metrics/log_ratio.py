@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from discrete_gan._arguments import check_at_least, check_positive, check_tensor
+from discrete_gan.metrics._extra import train_extra
 from discrete_gan.metrics.bootstrap import Interval
 from discrete_gan.metrics.calibration import CalibrationFit, discriminator_accuracy, fit_calibration, mean_weight
 from discrete_gan.metrics.two_sample import FEWEST, TwoSampleTest, exact_p_value
@@ -85,7 +86,8 @@ def fit_log_ratio(
     The p-value is valid at any size: in each fold, given the network, labels are exchangeable if both sides are of one
     distribution, so the number of hits is hypergeometric; networks share samples, so the p-values of the folds depend
     on each other, and K folds are combined by :math:`\tfrac{K}{m} p_{(m)}` with m = K/2 rounded up. It assumes that
-    samples are independent.
+    samples are independent. The price is power: a difference has to show in a fold by itself, so where it is slight
+    ``classifier_two_sample_test`` needs about a third of the samples to find it.
 
     Args:
         real: Samples of what is wanted, shape (N, *event), at least 20: rows or flat images of any numbers, or tokens,
@@ -107,6 +109,8 @@ def fit_log_ratio(
         ValueError: If shapes, types or devices do not fit together, a side has fewer than 20 samples, a value is not
             finite, a token is negative, or an option is out of its range.
     """
+    with train_extra("fit_log_ratio"):  # which what comes after the training needs
+        import sklearn.linear_model  # noqa: F401
     sides = _checked(real, generated)
     check_at_least("num_folds", num_folds, 2)
     size = min(map(len, sides))

@@ -76,6 +76,7 @@ def classifier_two_sample_test(
         ValueError: If the shapes do not fit together, a value is not finite, or a side has fewer than 20 samples.
     """
     with train_extra("classifier_two_sample_test"):
+        import scipy.stats  # noqa: F401 - what comes after the training
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
         from sklearn.pipeline import make_pipeline
