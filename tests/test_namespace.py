@@ -162,7 +162,7 @@ for action in (
             "fit_calibration needs sklearn",
             "nearest_edit needs rapidfuzz",
             "classifier_two_sample_test needs scipy",
-            "fit_log_ratio needs scipy",
+            "fit_log_ratio needs sklearn",
         )
     ]
     *found, first, second = run_python(code)
