@@ -5,8 +5,8 @@ References:
     Double/Debiased Machine Learning (Chernozhukov et al., 2018), https://arxiv.org/abs/1608.00060, for cross-fitting
     Bias Correction of Learned Generative Models using Likelihood-Free Importance Weighting (Grover et al., 2019),
         https://arxiv.org/abs/1906.09531
-    Exact Tests via Multiple Data Splitting (DiCiccio, DiCiccio and Romano, 2020),
-        https://doi.org/10.1016/j.spl.2020.108865
+    Multiple Data Splitting for Testing (Romano and DiCiccio, 2019), Technical Report 2019-03,
+        https://statistics.stanford.edu
 """
 
 import copy
