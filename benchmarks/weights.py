@@ -9,6 +9,7 @@ over columns, as they do; both are optional, and a line says so where one is not
 """
 
 import argparse
+import ctypes
 import importlib
 import time
 from collections.abc import Callable
@@ -54,6 +55,7 @@ def peak_bytes(function: Callable[[], object], device: str) -> int:
         before = torch.cuda.memory_allocated()
         function()
         return torch.cuda.max_memory_allocated() - before
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed is given back, and taken anew
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak begins anew
     before = _status("VmRSS")

@@ -1,5 +1,6 @@
 """What every function on log-weights is given: any axis of samples, any batch axes, and which samples are there."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -76,7 +77,17 @@ class Samples(NamedTuple):
 
     def from_rows(self, blocks: Iterable[Tensor]) -> Tensor:
         """Blocks of rows (B, N), of anything, with the batch axes and the axis of samples as they were."""
-        whole = torch.cat(list(blocks))
+        number, blocks = math.prod(self.batch_shape), iter(blocks)
+        whole = next(blocks)
+        if whole.requires_grad:
+            whole = torch.cat([whole, *blocks])
+        elif len(whole) < number:  # all in one place: a list of them would take as much again
+            first, begin = whole, len(whole)
+            whole = first.new_empty(number, first.shape[1])
+            whole[:begin] = first
+            for block in blocks:
+                whole[begin : begin + len(block)] = block
+                begin += len(block)
         return whole.view(*self.batch_shape, whole.shape[1]).movedim(-1, self.dim)
 
     @property

@@ -133,13 +133,14 @@ def psis(log_w: Tensor, dim: int = 0, *, where: Tensor | None = None, check: boo
             f"log_w: expected at least {_LEAST_SAMPLES} samples along axis {given.dim}, of which {_LEAST_TAIL} are the "
             f"tail, got {num_samples}"
         )
-    smoothed, k = zip(*(_smoothed(rows) for rows in given.rows()), strict=True)
-    k = torch.cat(k).to(given.log_w.dtype).view(given.batch_shape)
+    indices: list[Tensor] = []
+    smoothed = given.from_rows(_smoothed(rows, indices) for rows in given.rows())
+    k = torch.cat(indices).to(given.log_w.dtype).view(given.batch_shape)
     if isinstance(given.number, int):
         threshold = torch.full_like(k, tail_index_threshold(num_samples))
     else:
         threshold = (1 - 1 / given.number.squeeze(given.dim).log10()).clamp(max=_HIGHEST_THRESHOLD)
-    return ParetoSmoothed(given.from_rows(smoothed), k, threshold)
+    return ParetoSmoothed(smoothed, k, threshold)
 
 
 def tail_index_threshold(num_samples: int) -> float:
@@ -186,8 +187,8 @@ def _tail(given: Samples) -> _Tail:
     return _Tail(largest[:-1], places[:-1], cutoff, excess, (excess > tiny).sum(dim=0), largest[0] == next_one[0])
 
 
-def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
-    """Smoothed log-weights (B, M) of those given, and k, shape (B,)."""
+def _smoothed(given: Samples, indices: list[Tensor]) -> Tensor:
+    """Smoothed log-weights (B, M) of those given; k, shape (B,), goes to the list."""
     tail = _tail(given)
     fit = _fit(tail)
     k = _index(tail, fit)
@@ -196,7 +197,8 @@ def _smoothed(given: Samples) -> tuple[Tensor, Tensor]:
     quantiles = _quantiles(tail, fit).to(given.log_w.dtype)
     places = tail.places.T
     largest = torch.where(smooth.T, quantiles.T, given.log_w.gather(1, places))
-    return given.log_w.scatter(1, places, largest), k
+    indices.append(k)
+    return given.log_w.scatter(1, places, largest)
 
 
 def _index(tail: _Tail, fit: _Fit) -> Tensor:
@@ -262,9 +264,11 @@ def _profile_index(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
     series are exact to twelve digits.
     """
     most = _ON_CPU if theta.device.type == "cpu" else _ELSEWHERE
-    at_once = theta.split(max(1, most // max(1, excess.numel())))
     one = theta.new_ones(())
-    plain = torch.cat([torch.addcmul(one, points[:, None], excess, value=-1).log().sum(dim=1) for points in at_once])
+    plain = []
+    for points in theta.split(max(1, most // max(1, excess.numel()))):
+        value = torch.addcmul(one, points[:, None], excess, value=-1)
+        plain.append((value.log() if value.requires_grad else value.log_()).sum(dim=1))
     largest = excess[-1]
     ratio = excess / largest
     square = ratio * ratio
@@ -272,4 +276,4 @@ def _profile_index(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
     near = theta.abs() * largest < _NEAR_ZERO
     small = torch.where(near, theta * largest, 0.0)
     series = -small * (first + small * (second / 2 + small * third / 3))
-    return torch.where(near, series, plain) / count
+    return torch.where(near, series, torch.cat(plain)) / count

@@ -187,7 +187,7 @@ def _search(cumulative: Tensor, point: Tensor) -> Tensor:
 def _count(cumulative: Tensor, uniform: Tensor, num: int) -> Tensor:
     """What a search of the points (i + u) / num, one in each of as many strata, would find.
 
-    How many points lie below a cumulative sum is known from the stratum it falls into: five times as fast on a CPU,
+    How many points lie below a cumulative sum is known from the stratum it falls into: several times as fast on a CPU,
     where sums over one row after another never decrease. Whole numbers of 32 bits make nothing of NaN.
     """
     # The total itself is above all points, whatever rounding does.

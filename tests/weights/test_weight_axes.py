@@ -11,6 +11,7 @@ from torch import Tensor
 
 from discrete_gan import weights
 from discrete_gan.estimators import boundary_seeking_loss
+from discrete_gan.weights import _samples
 from tests.problems import assert_exact, seeded_normal
 
 M, B = 40, 6
@@ -97,6 +98,20 @@ def test_any_axes_give_what_two_do(name: str) -> None:
             assert_exact((got.movedim(1, 0) if of_samples else got).reshape(flat.shape), flat)
     for got, flat in zip(tensors(function(LOG_W[:, 0])), tensors(function(LOG_W[:, :1])), strict=True):
         assert_exact(got, flat.squeeze(-1))
+
+
+@pytest.mark.parametrize("name", ["psis", "pareto_tail_index", "resample, multinomial", "resample_if"])
+def test_blocks_of_rows_give_what_all_at_once_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, results = (CASES | DRAWS)[name], []
+    for rows in (B, 4, 1):
+        monkeypatch.setattr(_samples, "_AT_ONCE", rows * M)
+        log_w = LOG_W.clone().requires_grad_()
+        found = list(tensors(function(log_w))) + list(tensors(function(LOG_W, where=mask())))
+        carrying = [each.sum() for each in found if each.requires_grad]
+        results.append([*found, *(torch.autograd.grad(carrying, log_w) if carrying else [])])
+    for found in results[1:]:
+        for got, expected in zip(found, results[0], strict=True):
+            assert_exact(got, expected)
 
 
 @pytest.mark.parametrize("name", [*CASES, *LOSSES, *DRAWS])
