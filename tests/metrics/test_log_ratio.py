@@ -1,5 +1,6 @@
 """Log-ratios of two sets of samples: where the true one is known, whom each network has seen, and the test's level."""
 
+import math
 import re
 
 import pytest
@@ -87,6 +88,23 @@ def test_the_seed_alone_decides(sides: tuple[Tensor, Tensor], fit: LogRatioFit) 
     assert not torch.equal(affine_fit(*sides, seed=1).log_w, fit.log_w)
 
 
+class Overconfident(Affine):
+    """Twice as sure as it is right, and fond of what is real."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.training else 2 * super().forward(x) + 3
+
+
+def test_calibration_takes_a_scale_and_an_offset_away(sides: tuple[Tensor, Tensor]) -> None:
+    plain, other = (
+        fit_log_ratio(*sides, network=network, num_folds=2, max_steps=20, learning_rate=0.05)  # a single check
+        for network in (Affine, Overconfident)
+    )
+    assert other.calibration.scale == pytest.approx(plain.calibration.scale / 2, rel=1e-3)
+    torch.testing.assert_close(other.log_w, plain.log_w, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(other.log_w_real, plain.log_w_real, rtol=1e-3, atol=1e-3)
+
+
 class Memory(nn.Module):
     """Knows nothing of what it has not seen, and everything else by heart."""
 
@@ -139,6 +157,15 @@ def test_sides_that_never_overlap_stay_uncalibrated() -> None:
     assert fit.log_w.isfinite().all() and (fit.log_w < 0).all() and (fit.log_w_real > 0).all()
     assert fit.test.accuracy.value == 1 and fit.mean_weight.high < 0.5
     assert fit.verdict.startswith("weights are not enough")
+
+
+@pytest.mark.parametrize(("num_folds", "factor"), [(2, 2), (3, 3 / 2)])
+def test_p_values_of_folds_are_combined_for_any_dependence(num_folds: int, factor: float) -> None:
+    """Each fold finds all of its n + n labels, one assignment of so many; the middle one is multiplied."""
+    sides = torch.ones(30, D), torch.zeros(30, D)
+    fit = fit_log_ratio(*sides, network=Affine, num_folds=num_folds, learning_rate=0.02, max_steps=100)
+    each = 30 // num_folds
+    assert fit.test.p_value == pytest.approx(factor / math.comb(2 * each, each))
 
 
 @pytest.mark.slow
