@@ -26,6 +26,7 @@ from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
+from discrete_gan.metrics import LogRatioFit, fit_log_ratio
 from discrete_gan.models import MLPGenerator
 from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.training import MovingAverage, diagnostics, generate
@@ -466,6 +467,24 @@ def test_batches_wait_for_the_device_once_an_epoch() -> None:
 
 
 # Metrics, which may read
+
+
+def test_log_ratios_wait_for_the_device_between_checks_alone() -> None:
+    def fit(device: str | torch.device, steps: int, batch_size: int) -> LogRatioFit:
+        real, generated = ((seeded_normal(100, 3, seed=seed) + seed).float().to(device) for seed in (0, 1))
+        network = lambda: nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))  # noqa: E731
+        options: dict[str, Any] = {"network": network, "num_folds": 2, "batch_size": batch_size}
+        return fit_log_ratio(real, generated, max_steps=2 * steps, **options)
+
+    waits = []
+    for steps, batch_size in ((20, 9), (45, 1)):  # two checks of each network
+        with counting() as found:
+            there = fit(DEVICE, steps, batch_size)
+        waits.append((found.count, len(found.copies)))
+        here = fit("cpu", steps, batch_size)
+        assert devices((there.log_w, there.log_w_real)) == {NAME}
+        torch.testing.assert_close(peek((there.log_w, there.log_w_real)), (here.log_w, here.log_w_real))
+    assert waits[0] == waits[1]
 
 
 @pytest.mark.parametrize("name", METRICS)

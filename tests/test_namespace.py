@@ -139,6 +139,7 @@ for action in (
     lambda: calibration.fit_calibration(torch.zeros(5), torch.zeros(5)),
     lambda: nearest.nearest_edit(["a"], ["b"]),
     lambda: two_sample.classifier_two_sample_test(torch.zeros(20, 1), torch.zeros(20, 1)),
+    lambda: dg.metrics.fit_log_ratio(torch.zeros(20, 1), torch.zeros(20, 1), max_steps=10**9),
     lambda: dg.training,
     lambda: exec("from discrete_gan import training"),
 ):
@@ -161,6 +162,7 @@ for action in (
             "fit_calibration needs sklearn",
             "nearest_edit needs rapidfuzz",
             "classifier_two_sample_test needs scipy",
+            "fit_log_ratio needs sklearn",
         )
     ]
     *found, first, second = run_python(code)

@@ -363,6 +363,7 @@ NOT_NUMERIC = {
     "metrics.ngram_js",
     "metrics.num_classes_covered",
     "metrics.predict",
+    "metrics.fit_log_ratio",
     "metrics.self_bleu",
     "metrics.text_frechet",
     "metrics.train_classifier",

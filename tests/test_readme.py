@@ -293,8 +293,8 @@ def test_page_of_extending_has_every_field_of_a_score() -> None:
     assert sorted(named) == sorted(Score._fields)
 
 
-def test_page_of_extending_has_every_example() -> None:
-    linked = re.findall(r"\]\(examples/(\w+\.py)\)", EXTENDING)
+def test_every_example_is_on_the_page_of_extending_or_of_weighing() -> None:
+    linked = re.findall(r"\]\(examples/(\w+\.py)\)", EXTENDING + PAGES["weigh.md"])
     assert sorted(linked) == sorted(path.name for path in (ROOT / "docs" / "examples").glob("*.py"))
 
 

@@ -16,6 +16,7 @@ usage: discrete-gan VERB ...
   compare RECIPE [options]   estimators over seeds at equal cost; or compare RUN RUN: finished runs; one table, one page
   sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
   evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
+  weigh [options]            how much each sample of any model should count to stand for real data; resampled ones
   check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 
@@ -99,6 +100,7 @@ def _verbs() -> dict[str, Callable[[list[str]], None]]:
     from discrete_gan.cli.recipes import recipes
     from discrete_gan.cli.sample import sample
     from discrete_gan.cli.train import train
+    from discrete_gan.cli.weigh import weigh
 
     return {
         "train": train,
@@ -106,6 +108,7 @@ def _verbs() -> dict[str, Callable[[list[str]], None]]:
         "compare": compare,
         "sample": sample,
         "evaluate": evaluate,
+        "weigh": weigh,
         "check": check,
         "recipes": recipes,
     }

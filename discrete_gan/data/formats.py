@@ -12,13 +12,13 @@ class ImageReading(NamedTuple):
     """How images are read: the same for every loader, and each uses what concerns it.
 
     Attributes:
-        seed: Chooses the images held out where there is no test part.
+        seed: Chooses the images held out where there is no test part; None holds out none.
         image_size: Side of the images, as in ``fit``.
         crop: Side of the square cut out of the middle, as in ``fit``.
         corrupt: ``refuse`` a picture that cannot be decoded, or ``skip`` it and say so on stderr.
     """
 
-    seed: int = 0
+    seed: int | None = 0
     image_size: int | None = None
     crop: int | None = None
     corrupt: Corrupt = "refuse"

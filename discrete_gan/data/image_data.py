@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ def assemble(
     test: Array | None,
     test_labels: Array | None,
     *,
-    seed: int = 0,
+    seed: int | None = 0,
     maximum: int | None = None,
     names: Sequence[str] | None = None,
 ) -> ImageData:
@@ -130,9 +131,10 @@ def assemble(
         name: Of the data set; also the subject of error messages.
         train: Boolean, whole numbers up to 255 or floats in [0, 1] or [-1, 1], shape (N, C, H, W).
         train_labels: Whole numbers or strings, shape (N,).
-        test: As ``train``; None holds out a tenth of ``train``: at least one image, and of every class that has two.
+        test: As ``train``; None holds out a tenth of ``train``, at least one image, and of every class that has two,
+            unless ``seed`` is None.
         test_labels: As ``train_labels``.
-        seed: Chooses the images held out.
+        seed: Chooses the images held out; with None there are none, and ``train`` stays whole and in order.
         maximum: The value of full intensity, where it does not follow from the pixels as in ``to_bytes``.
         names: Of the classes, where labels are their indices; else labels are their own names.
 
@@ -158,7 +160,7 @@ def assemble(
 
     classes, (train_labels, test_labels) = find_classes(name, (train_labels, test_labels), names)
     if test is None:
-        kept, held_out = _hold_out(len(train), train_labels, seed)
+        kept, held_out = (slice(None), slice(0)) if seed is None else _hold_out(len(train), train_labels, seed)
         train, test = train[kept], train[held_out]
         if train_labels is not None:
             train_labels, test_labels = train_labels[kept], train_labels[held_out]
@@ -213,7 +215,9 @@ def _hold_out(num_images: int, labels: Array | None, seed: int) -> tuple[Array, 
 
 
 def _flat_tensor(images: Array) -> Tensor:
-    return torch.tensor(np.ascontiguousarray(images).reshape(len(images), -1), dtype=torch.uint8)
+    return torch.tensor(
+        np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:])), dtype=torch.uint8
+    )
 
 
 def _label_tensor(labels: Array | None) -> Tensor | None:

@@ -34,7 +34,7 @@ IMAGE_FORMATS = listed(one.called for one in FORMATS)
 def load_images(
     spec: str | os.PathLike[str],
     *,
-    seed: int = 0,
+    seed: int | None = 0,
     image_size: int | None = None,
     crop: int | None = None,
     corrupt: Corrupt = "refuse",
@@ -47,7 +47,7 @@ def load_images(
             of MNIST's idx files, of fixed-binarised ``.mat`` or ``.amat`` files or of pictures (also by class, also
             in ``train`` and ``test``), or a ``.npy`` or ``.npz`` file.
         seed: Chooses the images held out for testing where the data has no test part. Global random states
-            are neither read nor changed.
+            are neither read nor changed. With None none are held out there, and the images keep their order.
         image_size: Side of the images: the square in the middle of each is resized to it, by bicubic interpolation
             that averages when it shrinks. 0/1 data can be cropped only.
         crop: Side of that square in pixels, the shorter side of the image if not given. CelebA's aligned faces

@@ -107,7 +107,7 @@ def fit_data(data: ImageData, image_size: int | None, crop: int | None) -> Image
         for index, plane in enumerate(planes):
             result[index] = np.asarray(fit(Image.fromarray(plane), image_size, crop, data.name))
         np.minimum(result, data.maximum, out=result)  # Bicubic interpolation overshoots at edges.
-        return torch.from_numpy(result.reshape(len(images), -1))
+        return torch.from_numpy(result.reshape(len(images), channels * new_height * new_width))
 
     return dataclasses.replace(
         data,

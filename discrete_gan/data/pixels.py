@@ -25,15 +25,16 @@ def to_bytes(train: Array, test: Array, name: str) -> tuple[tuple[Array, Array],
         raise InputError(f"{name}: train and test differ in type: {train.dtype} and {test.dtype}")
     if kind not in ("b", "i", "f"):
         raise InputError(f"{name}: expected pixels of type uint8, bool or float, found {train.dtype}")
-    lowest = -1 if kind == "f" and min(train.min(), test.min()) < 0 else 0
+    filled = [part for part in (train, test) if part.size]  # a test part may hold nothing
+    lowest = -1 if kind == "f" and min(part.min() for part in filled) < 0 else 0
     top = 1 if kind == "f" else 255
-    for part in (train, test):
+    for part in filled:
         low, high = part.min(), part.max()
         if not (low >= lowest and high <= top):  # Put so that NaN fails too.
             expected = "float pixels in [0, 1] or [-1, 1]" if kind == "f" else "whole pixels in [0, 255]"
             raise InputError(f"{name}: expected {expected}, found {part.dtype} from {low} to {high}")
     # Of whole numbers the highest tells, and saves three arrays as large as the data.
-    if all(part.max() <= 1 if kind != "f" else ((part == 0) | (part == 1)).all() for part in (train, test)):
+    if all(part.max() <= 1 if kind != "f" else ((part == 0) | (part == 1)).all() for part in filled):
         return (train.astype(np.uint8, copy=False), test.astype(np.uint8, copy=False)), 1
     if kind == "f":
         train, test = (np.rint((part - lowest) * (255 / (top - lowest))) for part in (train, test))

@@ -24,6 +24,7 @@ from .frechet import GaussianStatistics, frechet_distance, gaussian_statistics
 from .inception_score import InceptionScoreResult, inception_score
 from .intra_class_ms_ssim import IntraClassSimilarity, intra_class_ms_ssim
 from .likelihood import ImportanceWeightedBound, TokenNLLResult, importance_weighted_bound
+from .log_ratio import LogRatioFit, fit_log_ratio
 from .ngram_divergence import ngram_js
 from .precision_recall import PrecisionRecallResult, precision_recall
 from .text_frechet import text_frechet
@@ -79,6 +80,7 @@ __all__ = [
     "InceptionScoreResult",
     "IntraClassMSSSIM",
     "IntraClassSimilarity",
+    "LogRatioFit",
     "ModeScore",
     "ModeScoreResult",
     "NgramJS",
@@ -96,6 +98,7 @@ __all__ = [
     "copied_fraction",
     "distinct_n",
     "distinct_samples",
+    "fit_log_ratio",
     "frechet_distance",
     "gaussian_statistics",
     "importance_weighted_bound",

@@ -212,3 +212,25 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, keep: int) -> No
     save(path, GREY) if suffix == ".npy" else save(path, x=GREY)
     path.write_bytes(path.read_bytes()[:keep])
     assert refusal(path).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("images", [GREY, GREY > 127, GREY / 255, GREY / 127.5 - 1], ids=["bytes", "bits", "01", "11"])
+def test_without_a_seed_none_are_held_out_and_the_order_stays(tmp_path: Path, images: Any) -> None:
+    path = save(tmp_path / "a.npy", images)
+    whole, split = load_images(path, seed=None), load_images(path)
+    assert len(whole.train_images) == 20 and whole.test_images.shape == (0, 20)
+    pixels = GREY > 127 if whole.maximum == 1 else GREY
+    assert torch.equal(whole.train_images, torch.from_numpy(pixels.reshape(20, 20)).to(torch.uint8))
+    assert whole.maximum == split.maximum and len(split.train_images) == 18
+    cropped = load_images(path, seed=None, crop=2)
+    assert cropped.train_images.shape == (20, 4) and cropped.test_images.shape == (0, 4)
+
+
+def test_without_a_seed_parts_of_their_own_stay(tmp_path: Path) -> None:
+    data = load_images(save(tmp_path / "a.npz", x_train=GREY[:15], x_test=GREY[15:]), seed=None)
+    assert len(data.train_images) == 15 and len(data.test_images) == 5
+
+
+def test_without_a_seed_labels_go_with_all_images(tmp_path: Path) -> None:
+    data = load_images(save(tmp_path / "a.npz", x=GREY, y=LABELS), seed=None)
+    assert data.train_labels is not None and data.train_labels.tolist() == LABELS.tolist()

@@ -101,7 +101,7 @@ def test_an_example_is_one_short_file() -> None:
             for module in modules
             if module.partition(".")[0] in ("docs", "", *(p.stem for p in EXAMPLES.glob("*.py")))
         }
-        assert not own and len(path.read_text().splitlines()) <= 80
+        assert not own and len(path.read_text().splitlines()) <= 90
     assert len((EXAMPLES / "task.py").read_text().partition("class ")[2].splitlines()) <= 40
 
 
