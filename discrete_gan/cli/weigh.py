@@ -3,6 +3,7 @@
 import csv
 import inspect
 import io
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ def report(fit: LogRatioFit, unit: str) -> list[str]:
         "samples reach",
         "effective": f"as many as {size:,.0f} equally weighted {unit}s ({100 * size / num:.0f} %); the largest weight "
         f"is {found.largest_weight.item():.2g} of all",
-        "tail index": f"{k:.2f}; means are to be trusted up to {tail_index_threshold(num):.2f}",
+        "tail index": f"{k:.2f}; means are to be trusted up to {tail_index_threshold(num):.2f}"
+        + (", and too few weights differ to tell" if k == math.inf else ""),
         "verdict": fit.verdict,
     }
     return [f"{name:<13}{text}" for name, text in rows.items()]

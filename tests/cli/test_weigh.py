@@ -127,3 +127,12 @@ def test_mistakes_are_told_before_the_training(
     for option, file in defaults.items():
         words = words if option in words else [*words, option, file]
     assert message in refusal(capsys, monkeypatch, *words)
+
+
+def test_too_few_weights_have_no_tail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tokenizers", reason="needs tokenizers")
+    (tmp_path / "a.txt").write_text("yes\n" * 30)
+    main(["weigh", "--real", str(tmp_path / "a.txt"), "--samples", str(tmp_path / "a.txt"), *QUICK])
+    printed = capsys.readouterr().out
+    assert "tail index   inf; means are to be trusted up to 0.32, and too few weights differ to tell" in printed
+    assert "these networks cannot tell the sides apart (p = 1): leave the samples as they are" in printed
