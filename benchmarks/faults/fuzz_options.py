@@ -87,6 +87,7 @@ def commands(folder: Path) -> dict[str, Command]:
     few = ["--num", "4", "--likelihood-num", "2", "--ais-steps", "10", "--ais-simulated", "2", "--bound-latents", "2"]
     quick = ["--seeds", "1", "--jobs", "1", "--steps", "2", "--batch-size", "4", "--num-scored", "8", *images]
     exact = ["--estimators", "reinforce", "--num-samples", "2", "--seeds", "1", "--draws", "4", "--steps", "2"]
+    briefly = ["--folds", "2", "--max-steps", "2", "--batch-size", "4"]
     verbs = {
         "sample": [([run], ["--num", "2", "--out", "x.png"]), ([other], ["--num", "2"])],
         "evaluate": [([run], few), ([other], few), ([other], [*few, "--temperatures", "1"])],
@@ -96,6 +97,10 @@ def commands(folder: Path) -> dict[str, Command]:
         ],
         "lab": [([], [*exact, "--out", "out"]), ([], [*exact, "--train", "--problem", "table", "--out", "out"])],
         "check": [(["equations"], []), ([f"{folder}/text.txt"], ["--batch-size", "4"])],
+        "weigh": [
+            ([], ["--real", f"{folder}/text.txt", "--samples", f"{folder}/text.txt", *briefly, "--out", "w.csv"]),
+            ([], ["--real", f"{folder}/images.npz", "--samples", f"{folder}/images.npz", *briefly]),
+        ],
         "recipes": [([], []), (["copy", "digits", "mine.py"], [])],
     }
     assert {*verbs, "train"} == _verbs().keys(), "a verb without a command to try"

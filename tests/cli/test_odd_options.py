@@ -21,6 +21,7 @@ ENDS = {
     "compare": ["digits", "--estimators", "none"],
     "lab": ["--estimators", "none"],
     "check": ["no/file"],
+    "weigh": ["--real", "no/file", "--samples", "no/file"],
     "recipes": ["copy", "none", "x.py"],
 }
 

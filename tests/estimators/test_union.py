@@ -307,7 +307,11 @@ def test_errors() -> None:
     other = lambda z: OwnBits(seeded_normal(3, 4))  # noqa: E731
     with pytest.raises(TypeError, match=r"^chunk_size: expected a FactorizedBernoulli .* got OwnBits$"):
         UnionBoundarySeeking(chunk_size=2)(Replay(other, REAL), *networks[1:], real=REAL.double())
-    for shape in ((4,), (2, 3, 4), (0, 4)):
+    with pytest.raises(
+        ValueError, match=r"^discriminator: expected one raw output per sample, shape \(2,\), got \(2, 3\)$"
+    ):
+        estimator(*networks, real=torch.zeros(2, 3, 4).double())
+    for shape in ((4,), (0, 4)):
         real = torch.zeros(shape).double()
         with pytest.raises(ValueError, match=rf"^real: expected shape \(R, \*event\), got \({str(shape)[1:-1]}\)$"):
             estimator(*networks, real=real)
