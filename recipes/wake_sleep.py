@@ -31,9 +31,8 @@ class Args(BinaryImageOptions, LossOptions, RunOptions):
     """Options of the recipe."""
 
     estimator: str = "boundary-seeking:num_samples=2"
-    """Of the encoder's gradient: boundary-seeking (wake-phi), vimco, or one of the bound of one sample: reinforce,
-    disarm, rebar, relax, with objective=log-ratio gumbel-softmax, straight-through, reinmax and others of
-    docs/estimators.md, or your own as FILE.py:FUNCTION."""
+    """Of the encoder: boundary-seeking (wake-phi), vimco, or, of one sample's bound, reinforce, disarm, rebar, relax, or
+    with objective=log-ratio others of docs/estimators.md; or your own as FILE.py:FUNCTION."""
     samples: Count = 2
     """Draws of the encoder for each image that the decoder learns from."""
     network: Literal["linear", "nonlinear"] = "linear"
