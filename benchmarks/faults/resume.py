@@ -35,13 +35,17 @@ _SEQUENCE_VARIANTS = ["maligan-mixed:decrement_every=2,num_samples=4", "reinforc
 _SEQUENCE_VARIANTS += ["reinforce:baseline=moving-average,num_samples=4", "gumbel-softmax:annealing_rate=0.1"]
 _TEXT = ["--pretrain-steps", "2", "--warmup-steps", "2", "--hidden", "8", "--embedding", "4"]
 _TEXT += ["--discriminator-width", "8"]
+_STEPS = [["--discriminator", "lstm", "--estimator", spec] for spec in ("boundary-seeking-steps", "scratchgan")]
 # Of every recipe: options that make it small, and the choices of which each is tried alone.
 _RECIPES: dict[str, tuple[list[str], list[list[str]]]] = {
     "digits": (["--data", "digits"], []),
     "binary_mnist": (["--data", "digits"], [["--probe-every", "4"], ["--average", "0"]]),
     "quantized_images": (["--data", "digits"], [["--probe-every", "4"]]),
-    "text": (_TEXT, [["--latent-dim", "3"], ["--dropout", "0.3"], ["--cell", "gru", "--num-layers", "2"]]),
-    "oracle_text": ([*_TEXT, "--num-train", "200"], [["--discriminator", "lstm"], ["--discriminator", "cnn"]]),
+    "text": (_TEXT, [["--latent-dim", "3"], ["--dropout", "0.3"], ["--cell", "gru", "--num-layers", "2"], *_STEPS]),
+    "oracle_text": (
+        [*_TEXT, "--num-train", "200"],
+        [["--discriminator", "lstm"], ["--discriminator", "cnn", "--estimator", "maligan:num_samples=2"]],
+    ),
     "am_gan": (
         ["--data", "digits", "--model", "mlp"],
         [
@@ -61,11 +65,23 @@ _RECIPES: dict[str, tuple[list[str], list[list[str]]]] = {
             *(["--loss", loss] for loss in ("softmax", "gan", "wgan-gp", "lsgan", "hinge")),
             *(["--discriminator-norm", norm] for norm in ("batch", "spectral", "weight", "none")),
             ["--discriminator-steps", "2", "--generator-steps", "2"],
-            ["--model", "dcgan", "--width", "4"],
+            ["--model", "dcgan", "--width", "4", "--image-size", "28"],
+        ],
+    ),
+    "wake_sleep": (
+        ["--data", "digits", "--hidden", "8", "--latent-dim", "6", "--bound-latents", "20", "--samples", "4"],
+        [
+            *(["--estimator", f"{name}:num_samples=4"] for name in ("vimco", "reinforce")),
+            *(["--samples", "2", "--estimator", spec] for spec in ("disarm:num_samples=2", "nvil:num_samples=2")),
+            *(["--samples", "3", "--estimator", name] for name in ("rebar", "relax")),
+            *(
+                ["--samples", "1", "--estimator", f"{name}:objective=log-ratio"]
+                for name in ("gumbel-softmax", "straight-through", "reinmax")
+            ),
         ],
     ),
     "continuous": (
-        ["--data", "digits", "--width", "4"],
+        ["--data", "digits", "--width", "4", "--image-size", "28"],
         [
             *(["--divergence", each] for each in ("gan", "jsd", "kl", "reverse_kl", "hellinger", "pearson", "neyman")),
             *(["--discriminator-norm", norm] for norm in ("batch", "spectral", "weight", "none")),
