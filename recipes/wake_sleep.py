@@ -31,10 +31,10 @@ class Args(BinaryImageOptions, LossOptions, RunOptions):
     """Options of the recipe."""
 
     estimator: str = "boundary-seeking:num_samples=2"
-    """Of the encoder: boundary-seeking (wake-phi), vimco, or, of one sample's bound, reinforce, disarm, rebar, relax, or
+    """Of the encoder: boundary-seeking (wake-phi), vimco, or, of one sample: reinforce, disarm, rebar, relax, or
     with objective=log-ratio others of docs/estimators.md; or your own as FILE.py:FUNCTION."""
     samples: Count = 2
-    """Draws of the encoder for each image that the decoder learns from."""
+    """Draws of the encoder per image that the decoder learns from; with vimco its own num_samples."""
     network: Literal["linear", "nonlinear"] = "linear"
     """Of encoder and decoder: one layer, or three with leaky ReLU."""
     latent_dim: Count = 200
@@ -69,7 +69,7 @@ def target_of(args: Args) -> Target:
     if claims.target == "non-saturating":
         raise InputError(f"--estimator {args.estimator}: expected one of log w, objective=log-ratio, got one of log D")
     if claims.target == "multi-sample" and claims.evaluations != args.samples:
-        raise InputError(f"--samples: expected those of the estimator, {claims.evaluations}, got {args.samples}")
+        raise InputError(f"--samples: expected {claims.evaluations} or num_samples={args.samples} of the estimator")
     return claims.target
 
 

@@ -101,7 +101,7 @@ def _saved(recipe: Recipe, options: list[str]) -> Any:
     _check_own(folder, config["args"], options)
     # A run that was itself an overwriting one must not be overwritten by its own continuation.
     try:
-        return dataclasses.replace(saved_args(recipe.Args, config), overwrite=False)
+        return dataclasses.replace(saved_args(recipe.Args, config), out=None, overwrite=False)
     except (InputError, TypeError) as error:
         raise InputError(f"--resume {folder}: {error}") from None
 

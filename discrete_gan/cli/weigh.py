@@ -4,6 +4,7 @@ import csv
 import inspect
 import io
 import math
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -229,6 +230,10 @@ def _try_out(args: WeighArgs, kinds: tuple[str, ...]) -> None:
             raise InputError(f"--out {path}: expected --resample and how many, or a file name ending in .csv")
         if path.is_dir():
             raise InputError(f"--out {path}: expected a file, this is a folder")
+        if any(
+            os.path.realpath(path) == os.path.realpath(Path(spec).expanduser()) for spec in (args.real, args.samples)
+        ):
+            raise InputError(f"--out {path}: expected another file than those that are read")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path.parent):

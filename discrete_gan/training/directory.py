@@ -66,6 +66,11 @@ class RunDirectory:
         """
         if options.resume is not None:
             directory = cls(options.resume)
+            if options.overwrite or (options.out is not None and options.out != options.resume):
+                beside = "--overwrite" if options.overwrite else f"--out {options.out}"
+                raise InputError(
+                    f"--resume {options.resume}: a run goes on in its own directory, got {beside} beside it"
+                )
             if not directory.holds_run() or directory.last_checkpoint() is None:
                 raise InputError(f"--resume {options.resume}: no checkpoint there, expected a run directory")
             config = directory.read_config()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from discrete_gan._precision import at_least_float32
 _AT_ONCE = 2**18
 
 
-class Samples(NamedTuple):
+@dataclass(eq=False)
+class Samples:
     """Log-weights that passed the checks.
 
     Attributes:

@@ -6,7 +6,7 @@ from torch import Tensor
 from discrete_gan._arguments import check_tensor
 from discrete_gan._precision import at_least_float32, weighted_sum
 from discrete_gan.distributed import gather, num_processes
-from discrete_gan.weights._samples import samples
+from discrete_gan.weights._samples import Samples, samples
 
 # How often each sum is multiplied by the factor that takes weights to a higher level.
 _SHRINK = {"total": 1, "squared": 2, "weighted": 1, "first": 2, "second": 2, "plain": 0, "number": 0}
@@ -61,10 +61,11 @@ class Accumulator:
                 the shape of ``log_w``, or its rest (B, *event) is not that of the chunks before.
         """
         given = samples(log_w, self.dim, where, check=check)
-        given = given._replace(log_w=given.log_w.detach())
+        given = Samples(given.log_w.detach(), given.dim, given.there)
         event = _event_of(x, given.log_w)
         self._check_like((given.batch_shape, event))
-        log_w, _, there = given.flat()
+        flat = given.flat()
+        log_w, there = flat.log_w, flat.there
         bounds = torch.finfo(log_w.dtype)
         log_w = log_w.clamp(bounds.min, bounds.max)  # as normalized_weights does
         highest = (log_w if there is None else log_w.masked_fill(~there, bounds.min)).amax(dim=0)

@@ -79,7 +79,8 @@ def diagnose(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check:
     Raises:
         ValueError: If an argument does not fit, as in ``normalized_weights``.
     """
-    log_w, dim, where = samples(log_w, dim, where, check=check)
+    given = samples(log_w, dim, where, check=check)
+    log_w, dim, where = given.log_w, given.dim, given.there
     weights = normalized_weights(log_w, dim=dim, where=where)
     return WeightDiagnostics(
         normalized_weights=weights,

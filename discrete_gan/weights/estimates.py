@@ -157,7 +157,7 @@ def leave_one_out(
             as in ``normalized_weights``.
     """
     given = samples(log_w, dim, where, check=check)
-    log_w, dim, there = given
+    log_w, dim, there = given.log_w, given.dim, given.there
     check_at_least(f"log_w: number of samples along axis {dim}", log_w.shape[dim], 2)
     present = given.only_there(log_w, -torch.inf)
     top = present.argmax(dim=dim, keepdim=True)

@@ -43,7 +43,8 @@ def importance_loss(
     Raises:
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
     """
-    log_w, dim, where = samples(log_w, dim, where, check=check)
+    given = samples(log_w, dim, where, check=check)
+    log_w, dim, where = given.log_w, given.dim, given.there
     weights = normalized_weights(log_w.detach(), dim=dim, where=where)
     check_floats("log_prob", log_prob)
     check_same_shape("log_prob", log_prob, "log_w", log_w)
@@ -149,6 +150,7 @@ def dreg_loss(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check
     Raises:
         ValueError: If an argument does not fit, as in ``normalized_weights``.
     """
-    log_w, dim, where = samples(log_w, dim, where, check=check)
+    given = samples(log_w, dim, where, check=check)
+    log_w, dim, where = given.log_w, given.dim, given.there
     squares = normalized_weights(log_w.detach(), dim=dim, where=where).square()
     return -(squares * torch.where(squares == 0, 0.0, log_w)).sum(dim=dim)

@@ -139,7 +139,8 @@ def union_weights(
     References:
         Softmax GAN (Lin, 2017), https://arxiv.org/abs/1704.06191
     """
-    log_w, dim, there = samples(log_w, dim, where, check=check)
+    given = samples(log_w, dim, where, check=check)
+    log_w, dim, there = given.log_w, given.dim, given.there
     check_floats("real_log_w", real_log_w)
     if real_log_w.dim() != 1:
         raise ValueError(f"real_log_w: expected shape (R,), got {tuple(real_log_w.shape)}")

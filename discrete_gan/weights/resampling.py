@@ -113,7 +113,7 @@ def resample_if(
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction: expected from 0 to 1, got {fraction}")
     given = samples(log_w, dim, where, check=check)
-    log_w, dim, there = given
+    log_w, dim, there = given.log_w, given.dim, given.there
     ancestors = resample(log_w, method=method, dim=dim, where=there, generator=generator)
     size = effective_sample_size(log_w.detach(), dim=dim, where=there).unsqueeze(dim)
     resampled = size < fraction * given.number

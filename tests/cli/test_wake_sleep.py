@@ -88,7 +88,7 @@ def test_other_commands_take_its_runs(tmp_path: Path, bits: Path) -> None:
     ("options", "message"),
     [
         (["--estimator", "gumbel-softmax"], "expected one of log w, objective=log-ratio, got one of log D"),
-        (["--estimator", "vimco:num_samples=3"], "--samples: expected those of the estimator, 3, got 2"),
+        (["--estimator", "vimco:num_samples=3"], "--samples: expected 3 or num_samples=2 of the estimator"),
         (["--samples", "0"], "--samples: expected at least 1, got 0"),
         (["--network", "deep"], "--network"),
     ],

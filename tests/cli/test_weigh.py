@@ -108,6 +108,7 @@ def test_grey_pixels_meet_bits_once_they_are_made_bits(
         (["--folds", "1"], "--folds: expected at least 2, got 1"),
         (["--out", "table.csv/w.csv"], "--out table.csv/w.csv: cannot be written: File exists"),
         (["--out", "folder.csv"], "--out folder.csv: expected a file, this is a folder"),
+        (["--out", "{bits}", "--resample", "9"], "expected another file than those that are read"),
     ],
 )
 def test_mistakes_are_told_before_the_training(

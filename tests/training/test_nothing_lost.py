@@ -121,6 +121,13 @@ class TestCheckpoints:
             path.write_bytes(content)
         assert loaded["step"] == 4
 
+    def test_a_run_goes_on_in_its_own_directory_alone(self, killed: Path, tmp_path: Path) -> None:
+        attempts: list[dict[str, Any]] = [{"out": tmp_path / "other"}, {"overwrite": True}]
+        for options in attempts:
+            with pytest.raises(InputError, match="a run goes on in its own directory, got --o"):
+                train(resume=killed, **options)
+        assert not (tmp_path / "other").exists()
+
     def test_none_that_is_whole_is_one_line(self, killed: Path) -> None:
         before = sorted(killed.rglob("*"))
         for path in (killed / "checkpoints").glob("*.pt"):
