@@ -23,7 +23,7 @@ ARROWS: dict[str, set[str]] = {
     "labels": set(),
     "own": {"errors"},
     "ranges": {"errors"},
-    "sampling": {"contracts", "errors", "seeds"},
+    "sampling": {"contracts", "distributions", "errors", "seeds"},
     "seeds": set(),
     "weights": {"distributed"} | NUMBERS,
     "divergences": {"distributed"} | NUMBERS,

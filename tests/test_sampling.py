@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from discrete_gan.distributions import FactorizedBernoulli, PointMass
 from discrete_gan.errors import InputError
-from discrete_gan.models import MLPGenerator
+from discrete_gan.models import MLPGenerator, RecurrentGenerator
 from discrete_gan.sampling import evaluating, generate, num_classes_of
 from discrete_gan.seeds import derive_seed, generator_of, seeded, word_seed
 
@@ -130,3 +130,14 @@ def test_points_that_are_not_numbers_are_named() -> None:
 
     with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers"):
         generate(Points(4, 1, hidden=(8,)), 3, convert=lambda x: x * 0)
+
+
+def test_sequences_whose_probabilities_are_not_numbers_are_named() -> None:
+    generator = RecurrentGenerator(5, 4, end=4, latent_dim=2, hidden=3)
+    assert generate(generator, 3).shape == (3, 4)
+    with torch.no_grad():
+        generator.output.weight.mul_(0).add_(3e38)
+        generator.output.bias.fill_(-3e38)
+        generator.rnn.bias_ih_l0.fill_(30.0)  # hidden values of nearly one: their sum overflows
+    with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers"):
+        generate(generator, 3)
