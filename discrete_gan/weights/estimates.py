@@ -179,6 +179,8 @@ def leave_one_out(
         of_rest = (weighted.sum(dim=dim, keepdim=True) - weighted) / _beside(rest, f)
         of_others = (without * torch.where(without == 0, 0.0, f)).sum(dim=dim, keepdim=True)
         mean = torch.where(top_left_out, of_others, of_rest)
+        if there is not None:
+            mean = mean.masked_fill(_beside(~there.any(dim=dim, keepdim=True), f), torch.nan)
     return LeaveOneOut(partition, log_w - partition, mean)
 
 
