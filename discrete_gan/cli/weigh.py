@@ -150,7 +150,7 @@ def report(fit: LogRatioFit, unit: str) -> list[str]:
         "sides": f"{num:,} {unit}s to be weighed, {num_real:,} real ones",
         "told apart": f"{100 * accuracy.value:.1f} % ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}), where "
         f"50 is no better than chance; p = {fit.test.p_value:.2g}",
-        "calibration": f"the networks' outputs had to be multiplied by {fit.calibration.scale:.2f}",
+        "calibration": _calibration(fit.calibration.scale),
         "mean weight": f"{reached.value:.2f} ({reached.low:.2f} to {reached.high:.2f}): the part of what is real that "
         "samples reach",
         "effective": f"as many as {size:,.0f} equally weighted {unit}s ({100 * size / num:.0f} %); the largest weight "
@@ -160,6 +160,14 @@ def report(fit: LogRatioFit, unit: str) -> list[str]:
         "verdict": fit.verdict,
     }
     return [f"{name:<13}{text}" for name, text in rows.items()]
+
+
+def _calibration(scale: float) -> str:
+    if -math.inf < scale < 0:
+        return "the networks' outputs run the wrong way on samples they have not seen: all weigh the same"
+    if not math.isfinite(scale):
+        return "the networks' outputs separate the sides, and stay as they are"
+    return f"the networks' outputs had to be multiplied by {scale:.2f}"
 
 
 def _kind(spec: str) -> Literal["images", "text"]:

@@ -1,14 +1,17 @@
 """Weights of samples of any model: what is printed, what is written, and what is refused before anything is trained."""
 
 import csv
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from discrete_gan.cli import main, weigh
 from discrete_gan.data import load_images
+from discrete_gan.metrics import fit_log_ratio
 
 QUICK = ["--folds", "2", "--max-steps", "20", "--device", "cpu"]
 
@@ -140,3 +143,19 @@ def test_too_few_weights_have_no_tail(tmp_path: Path, capsys: pytest.CaptureFixt
     told = "; means are to be trusted up to 0.32"
     assert re.search(rf"tail index   (inf{told}, and too few weights differ to tell|-?\d\.\d\d{told})\n", printed)
     assert "these networks cannot tell the sides apart (p = 1): leave the samples as they are" in printed
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [
+        (1.5, "multiplied by 1.50"),
+        (-2.8, "the wrong way on samples they have not seen: all weigh the same"),
+        (math.inf, "separate the sides, and stay as they are"),
+    ],
+)
+def test_what_is_made_of_the_outputs_is_what_is_told(scale: float, told: str) -> None:
+    """In terms of ``fit_log_ratio``: scaled, left out, or as they are."""
+    outputs = torch.tensor([0.5, -0.5] * 20)
+    fit = fit_log_ratio(outputs[:, None].repeat(1, 2), outputs[:, None].repeat(1, 2), num_folds=2, max_steps=1)
+    fit = fit._replace(calibration=fit.calibration._replace(scale=scale))
+    assert told in "\n".join(weigh.report(fit, "sample"))
