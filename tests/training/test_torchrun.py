@@ -121,7 +121,7 @@ def test_whatever_happens_to_one_all_end_and_the_run_goes_on(what: str, tmp_path
         (["train", FAULTY, "--steps", "many"], "Error parsing --steps"),
         (["train", FAULTY, "--batch-size", "0"], "expected a batch size of at least 1, got 0"),
         (["train", FAULTY, "--out", "/dev/null"], "/dev/null: "),
-        (["train", FAULTY, "--resume", "nowhere"], "--resume nowhere: no checkpoint there"),
+        (["train", FAULTY, "--resume", "nowhere"], "nowhere: expected a run directory, found no readable config.json"),
         (["train", FAULTY, "--verify-resume"], "--verify-resume: expected one process"),
         (["compare", "digits"], "compare: expected one process, got 2"),
     ],
