@@ -153,6 +153,8 @@ def check_logits(name: str, logits: Tensor, *, generated_class: bool = False, nu
         form = num_logits or ("K + 1" if generated_class else "K")
         at_least = "" if num_logits else " with K at least 1"
         raise ValueError(f"{name}: expected logits of shape (B, {form}){at_least}, got {tuple(logits.shape)}")
+    if not logits.is_floating_point():
+        raise ValueError(f"{name}: expected a floating-point tensor, got {logits.dtype}")
 
 
 def check_labels(name: str, labels: Tensor, num_samples: int, num_classes: int) -> None:
