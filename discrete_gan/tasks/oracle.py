@@ -97,6 +97,10 @@ class Oracle:
         """Training sequences, each once per epoch."""
         return Batch(self.tokens[self._batches.indices(step, device=self.tokens.device)])
 
+    def set_apart(self, part: float) -> Batch:
+        """Training sequences that no later batch has."""
+        return Batch(self.tokens[self._batches.set_apart(part).to(self.tokens.device)])
+
     def held_out(self) -> Batch:
         """The others."""
         return Batch(self.test)

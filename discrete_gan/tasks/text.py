@@ -168,6 +168,10 @@ class Text:
         """Training sequences, each once per epoch, int64, shape (B, D)."""
         return Batch(self.tokens[self._batches.indices(step, device=self.tokens.device)])
 
+    def set_apart(self, part: float) -> Batch:
+        """Training sequences that no later batch has."""
+        return Batch(self.tokens[self._batches.set_apart(part).to(self.tokens.device)])
+
     def held_out(self) -> Batch:
         """Held-out sequences."""
         return Batch(self.test)
