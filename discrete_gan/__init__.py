@@ -2,7 +2,7 @@
 
 After ``import discrete_gan as dg`` its parts are there as ``dg.weights``, ``dg.estimators`` and so on, each imported
 when it is first used. torch and numpy are enough for the library: data, distributions, divergences, estimators, losses,
-metrics, models and weights. The lab, the tasks, training and reports need the ``train`` extra.
+metrics, models, reweighted models and weights. The lab, the tasks, training and reports need the ``train`` extra.
 """
 
 import importlib.util
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
     from discrete_gan import metrics as metrics
     from discrete_gan import models as models
     from discrete_gan import report as report
+    from discrete_gan import reweighted as reweighted
     from discrete_gan import tasks as tasks
     from discrete_gan import training as training
     from discrete_gan import weights as weights
 else:
-    _LIBRARY = ("data", "distributions", "divergences", "estimators", "losses", "metrics", "models", "weights")
+    _LIBRARY = (
+        "data",
+        "distributions",
+        "divergences",
+        "estimators",
+        "losses",
+        "metrics",
+        "models",
+        "reweighted",
+        "weights",
+    )
     _TRAIN_EXTRA = ("lab", "report", "tasks", "training")
 
     def __getattr__(name: str) -> object:

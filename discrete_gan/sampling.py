@@ -98,6 +98,7 @@ def generate(
 
 def _are_not_numbers(g: Distribution, x: Tensor) -> Tensor:
     """Whether weights that are finite have overflowed on the way to the logits, shape ()."""
+    g = getattr(g, "base", g)  # of a reweighted model, the generator's own
     measured = getattr(g, "logits", None)
     if isinstance(g, Autoregressive):  # whose logits are not kept: those of a few sequences, which cost little
         measured = Autoregressive(g.decoder, g.z[:_FEW]).log_prob(x[:_FEW])

@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "models": {"distributions", "distributed", "labels", "seeds"} | NUMBERS,
     "data": {"distributed", "errors", "seeds", "writing"} | NUMBERS,
     "metrics": {"errors", "seeds"} | NUMBERS,
+    "reweighted": {"weights", "distributions", "metrics", "contracts", "sampling", "seeds", "errors"} | NUMBERS,
     "tasks": {"data", "metrics", "distributions", "weights"}
     | {"contracts", "sampling", "seeds", "own", "ranges", "errors", "writing"}
     | NUMBERS,

@@ -9,7 +9,7 @@ import pytest
 import discrete_gan as dg
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = ["data", "distributions", "divergences", "estimators", "losses", "metrics", "models", "weights"]
+LIBRARY = ["data", "distributions", "divergences", "estimators", "losses", "metrics", "models", "reweighted", "weights"]
 OTHERS = ["lab", "report", "tasks", "training"]
 
 # Nothing is found but the standard library, the package, torch and numpy, and what torch itself cannot do without.

@@ -1,0 +1,243 @@
+"""What the draws of a reweighted model say of themselves: kept on the device, read when asked."""
+
+import functools
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from discrete_gan._precision import widest_float
+from discrete_gan.errors import InputError
+from discrete_gan.reweighted.choice import Choice
+from discrete_gan.seeds import generator_of
+from discrete_gan.weights import Accumulator, effective_sample_size, pareto_tail_index, tail_index_threshold
+
+FLAT = 0.1  # nats, the spread below which choosing changes almost nothing
+_FEW = 0.1  # effective candidates, as a part of all
+_KEPT = 2**22  # numbers of each kind that are kept to be looked at: 32 MiB
+
+
+class Diagnosis(NamedTuple):
+    """How far the samples of a reweighted model can be trusted. Numbers on the host; NaN where there is none.
+
+    Attributes:
+        method: How they were chosen.
+        group: N, candidates of each output.
+        outputs: R, groups.
+        effective: Kish's effective sample size of all candidates together, as a part of their number.
+        effective_in_group: Mean over groups of that of a group, between 1 and N.
+        spread: Standard deviation of the candidates' finite log-weights in nats.
+        tail_index: Pareto tail index of their weights: infinite where there are too few to tell, minus infinity where
+            the largest are all equal.
+        tail_threshold: What it should be below.
+        log_partition: Log of the mean weight in nats, an estimate of log Z.
+        log_partition_error: Its standard error, over groups.
+        acceptance: Mean probability that a proposal was accepted with.
+        above_bound: Candidates whose weight is above the bound of rejection.
+        none_accepted: Groups none of whose candidates was accepted, or has any weight.
+        distinct_candidates: How many different ones there are.
+        distinct_outputs: How many different outputs.
+        looked_at: Candidates that spread, tail index and distinct ones are of: all of them, or the first 4 million.
+        moves: Whether the candidates are states of a chain, of which the first is looked at.
+    """
+
+    method: str
+    group: int
+    outputs: int
+    effective: float
+    effective_in_group: float
+    spread: float
+    tail_index: float
+    tail_threshold: float
+    log_partition: float
+    log_partition_error: float
+    acceptance: float
+    above_bound: int
+    none_accepted: int
+    distinct_candidates: int
+    distinct_outputs: int
+    looked_at: int
+    moves: bool = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against trusting the samples, a sentence each; empty where nothing does."""
+        found = []
+        if self.spread < FLAT:
+            found.append(
+                f"the log-weights hardly differ (spread {self.spread:.2g} nats): choosing changes almost nothing; "
+                "fit a fresh discriminator (discrete-gan refine)"
+            )
+        if self.tail_threshold < self.tail_index < math.inf:
+            found.append(
+                f"a few candidates have most of the weight (tail index {self.tail_index:.2f}, above "
+                f"{self.tail_threshold:.2f}): log Z is not to be trusted, nor that the candidates are enough"
+            )
+        if self.effective < _FEW:
+            found.append(
+                f"few effective candidates ({100 * self.effective:.2g} % of them): the discriminator is sharper than "
+                f"{self.group} candidates can follow"
+            )
+        if self.above_bound:
+            found.append(
+                f"{self.above_bound} candidates lie above the bound: they are drawn too rarely; raise the bound"
+            )
+        if self.none_accepted:
+            found.append(
+                f"none of the {self.group} candidates was accepted for {self.none_accepted} of {self.outputs} outputs: "
+                "these are less reweighted than the others"
+            )
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """One line: the warnings, or that there are none."""
+        return "; ".join(self.warnings) or "nothing speaks against these samples"
+
+    def lines(self) -> list[str]:
+        """All of it in plain words."""
+        of = "moves" if self.moves else "candidates"
+        lines = [
+            f"{self.method}: {self.outputs:,} samples, each of {self.group} {of}; {self.distinct_outputs:,} distinct "
+            f"samples among {self.distinct_candidates:,} distinct candidates",
+            f"effective candidates {100 * self.effective:.3g} % of all, {self.effective_in_group:.2f} in a group; "
+            f"spread of the log-weights {self.spread:.3g} nats; tail index {_tail(self.tail_index)}, threshold "
+            f"{self.tail_threshold:.2f}",
+            f"log Z {self.log_partition:.3f}, standard error {self.log_partition_error:.2g} nats",
+        ]
+        if not math.isnan(self.acceptance):
+            lines.append(f"{100 * self.acceptance:.3g} % of the proposals accepted")
+        return [*lines, *(f"warning: {warning}" for warning in self.warnings)]
+
+
+class Tally:
+    """Sums over groups of candidates, and the first few million of their weights and hashes. Nothing is read.
+
+    Args:
+        method: As of :class:`Diagnosis`.
+        group: N.
+        moves: Whether the candidates are states of chains that begin at those that are taken in.
+    """
+
+    def __init__(self, method: str, group: int, *, moves: bool = False) -> None:
+        self.method, self.group, self.moves = method, group, moves
+        self.candidates, self.groups = Accumulator(), Accumulator()
+        self.outputs, self.kept = 0, 0
+        self.log_w: list[Tensor] = []
+        self.hashes: list[Tensor] = []
+        self.chosen: list[Tensor] = []
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, log_w: Tensor, hashes: Tensor, chosen: Tensor, choice: Choice) -> None:
+        """Take in the groups of a batch.
+
+        Args:
+            log_w: Of the candidates in nats, shape (N, R).
+            hashes: Of the candidates, int64, shape (N, R).
+            chosen: Of the outputs, shape (R,).
+            choice: What the choice was.
+        """
+        wide = log_w.to(widest_float(log_w.device.type))
+        unusable = wide.isneginf().all(dim=0)
+        sums = {"wrong": wide.isnan().sum(), "weightless": unusable.sum(), "groups": torch.ones_like(unusable).sum()}
+        sums["effective"] = effective_sample_size(wide).sum()
+        sums["none"] = unusable.sum() if choice.none_accepted is None else choice.none_accepted.sum()
+        if choice.above_bound is not None:
+            sums["above"] = choice.above_bound.sum()
+        if choice.acceptance is not None:
+            sums["accepted"] = choice.acceptance.to(wide.dtype).sum()
+            sums["proposals"] = torch.ones_like(choice.acceptance, dtype=wide.dtype).sum()
+        self._sum(sums)
+        if wide.device.type == "cpu":
+            self._check()
+        self.candidates.update(wide.reshape(-1))
+        self.groups.update(wide.logsumexp(dim=0) - math.log(len(wide)))
+        self.outputs += log_w.shape[1]
+        if self.kept < _KEPT:
+            self.log_w.append(wide.flatten())
+            self.hashes.append(hashes.flatten())
+            self.chosen.append(chosen)
+            self.kept += log_w.numel()
+
+    def merge(self, other: "Tally") -> None:
+        """Take in all that another one has."""
+        self.candidates.merge(other.candidates)
+        self.groups.merge(other.groups)
+        self._sum(other.sums)
+        self.outputs += other.outputs
+        if self.kept < _KEPT:
+            for name in ("log_w", "hashes", "chosen"):
+                getattr(self, name).extend(getattr(other, name))
+            self.kept += other.kept
+
+    def diagnosis(self) -> Diagnosis:
+        """What there is so far, read from the device.
+
+        Raises:
+            InputError: If nothing was drawn, log-weights were NaN, or no candidate has a weight.
+        """
+        if not self.outputs:
+            raise InputError("diagnosis: expected samples that were drawn, got none: draw some first")
+        self._check()
+        log_w, sums = torch.cat(self.log_w), {name: float(value) for name, value in self.sums.items()}
+        number = self.candidates.count
+        usable = log_w[log_w.isfinite()]
+        return Diagnosis(
+            method=self.method,
+            group=self.group,
+            outputs=self.outputs,
+            effective=float(self.candidates.effective_sample_size) / number,
+            effective_in_group=sums["effective"] / self.outputs,
+            spread=float(usable.std()) if len(usable) > 1 else math.nan,
+            tail_index=float(pareto_tail_index(log_w)),
+            tail_threshold=tail_index_threshold(len(log_w)),
+            log_partition=float(self.groups.log_partition),
+            log_partition_error=log_mean_error(self.groups),
+            acceptance=sums["accepted"] / sums["proposals"] if "proposals" in sums else math.nan,
+            above_bound=round(sums.get("above", 0)),
+            none_accepted=round(sums["none"]),
+            distinct_candidates=len(torch.cat(self.hashes).unique()),
+            distinct_outputs=len(torch.cat(self.chosen).unique()),
+            looked_at=len(log_w),
+            moves=self.moves,
+        )
+
+    def _sum(self, sums: dict[str, Tensor]) -> None:
+        for name, value in sums.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    def _check(self) -> None:
+        if self.sums["wrong"] > 0:
+            raise InputError("discriminator: expected log-ratios that are numbers, got NaN")
+        if self.sums["weightless"] == self.sums["groups"]:
+            raise InputError("discriminator: expected a candidate with a weight, got minus infinity for all of them")
+
+
+def log_mean_error(groups: Accumulator) -> float:
+    """Standard error of ``groups.log_partition``, as ``weights.log_partition_error`` of all at once; NaN of one."""
+    if groups.count < 2:
+        return math.nan
+    return math.sqrt(max(groups.count / float(groups.effective_sample_size) - 1, 0.0) / (groups.count - 1))
+
+
+def hashes_of(x: Tensor, event_dim: int) -> Tensor:
+    """A number of 64 bits for each sample, equal where these are: int64, the shape of ``x`` without the event.
+
+    The sum over the event of its bits times random numbers, in arithmetic modulo 2^64, which no order changes.
+    """
+    rows = x.flatten(-event_dim) if event_dim else x[..., None]
+    if rows.is_floating_point():
+        rows = (rows.double() if rows.dtype == torch.float64 else rows.float()).contiguous()
+        rows = rows.view(torch.int64 if rows.dtype == torch.float64 else torch.int32)
+        rows = rows.long() ^ (rows.long() >> (52 if x.dtype == torch.float64 else 23))  # of 1.0 all low bits are zero
+    return (rows.long() * _multipliers(rows.shape[-1], str(rows.device))).sum(dim=-1)
+
+
+@functools.lru_cache(maxsize=8)
+def _multipliers(num: int, device: str) -> Tensor:
+    return torch.randint(-(2**62), 2**62, (num,), generator=generator_of(0)).to(device)
+
+
+def _tail(index: float) -> str:
+    return "unknown (too few candidates)" if index == math.inf else "none" if index == -math.inf else f"{index:.2f}"

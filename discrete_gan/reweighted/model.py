@@ -1,0 +1,320 @@
+r"""A generator with its discriminator as one model, :math:`\tilde p(x) = p_g(x)\, w(x) / Z`.
+
+References:
+    Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), equation 6, https://arxiv.org/abs/1702.08431
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.types import _size as Shape
+
+from discrete_gan._arguments import check_at_least, check_choice
+from discrete_gan._precision import at_least_float32
+from discrete_gan.contracts import Discriminator, Generator
+from discrete_gan.distributions import Autoregressive, PointMass
+from discrete_gan.errors import InputError
+from discrete_gan.reweighted import choice
+from discrete_gan.reweighted.diagnosis import Diagnosis, Tally, hashes_of
+from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.seeds import seeded
+from discrete_gan.weights import take
+
+Method = Literal["resample", "independence-mh", "per-latent"]
+METHODS: tuple[Method, ...] = get_args(Method)
+# Candidates at a time, and numbers of them: a token counts as the vector that a network makes of it.
+_MOST_CANDIDATES, _MOST_NUMBERS, _OF_TOKEN = 2**15, 2**22, 64
+
+
+class Draws(NamedTuple):
+    """What :meth:`Reweighted.sample` returns: samples, or what ``convert`` makes of them, and what they say."""
+
+    samples: Tensor
+    diagnosis: Diagnosis
+
+
+class Reweighted(nn.Module):
+    r"""A generator whose samples are chosen by a discriminator, itself a generator: draw from it, score it, show it.
+
+    .. math:: \tilde p(x) = p_g(x)\, w(x) / Z, \qquad \log w(x) = a F(x) + c, \qquad Z = E_{p_g}[w(x)]
+
+    With the exact log-ratio :math:`\tilde p` is the data's distribution. Methods, each with N candidates for every
+    output; the first two and the third differ in what they leave as it is:
+
+    - ``"resample"``: sampling-importance-resampling. N draws of p_g for each output, each of a latent of its own, and
+      one of them by its normalized weight. Outputs are independent; their law nears :math:`\tilde p` at rate 1/N.
+    - ``"independence-mh"``: for each output a chain of its own, started at a draw of p_g and offered N - 1 others.
+    - ``"per-latent"``: N draws of g(x | z) of the latent that is given, and one of them by its weight: the law nears
+      :math:`g(x \mid z) w(x) / Z(z)`, and latents, and what they decide, such as classes, are as often as before.
+
+    Its networks are in evaluation mode while it draws and keep their own modes otherwise; nothing carries gradient.
+
+    Args:
+        generator: With ``latents``, ``decode``, ``latent_dim`` and a forward that returns a distribution; its labels,
+            if any, become those of all candidates of an output.
+        discriminator: One raw output for each sample; one with a parameter ``labels`` is given those, if there are any.
+        method: One of :data:`METHODS`.
+        candidates: N, for each output.
+        scale: a, the slope of the calibration: see ``metrics.fit_calibration``.
+        offset: c in nats, which changes Z and no sample.
+
+    Raises:
+        ValueError: If the method is unknown, N below 1, or a network is none.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        *,
+        method: Method = "resample",
+        candidates: int = 5,
+        scale: float = 1.0,
+        offset: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_choice("method", method, METHODS)
+        check_at_least("candidates", candidates, 1)
+        if not (math.isfinite(scale) and math.isfinite(offset)):
+            raise ValueError(f"scale, offset: expected finite numbers, got {scale}, {offset}")
+        if lacking := [name for name in ("latents", "latent_dim", "decode") if not hasattr(generator, name)]:
+            raise ValueError(f"generator: expected one with {', '.join(lacking)}, got {type(generator).__name__}")
+        if not hasattr(discriminator, "forward"):
+            raise ValueError(f"discriminator: expected a module, got {type(discriminator).__name__}")
+        self.generator, self.discriminator = generator, discriminator
+        self.method, self.candidates, self.scale, self.offset = method, candidates, scale, offset
+        self.latent_dim, self.num_classes = generator.latent_dim, num_classes_of(generator)
+        self._takes_labels = "labels" in inspect.signature(discriminator.forward).parameters
+        self._of_event: int | None = None
+        self._tally = self._new_tally()
+
+    def train(self, mode: bool = True) -> "Reweighted":
+        """Stay as it is: its networks keep their modes."""
+        return self
+
+    def latents(self, num: int) -> Tensor:
+        """Draws of z, shape (num, latent_dim), as of the generator."""
+        return self.generator.latents(num)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Samples as the data look, as of the generator."""
+        return self.generator.decode(x)
+
+    def forward(self, z: Tensor, *labels: Tensor) -> "ReweightedDistribution":
+        """Latents (B, latent_dim), and classes (B,) if any, to a distribution of reweighted samples, batch shape (B,).
+
+        Raises:
+            ValueError: If the generator returns no distribution of batch shape (B,), or one that the method cannot
+                work with.
+        """
+        with torch.no_grad(), evaluating(self.generator):
+            base = self.generator(z, *labels)
+        self._check(base, z)
+        kind = ReweightedSequences if isinstance(base, Autoregressive) else ReweightedDistribution
+        return kind(self, base, z, labels[0] if labels else None)
+
+    def log_ratio(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Calibrated log w(x) in nats.
+
+        Args:
+            x: Samples, shape (..., *event), as the generator draws them.
+            labels: Their classes, shape (B,) for samples (..., B, *event); for a discriminator that takes them.
+
+        Returns:
+            Shape (...), at least float32. Gradients reach ``x`` and the discriminator.
+
+        Raises:
+            ValueError: If the discriminator has more than one output for each sample.
+        """
+        with evaluating(self.discriminator):
+            return self._log_ratio(x, labels, self._event_dim())
+
+    def sample(
+        self,
+        num: int,
+        *,
+        seed: int = 0,
+        label: int | Sequence[int] | None = None,
+        convert: Callable[[Tensor], Tensor] = lambda samples: samples,
+        **options: Any,
+    ) -> Draws:
+        """Samples, drawn as ``sampling.generate`` draws them, and their diagnosis alone.
+
+        Args:
+            num: Number of samples.
+            seed: Of latents and samples.
+            label: Class of all samples, of a conditional generator; or several, which take turns.
+            convert: Applied to each batch.
+            options: As ``batch_size``; the others go on to the ``sample`` of the generator's distribution.
+                A ``temperature`` changes what the candidates are drawn from, and no weight.
+
+        Returns:
+            :class:`Draws`.
+
+        Raises:
+            InputError: If log-weights are NaN, or no candidate has any weight.
+        """
+        check_at_least("num", num, 1)
+        before, self._tally = self._tally, self._new_tally()
+        try:
+            samples = generate(self, num, seed=seed, label=label, convert=convert, **options)
+            return Draws(samples, self._tally.diagnosis())
+        finally:
+            before.merge(self._tally)
+            self._tally = before
+
+    def diagnosis(self) -> Diagnosis:
+        """Of everything that was drawn since this model was made.
+
+        Raises:
+            InputError: If nothing was, log-weights were NaN, or no candidate has any weight.
+        """
+        return self._tally.diagnosis()
+
+    def draw(self, base: Distribution, z: Tensor, labels: Tensor | None, num: int, options: dict[str, Any]) -> Tensor:
+        """Reweighted samples of latents (B, latent_dim), shape (num, B, *event): of ``ReweightedDistribution``."""
+        event = base.event_shape
+        z, labels = z.repeat(num, 1), None if labels is None else labels.repeat(num)
+        size = event.numel() * (_OF_TOKEN if isinstance(base, Autoregressive) else 1)
+        rows = max(1, min(_MOST_CANDIDATES, _MOST_NUMBERS // max(1, size)) // self.candidates)
+        with torch.no_grad(), evaluating(self.generator, self.discriminator):
+            parts = [
+                self._chosen(z[part], None if labels is None else labels[part], _of_rows(options, part, num), event)
+                for part in torch.arange(len(z), device=z.device).split(rows)
+            ]
+        return torch.cat(parts).view(num, -1, *event)
+
+    def _chosen(self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size) -> Tensor:
+        """One sample for each latent, shape (R, *event)."""
+        x = self._proposed(z, labels, options).view(self.candidates, len(z), *event)
+        log_w = self._log_ratio(x, labels, len(event))
+        chosen = _CHOICES[self.method](log_w)
+        hashes = hashes_of(x, len(event))
+        self._tally.add(log_w, hashes, take(hashes, chosen.candidate[None])[0], chosen)
+        return take(x, chosen.candidate[None])[0]
+
+    def _proposed(self, z: Tensor, labels: Tensor | None, options: dict[str, Any]) -> Tensor:
+        """N candidates for each of R latents, the candidates before the rest."""
+        group = self.candidates
+        if self.method == "per-latent":
+            return self._given(z, labels).sample((group,), **options)
+        fresh = [self.generator.latents((group - 1) * len(z))] if group > 1 else []
+        if (prefix := _of_each(options)) is not None:
+            options = {**options, "prefix": prefix.repeat(group, 1)}
+        return self._given(torch.cat([z, *fresh]), None if labels is None else labels.repeat(group)).sample(**options)
+
+    def _given(self, z: Tensor, labels: Tensor | None) -> Any:
+        return self.generator(z) if labels is None else self.generator(z, labels)
+
+    def _log_ratio(self, x: Tensor, labels: Tensor | None, event_dim: int) -> Tensor:
+        given = (labels,) if self._takes_labels and labels is not None else ()
+        raw, expected = self.discriminator(x, *given), tuple(x.shape[: x.dim() - event_dim])
+        if not isinstance(raw, Tensor) or raw.shape != expected:
+            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+            raise InputError(f"discriminator: expected one output per sample, shape {expected}, got {got}")
+        return self.scale * at_least_float32(raw) + self.offset
+
+    def _event_dim(self) -> int:
+        """Axes of a sample: found out once."""
+        if self._of_event is None:
+            with torch.no_grad(), evaluating(self.generator), seeded("event"):
+                z = self.generator.latents(1)
+                labels = torch.zeros(1, dtype=torch.int64, device=z.device) if self.num_classes else None
+                self._of_event = len(self._given(z, labels).event_shape)
+        return self._of_event
+
+    def _check(self, base: Any, z: Tensor) -> None:
+        name = type(base).__name__
+        if not (hasattr(base, "sample") and hasattr(base, "event_shape")):
+            raise InputError(f"generator: expected a forward that returns a distribution with sample, got {name}")
+        if tuple(base.batch_shape) != (len(z),):
+            raise InputError(f"generator: expected batch shape {(len(z),)}, got {tuple(base.batch_shape)}")
+        if self.method == "per-latent" and isinstance(base, PointMass):
+            raise InputError("method per-latent: expected a generator with several x for one z, got one: use resample")
+
+    def _new_tally(self) -> Tally:
+        return Tally(self.method, self.candidates)
+
+
+_CHOICES: dict[str, Callable[[Tensor], choice.Choice]] = {
+    "resample": choice.resampled,
+    "independence-mh": choice.independence_metropolis,
+    "per-latent": choice.resampled,
+}
+
+
+def _of_rows(options: dict[str, Any], rows: Tensor, num: int) -> dict[str, Any]:
+    """The options of some rows of so many copies of the latents."""
+    if (prefix := _of_each(options)) is not None:
+        return {**options, "prefix": prefix.repeat(num, 1)[rows]}
+    return options
+
+
+def _of_each(options: dict[str, Any]) -> Tensor | None:
+    """The prefix, if there is one for each latent."""
+    prefix = options.get("prefix")
+    return prefix if isinstance(prefix, Tensor) and prefix.dim() == 2 else None
+
+
+class ReweightedDistribution(Distribution):
+    """What :class:`Reweighted` returns: samples that were chosen among candidates.
+
+    There is no ``log_prob``: of finitely many candidates the density of what is chosen has no simple form. That of the
+    limit is :meth:`Reweighted.log_prob`.
+
+    Attributes:
+        base: The generator's distribution of the same latents.
+    """
+
+    arg_constraints = {}  # pyright: ignore
+
+    def __init__(self, model: Reweighted, base: Distribution, z: Tensor, labels: Tensor | None) -> None:
+        self.model, self.base, self.z, self.labels = model, base, z, labels
+        super().__init__(base.batch_shape, base.event_shape, validate_args=False)
+
+    def sample(self, sample_shape: Shape = (), **options: Any) -> Tensor:
+        """Draws of the reweighted model.
+
+        Args:
+            sample_shape: Usually () or (M,).
+            options: Passed on to the ``sample`` that draws the candidates.
+
+        Returns:
+            Shape ``sample_shape`` + (B, *event). No gradient.
+
+        Raises:
+            InputError: If log-weights are NaN, or no candidate has any weight: on a CPU at once, elsewhere when the
+                diagnosis is read.
+        """
+        sample_shape = torch.Size(sample_shape)
+        drawn = self.model.draw(self.base, self.z, self.labels, sample_shape.numel(), options)
+        return drawn.view(*sample_shape, *self.batch_shape, *self.event_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Refused: see the class."""
+        raise NotImplementedError("log_prob: samples chosen among candidates have no simple density")
+
+
+class ReweightedSequences(ReweightedDistribution):
+    """Of a generator of sequences."""
+
+    def sample(
+        self, sample_shape: Shape = (), *, temperature: float = 1.0, prefix: Tensor | None = None, **options: Any
+    ) -> Tensor:
+        """Draws of the reweighted model.
+
+        Args:
+            sample_shape: Usually () or (M,).
+            temperature: Of the candidates, as of ``Autoregressive``; no weight changes.
+            prefix: Tokens that sequences begin with, shape (P,), or (B, P) for those of each latent.
+            options: As above.
+
+        Returns:
+            int64 of shape ``sample_shape`` + (B, D). No gradient.
+        """
+        return super().sample(sample_shape, temperature=temperature, prefix=prefix, **options)
