@@ -24,7 +24,7 @@ from discrete_gan.ranges import check_ranges
 from discrete_gan.sampling import generate, num_classes_of
 from discrete_gan.tasks import Task, load_scores
 from discrete_gan.tasks.base import OwnScore
-from discrete_gan.tasks.evaluation import raw_outputs
+from discrete_gan.tasks.log_ratios import raw_outputs
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.records import check_model_config, inside, typed
 

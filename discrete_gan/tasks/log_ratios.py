@@ -10,17 +10,53 @@ Reference:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431, equation 6
 """
 
+import inspect
 import math
 
+import torch
 from torch import Tensor
 
+from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
+from discrete_gan.sampling import evaluating, num_classes_of
+from discrete_gan.tasks.base import Batch
 from discrete_gan.tasks.score import Score
 from discrete_gan.weights import diagnose, log_partition, log_partition_error, tail_index_threshold
 
+_ROWS = 1000  # samples the discriminator sees at a time
 _Z95 = 1.96
 _RANGE95 = 3.63  # that four normal draws of standard deviation 1 keep within in 95 of 100 cases
 _FLAT = 0.1  # nats of spread, below which choosing by weights changes next to nothing
+
+
+@torch.no_grad()
+def raw_outputs(discriminator: Discriminator, x: Tensor, labels: Tensor | None = None) -> Tensor | None:
+    """Log-ratios of samples (N, *event), shape (N,); None of a discriminator that has more than one output each."""
+    with evaluating(discriminator):
+        outputs = [
+            discriminator(part) if labels is None else discriminator(part, of_part)
+            for part, of_part in zip(x.split(_ROWS), (x if labels is None else labels).split(_ROWS), strict=True)
+        ]
+    raw = torch.cat(outputs)
+    return raw.float() if raw.shape == x.shape[:1] else None
+
+
+def outputs_of(generator: Generator, discriminator: Discriminator, samples: Batch) -> Tensor | None:
+    """The same of samples with their classes, which are shown where the generator is given classes and both know them.
+
+    Args:
+        generator: Whose samples they are, or would be.
+        discriminator: As it was trained.
+        samples: N of them.
+    """
+    knows = num_classes_of(generator) and "labels" in inspect.signature(discriminator.forward).parameters
+    return raw_outputs(discriminator, samples.x, samples.labels if knows else None)
+
+
+def in_turn(generator: Generator, x: Tensor) -> Batch:
+    """Samples that ``generate`` drew, with the classes that it asked for."""
+    num_classes = num_classes_of(generator)
+    return Batch(x, torch.arange(len(x), device=x.device) % num_classes if num_classes else None)
 
 
 def gain_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) -> list[Score]:

@@ -1,7 +1,6 @@
 """A generator that is trained, and the data it learnt from: what a discriminator learns its log-ratios of."""
 
 import hashlib
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from torch import Tensor
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.calibration import discriminator_accuracy, fit_calibration
-from discrete_gan.sampling import generate, num_classes_of
+from discrete_gan.sampling import generate
 from discrete_gan.tasks.base import Batch, Depth, Task
-from discrete_gan.tasks.evaluation import raw_outputs
-from discrete_gan.tasks.log_ratios import gain_scores
+from discrete_gan.tasks.log_ratios import gain_scores, in_turn, outputs_of
 from discrete_gan.tasks.score import Score
 
 _APART = 2000  # generated samples, at least, beside the real ones that are set apart
@@ -90,7 +88,7 @@ class Refinement:
             self._fake = generate(generator, num, seed=self._seed + 1)
         return (
             _outputs(generator, discriminator, self._apart),
-            _outputs(generator, discriminator, _in_turn(generator, self._fake)),
+            _outputs(generator, discriminator, in_turn(generator, self._fake)),
         )
 
     def scores(
@@ -114,7 +112,7 @@ class Refinement:
             return [entropy]
         scale, offset = fit.usable
         num = num or _SCORED
-        drawn = _in_turn(generator, generate(generator, num, seed=seed))
+        drawn = in_turn(generator, generate(generator, num, seed=seed))
         log_w_real, log_w_fake = (scale * _outputs(generator, discriminator, of) + offset for of in (self._test, drawn))
         protocol = f"n:{num}|held-out:{len(log_w_real)}|{apart}|seed:{seed}"
         accuracy = discriminator_accuracy(log_w_real, log_w_fake)
@@ -133,15 +131,7 @@ def _rows(batch: Batch, which: slice) -> Batch:
     return Batch(batch.x[which], None if batch.labels is None else batch.labels[which])
 
 
-def _in_turn(generator: Generator, x: Tensor) -> Batch:
-    """Samples as ``generate`` draws them, with the classes that they were asked for."""
-    num_classes = num_classes_of(generator)
-    return Batch(x, torch.arange(len(x), device=x.device) % num_classes if num_classes else None)
-
-
 def _outputs(generator: Generator, discriminator: Discriminator, of: Batch) -> Tensor:
-    takes = num_classes_of(generator) and "labels" in inspect.signature(discriminator.forward).parameters
-    raw = raw_outputs(discriminator, of.x, of.labels if takes else None)
-    if raw is None:
+    if (raw := outputs_of(generator, discriminator, of)) is None:
         raise InputError("discriminator: expected one raw output per sample, its log-ratio, got more: see --network")
     return raw
