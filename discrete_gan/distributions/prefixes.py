@@ -23,6 +23,7 @@ class Prefixes:
     Attributes:
         tokens: int64, shape (M B, D): those drawn so far, and after them the end, or zeros without one.
         length: How many were drawn.
+        temperature: As given.
         given: P, how many were not drawn.
 
     Raises:
@@ -37,7 +38,7 @@ class Prefixes:
         self._num_positions = g.decoder.num_positions
         if self.given > self._num_positions:
             raise ValueError(f"prefix: expected at most {self._num_positions} tokens, got {self.given}")
-        self._g, self._temperature, self.length = g, temperature, 0
+        self._g, self.temperature, self.length = g, temperature, 0
         self._z = g._rows(num_samples)
         self.tokens = g._blank(len(self._z))
         if prefix is not None:
@@ -50,7 +51,7 @@ class Prefixes:
         """Draw one more token of every sequence; one that has ended goes on with the end."""
         hidden, self._state = self._g.decoder.step(self._previous, self._z, self._state)
         if self.length >= self.given:
-            self.tokens[:, self.length] = self._g._next(hidden, self._ended, self._temperature)
+            self.tokens[:, self.length] = self._g._next(hidden, self._ended, self.temperature)
         self._previous = self.tokens[:, self.length]
         self._ended = self._ended | (self._previous == self._g.end) if self._g.end is not None else self._ended
         self.length += 1

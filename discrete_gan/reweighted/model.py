@@ -12,23 +12,27 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.distributions import Autoregressive, PointMass
+from discrete_gan.distributions import Autoregressive, PointMass, Prefixes
 from discrete_gan.errors import InputError
 from discrete_gan.reweighted import choice
+from discrete_gan.reweighted.choice import Choice
 from discrete_gan.reweighted.diagnosis import Diagnosis, Tally, hashes_of
+from discrete_gan.reweighted.distribution import ReweightedDistribution, ReweightedSequences
+from discrete_gan.reweighted.gibbs import moves_along, tuned_step
+from discrete_gan.reweighted.particles import filtered
 from discrete_gan.sampling import evaluating, generate, num_classes_of
 from discrete_gan.seeds import seeded
 from discrete_gan.weights import take
 
-Method = Literal["resample", "independence-mh", "per-latent"]
+Method = Literal["resample", "independence-mh", "per-latent", "rejection", "gibbs", "smc"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # Candidates at a time, and numbers of them: a token counts as the vector that a network makes of it.
 _MOST_CANDIDATES, _MOST_NUMBERS, _OF_TOKEN = 2**15, 2**22, 64
+_PILOT, _PILOT_CHAINS = 1000, 64  # draws that a bound is the largest weight of, and chains that tune a step size
 
 
 class Draws(NamedTuple):
@@ -44,13 +48,19 @@ class Reweighted(nn.Module):
     .. math:: \tilde p(x) = p_g(x)\, w(x) / Z, \qquad \log w(x) = a F(x) + c, \qquad Z = E_{p_g}[w(x)]
 
     With the exact log-ratio :math:`\tilde p` is the data's distribution. Methods, each with N candidates for every
-    output; the first two and the third differ in what they leave as it is:
+    output:
 
     - ``"resample"``: sampling-importance-resampling. N draws of p_g for each output, each of a latent of its own, and
       one of them by its normalized weight. Outputs are independent; their law nears :math:`\tilde p` at rate 1/N.
     - ``"independence-mh"``: for each output a chain of its own, started at a draw of p_g and offered N - 1 others.
     - ``"per-latent"``: N draws of g(x | z) of the latent that is given, and one of them by its weight: the law nears
       :math:`g(x \mid z) w(x) / Z(z)`, and latents, and what they decide, such as classes, are as often as before.
+    - ``"rejection"``: of N draws of p_g the first that is accepted with w over a bound, an exact draw of
+      :math:`\tilde p`; where none is, one of them by weights that allow for it: see ``choice.rejected``.
+    - ``"gibbs"``: of independent bits or categories; N informed moves from a draw of g(x | z) that leave
+      :math:`g(x \mid z) w(x)` invariant: latents are as often as before. Its step size is tuned once, by a pilot.
+    - ``"smc"``: of sequences and a discriminator with ``steps``, the log-ratio of every prefix: for each output a
+      particle filter of N particles over the positions, one of which is chosen in the end.
 
     Its networks are in evaluation mode while it draws and keep their own modes otherwise; nothing carries gradient.
 
@@ -62,6 +72,8 @@ class Reweighted(nn.Module):
         candidates: N, for each output.
         scale: a, the slope of the calibration: see ``metrics.fit_calibration``.
         offset: c in nats, which changes Z and no sample.
+        bound: Log of the largest weight in nats, for ``"rejection"``; by default that of 1,000 draws. Candidates above
+            it are counted.
 
     Raises:
         ValueError: If the method is unknown, N below 1, or a network is none.
@@ -76,12 +88,15 @@ class Reweighted(nn.Module):
         candidates: int = 5,
         scale: float = 1.0,
         offset: float = 0.0,
+        bound: float | None = None,
     ) -> None:
         super().__init__()
         check_choice("method", method, METHODS)
         check_at_least("candidates", candidates, 1)
         if not (math.isfinite(scale) and math.isfinite(offset)):
             raise ValueError(f"scale, offset: expected finite numbers, got {scale}, {offset}")
+        if bound is not None and not math.isfinite(bound):
+            raise ValueError(f"bound: expected a finite number, got {bound}")
         if lacking := [name for name in ("latents", "latent_dim", "decode") if not hasattr(generator, name)]:
             raise ValueError(f"generator: expected one with {', '.join(lacking)}, got {type(generator).__name__}")
         if not hasattr(discriminator, "forward"):
@@ -91,6 +106,8 @@ class Reweighted(nn.Module):
         self.latent_dim, self.num_classes = generator.latent_dim, num_classes_of(generator)
         self._takes_labels = "labels" in inspect.signature(discriminator.forward).parameters
         self._of_event: int | None = None
+        self._log_bound: Tensor | float | None = bound
+        self._step: Tensor | None = None
         self._tally = self._new_tally()
 
     def train(self, mode: bool = True) -> "Reweighted":
@@ -181,32 +198,101 @@ class Reweighted(nn.Module):
         event = base.event_shape
         z, labels = z.repeat(num, 1), None if labels is None else labels.repeat(num)
         size = event.numel() * (_OF_TOKEN if isinstance(base, Autoregressive) else 1)
-        rows = max(1, min(_MOST_CANDIDATES, _MOST_NUMBERS // max(1, size)) // self.candidates)
+        at_once = min(_MOST_CANDIDATES, _MOST_NUMBERS // max(1, size)) // (
+            1 if self.method == "gibbs" else self.candidates
+        )
+        chosen = self._moved if self.method == "gibbs" else self._chosen
         with torch.no_grad(), evaluating(self.generator, self.discriminator):
             parts = [
-                self._chosen(z[part], None if labels is None else labels[part], _of_rows(options, part, num), event)
-                for part in torch.arange(len(z), device=z.device).split(rows)
+                chosen(z[rows], None if labels is None else labels[rows], _of_rows(options, rows, num), event)
+                for rows in torch.arange(len(z), device=z.device).split(max(1, at_once))
             ]
         return torch.cat(parts).view(num, -1, *event)
 
     def _chosen(self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size) -> Tensor:
-        """One sample for each latent, shape (R, *event)."""
-        x = self._proposed(z, labels, options).view(self.candidates, len(z), *event)
-        log_w = self._log_ratio(x, labels, len(event))
-        chosen = _CHOICES[self.method](log_w)
+        """One sample for each latent, shape (R, *event), chosen among candidates."""
+        x, log_w, log_ratio = self._weighted(z, labels, options, event)
+        chosen = self._choice(log_w)
         hashes = hashes_of(x, len(event))
-        self._tally.add(log_w, hashes, take(hashes, chosen.candidate[None])[0], chosen)
+        self._tally.add(log_w, log_ratio, hashes, take(hashes, chosen.candidate[None])[0], chosen)
         return take(x, chosen.candidate[None])[0]
 
-    def _proposed(self, z: Tensor, labels: Tensor | None, options: dict[str, Any]) -> Tensor:
-        """N candidates for each of R latents, the candidates before the rest."""
+    def _weighted(
+        self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """N candidates of each of R outputs, (N, R, *event), their log-weights and log w(x), (N, R)."""
         group = self.candidates
         if self.method == "per-latent":
-            return self._given(z, labels).sample((group,), **options)
-        fresh = [self.generator.latents((group - 1) * len(z))] if group > 1 else []
-        if (prefix := _of_each(options)) is not None:
-            options = {**options, "prefix": prefix.repeat(group, 1)}
-        return self._given(torch.cat([z, *fresh]), None if labels is None else labels.repeat(group)).sample(**options)
+            x = self._given(z, labels).sample((group,), **options)
+        else:
+            z = torch.cat([z, self.generator.latents((group - 1) * len(z))]) if group > 1 else z
+            g, options = self._given(z, None if labels is None else labels.repeat(group)), _of_group(options, group)
+            if self.method == "smc":
+                return filtered(Prefixes(g, 1, **options), group, self._prefix_ratios, self._sequence_ratio)
+            x = g.sample(**options).view(group, -1, *event)
+        log_w = self._log_ratio(x, labels, len(event))
+        return x, log_w, log_w
+
+    def _choice(self, log_w: Tensor) -> Choice:
+        if self.method == "independence-mh":
+            return choice.independence_metropolis(log_w)
+        if self.method == "rejection":
+            return choice.rejected(log_w, self._bound())
+        return choice.resampled(log_w)
+
+    def _moved(self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size) -> Tensor:
+        """One sample for each latent, shape (R, *event), where a chain from a draw of it has come to."""
+        if self._step is None:
+            self._step = self._tuned(event)
+        g = self._given(z, labels)
+        x = g.sample(**options)
+        moves, log_w = moves_along(g), self._of_flat(labels, event)
+        start = moves.start(log_w, x.flatten(1)[None])
+        end, accepted = moves.move(log_w, start, 1.0, self._step, self.candidates)
+        moved, value = end.z[0].view_as(x), start.log_likelihood
+        hashes = hashes_of(x, len(event))[None]
+        here = Choice(torch.zeros_like(hashes[0]), accepted)
+        self._tally.add(value, value, hashes, hashes_of(moved, len(event)), here)
+        return moved
+
+    def _of_flat(self, labels: Tensor | None, event: torch.Size) -> Callable[[Tensor], Tensor]:
+        """Log w of samples whose events are flat, (1, R, -1)."""
+        return lambda flat: self._log_ratio(flat.view(*flat.shape[:-1], *event), labels, len(event))
+
+    def _tuned(self, event: torch.Size) -> Tensor:
+        """The step size of moves, by a pilot."""
+        with seeded("pilot"):
+            z, labels = self._pilot(_PILOT_CHAINS)
+            g = self._given(z, labels)
+            return tuned_step(moves_along(g), self._of_flat(labels, event), g.sample().flatten(1)[None])
+
+    def _bound(self) -> Tensor:
+        """Log of the largest weight, shape (), of a pilot where it is not known."""
+        if self._log_bound is None:
+            with seeded("pilot"):
+                z, labels = self._pilot(_PILOT)
+                g = self._given(z, labels)
+                self._log_bound = self._log_ratio(g.sample(), labels, len(g.event_shape)).max()
+        if not isinstance(self._log_bound, Tensor):
+            self._log_bound = torch.full((), self._log_bound, device=self.latents(1).device)
+        return self._log_bound
+
+    def _pilot(self, num: int) -> tuple[Tensor, Tensor | None]:
+        """Latents, and classes in turn."""
+        z = self.generator.latents(num)
+        return z, torch.arange(num, device=z.device) % self.num_classes if self.num_classes else None
+
+    def _prefix_ratios(self, tokens: Tensor) -> Tensor:
+        """Log-ratios of all prefixes of tokens (N, R, D), the same shape."""
+        raw = self.discriminator.steps(tokens)  # type: ignore[attr-defined]
+        if raw.shape != tokens.shape:
+            raise InputError(
+                f"steps: expected one output per token, shape {tuple(tokens.shape)}, got {tuple(raw.shape)}"
+            )
+        return self.scale * at_least_float32(raw) + self.offset
+
+    def _sequence_ratio(self, tokens: Tensor) -> Tensor:
+        return self._log_ratio(tokens, None, 1)
 
     def _given(self, z: Tensor, labels: Tensor | None) -> Any:
         return self.generator(z) if labels is None else self.generator(z, labels)
@@ -222,10 +308,8 @@ class Reweighted(nn.Module):
     def _event_dim(self) -> int:
         """Axes of a sample: found out once."""
         if self._of_event is None:
-            with torch.no_grad(), evaluating(self.generator), seeded("event"):
-                z = self.generator.latents(1)
-                labels = torch.zeros(1, dtype=torch.int64, device=z.device) if self.num_classes else None
-                self._of_event = len(self._given(z, labels).event_shape)
+            with torch.no_grad(), evaluating(self.generator), seeded("pilot"):
+                self._of_event = len(self._given(*self._pilot(1)).event_shape)
         return self._of_event
 
     def _check(self, base: Any, z: Tensor) -> None:
@@ -236,16 +320,16 @@ class Reweighted(nn.Module):
             raise InputError(f"generator: expected batch shape {(len(z),)}, got {tuple(base.batch_shape)}")
         if self.method == "per-latent" and isinstance(base, PointMass):
             raise InputError("method per-latent: expected a generator with several x for one z, got one: use resample")
+        if self.method == "gibbs":
+            moves_along(base)
+        if self.method == "smc" and not isinstance(base, Autoregressive):
+            raise InputError(f"method smc: expected a generator of sequences, Autoregressive, got {name}")
+        if self.method == "smc" and not hasattr(self.discriminator, "steps"):
+            kind = type(self.discriminator).__name__
+            raise InputError(f"method smc: expected a discriminator with steps, log-ratios of every prefix, got {kind}")
 
     def _new_tally(self) -> Tally:
         return Tally(self.method, self.candidates)
-
-
-_CHOICES: dict[str, Callable[[Tensor], choice.Choice]] = {
-    "resample": choice.resampled,
-    "independence-mh": choice.independence_metropolis,
-    "per-latent": choice.resampled,
-}
 
 
 def _of_rows(options: dict[str, Any], rows: Tensor, num: int) -> dict[str, Any]:
@@ -255,66 +339,13 @@ def _of_rows(options: dict[str, Any], rows: Tensor, num: int) -> dict[str, Any]:
     return options
 
 
+def _of_group(options: dict[str, Any], group: int) -> dict[str, Any]:
+    """The options of so many candidates."""
+    prefix = _of_each(options)
+    return options if prefix is None else {**options, "prefix": prefix.repeat(group, 1)}
+
+
 def _of_each(options: dict[str, Any]) -> Tensor | None:
     """The prefix, if there is one for each latent."""
     prefix = options.get("prefix")
     return prefix if isinstance(prefix, Tensor) and prefix.dim() == 2 else None
-
-
-class ReweightedDistribution(Distribution):
-    """What :class:`Reweighted` returns: samples that were chosen among candidates.
-
-    There is no ``log_prob``: of finitely many candidates the density of what is chosen has no simple form. That of the
-    limit is :meth:`Reweighted.log_prob`.
-
-    Attributes:
-        base: The generator's distribution of the same latents.
-    """
-
-    arg_constraints = {}  # pyright: ignore
-
-    def __init__(self, model: Reweighted, base: Distribution, z: Tensor, labels: Tensor | None) -> None:
-        self.model, self.base, self.z, self.labels = model, base, z, labels
-        super().__init__(base.batch_shape, base.event_shape, validate_args=False)
-
-    def sample(self, sample_shape: Shape = (), **options: Any) -> Tensor:
-        """Draws of the reweighted model.
-
-        Args:
-            sample_shape: Usually () or (M,).
-            options: Passed on to the ``sample`` that draws the candidates.
-
-        Returns:
-            Shape ``sample_shape`` + (B, *event). No gradient.
-
-        Raises:
-            InputError: If log-weights are NaN, or no candidate has any weight: on a CPU at once, elsewhere when the
-                diagnosis is read.
-        """
-        sample_shape = torch.Size(sample_shape)
-        drawn = self.model.draw(self.base, self.z, self.labels, sample_shape.numel(), options)
-        return drawn.view(*sample_shape, *self.batch_shape, *self.event_shape)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Refused: see the class."""
-        raise NotImplementedError("log_prob: samples chosen among candidates have no simple density")
-
-
-class ReweightedSequences(ReweightedDistribution):
-    """Of a generator of sequences."""
-
-    def sample(
-        self, sample_shape: Shape = (), *, temperature: float = 1.0, prefix: Tensor | None = None, **options: Any
-    ) -> Tensor:
-        """Draws of the reweighted model.
-
-        Args:
-            sample_shape: Usually () or (M,).
-            temperature: Of the candidates, as of ``Autoregressive``; no weight changes.
-            prefix: Tokens that sequences begin with, shape (P,), or (B, P) for those of each latent.
-            options: As above.
-
-        Returns:
-            int64 of shape ``sample_shape`` + (B, D). No gradient.
-        """
-        return super().sample(sample_shape, temperature=temperature, prefix=prefix, **options)
