@@ -22,7 +22,7 @@ class Tables(nn.Module):
 
     def __init__(self, *, wrong: bool) -> None:
         super().__init__()
-        self.tables = [seeded_normal(K**length, seed=length, scale=1.5) for length in (1, 2, 3)]
+        self.tables = [seeded_normal(K**length, seed=length, scale=2.0) for length in (1, 2, 3)]
         self.of_sequence = seeded_normal(27, seed=4, scale=1.5) if wrong else self.tables[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def assert_law(x: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize("end", [None, END])
 def test_the_mean_weight_is_unbiased(end: int | None, wrong: bool) -> None:
     generator, discriminator, p, w = problem(end, wrong=wrong)
-    num, groups = 3, 20_000
+    num, groups = 6, 10_000
     with torch.no_grad():
         prefixes = Prefixes(generator(generator.latents(num * groups)), 1)
         found = filtered(prefixes, num, discriminator.steps, discriminator)
@@ -64,7 +64,7 @@ def test_the_mean_weight_is_unbiased(end: int | None, wrong: bool) -> None:
     assert abs(float(mean.mean()) - float((p * w).sum())) < 5 * float(mean.std()) / math.sqrt(groups)
     assert torch.equal(found.log_ratio, discriminator(found.tokens))
     equal = (found.log_w - found.log_ratio).std(dim=0) < 1e-9  # nothing was resampled on the way
-    assert 0.05 < equal.double().mean() < 0.95
+    assert 0.05 < equal.double().mean() < 0.9
     # The weighted particles have the law of the reweighted model, up to Z.
     weighted = torch.zeros(27, dtype=torch.float64)
     weighted.index_add_(0, (found.tokens * PLACE).sum(-1).flatten(), found.log_w.exp().flatten() / num / groups)
