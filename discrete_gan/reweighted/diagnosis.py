@@ -199,7 +199,7 @@ class Tally:
             tail_index=float(pareto_tail_index(log_w)),
             tail_threshold=tail_index_threshold(len(log_w)),
             log_partition=float(self.groups.log_partition),
-            log_partition_error=log_mean_error(self.groups),
+            log_partition_error=_log_mean_error(self.groups),
             acceptance=sums["accepted"] / sums["proposals"] if "proposals" in sums else math.nan,
             log_bound=sums["bound"] / sums["batches"] if "bound" in sums else math.nan,
             above_bound=round(sums.get("above", 0)),
@@ -225,7 +225,7 @@ def _deviation(number: float, first: float, second: float) -> float:
     return math.sqrt(max(second - first**2 / number, 0.0) / (number - 1)) if number > 1 else math.nan
 
 
-def log_mean_error(groups: Accumulator) -> float:
+def _log_mean_error(groups: Accumulator) -> float:
     """Standard error of ``groups.log_partition``, as ``weights.log_partition_error`` of all at once; NaN of one."""
     if groups.count < 2:
         return math.nan

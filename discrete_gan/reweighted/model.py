@@ -20,11 +20,12 @@ from discrete_gan.distributions import Autoregressive, PointMass, Prefixes
 from discrete_gan.errors import InputError
 from discrete_gan.reweighted import choice
 from discrete_gan.reweighted.choice import Choice
+from discrete_gan.reweighted.density import Density, LogPartition, log_partition_of, log_prob_of
 from discrete_gan.reweighted.diagnosis import Diagnosis, Tally, hashes_of
 from discrete_gan.reweighted.distribution import ReweightedDistribution, ReweightedSequences
 from discrete_gan.reweighted.gibbs import moves_along, tuned_step
 from discrete_gan.reweighted.particles import filtered
-from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.sampling import evaluating, generate, labels_in_turn, num_classes_of
 from discrete_gan.seeds import seeded
 from discrete_gan.weights import take
 
@@ -135,6 +136,10 @@ class Reweighted(nn.Module):
         kind = ReweightedSequences if isinstance(base, Autoregressive) else ReweightedDistribution
         return kind(self, base, z, labels[0] if labels else None)
 
+    def given(self, z: Tensor, labels: Tensor | None) -> Any:
+        """The generator's own distribution of latents (B, latent_dim), and classes (B,) if any, batch shape (B,)."""
+        return self.generator(z) if labels is None else self.generator(z, labels)
+
     def log_ratio(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Calibrated log w(x) in nats.
 
@@ -193,6 +198,36 @@ class Reweighted(nn.Module):
         """
         return self._tally.diagnosis()
 
+    def log_partition(self, num: int, *, seed: int = 0, label: int | Sequence[int] | None = None) -> LogPartition:
+        """Log Z from draws of the generator: see ``density.log_partition_of``.
+
+        Args:
+            num: Number of draws, at least 8.
+            seed: Of latents and samples.
+            label: Class of all draws, of a conditional generator; or several, which take turns. Z of one class is
+                another than that of all.
+        """
+        return log_partition_of(self, num, seed=seed, label=label)
+
+    def log_prob(
+        self,
+        x: Tensor,
+        labels: Tensor | None = None,
+        *,
+        log_partition: LogPartition | float,
+        log_prob_of_generator: Tensor | None = None,
+    ) -> Density:
+        r"""Log-density of data, :math:`\log p_g(x) + \log w(x) - \log Z`: see ``density.log_prob_of``.
+
+        Args:
+            x: Shape (N, *event), as the generator draws them.
+            labels: Their classes, shape (N,), where generator or discriminator takes them.
+            log_partition: Log Z, of :meth:`log_partition` or known.
+            log_prob_of_generator: Log p_g(x) in nats, shape (N,), or a bound or an estimate of it; for a generator
+                without latents, or with ``enumerate_latents``, it is computed.
+        """
+        return log_prob_of(self, x, labels, log_partition, log_prob_of_generator)
+
     def draw(self, base: Distribution, z: Tensor, labels: Tensor | None, num: int, options: dict[str, Any]) -> Tensor:
         """Reweighted samples of latents (B, latent_dim), shape (num, B, *event): of ``ReweightedDistribution``."""
         event = base.event_shape
@@ -223,10 +258,10 @@ class Reweighted(nn.Module):
         """N candidates of each of R outputs, (N, R, *event), their log-weights and log w(x), (N, R)."""
         group = self.candidates
         if self.method == "per-latent":
-            x = self._given(z, labels).sample((group,), **options)
+            x = self.given(z, labels).sample((group,), **options)
         else:
             z = torch.cat([z, self.generator.latents((group - 1) * len(z))]) if group > 1 else z
-            g, options = self._given(z, None if labels is None else labels.repeat(group)), _of_group(options, group)
+            g, options = self.given(z, None if labels is None else labels.repeat(group)), _of_group(options, group)
             if self.method == "smc":
                 return filtered(Prefixes(g, 1, **options), group, self._prefix_ratios, self._sequence_ratio)
             x = g.sample(**options).view(group, -1, *event)
@@ -244,7 +279,7 @@ class Reweighted(nn.Module):
         """One sample for each latent, shape (R, *event), where a chain from a draw of it has come to."""
         if self._step is None:
             self._step = self._tuned(event)
-        g = self._given(z, labels)
+        g = self.given(z, labels)
         x = g.sample(**options)
         moves, log_w = moves_along(g), self._of_flat(labels, event)
         start = moves.start(log_w, x.flatten(1)[None])
@@ -263,7 +298,7 @@ class Reweighted(nn.Module):
         """The step size of moves, by a pilot."""
         with seeded("pilot"):
             z, labels = self._pilot(_PILOT_CHAINS)
-            g = self._given(z, labels)
+            g = self.given(z, labels)
             return tuned_step(moves_along(g), self._of_flat(labels, event), g.sample().flatten(1)[None])
 
     def _bound(self) -> Tensor:
@@ -271,7 +306,7 @@ class Reweighted(nn.Module):
         if self._log_bound is None:
             with seeded("pilot"):
                 z, labels = self._pilot(_PILOT)
-                g = self._given(z, labels)
+                g = self.given(z, labels)
                 self._log_bound = self._log_ratio(g.sample(), labels, len(g.event_shape)).max()
         if not isinstance(self._log_bound, Tensor):
             self._log_bound = torch.full((), self._log_bound, device=self.latents(1).device)
@@ -280,7 +315,7 @@ class Reweighted(nn.Module):
     def _pilot(self, num: int) -> tuple[Tensor, Tensor | None]:
         """Latents, and classes in turn."""
         z = self.generator.latents(num)
-        return z, torch.arange(num, device=z.device) % self.num_classes if self.num_classes else None
+        return z, labels_in_turn(self.num_classes, torch.arange(num, device=z.device)) if self.num_classes else None
 
     def _prefix_ratios(self, tokens: Tensor) -> Tensor:
         """Log-ratios of all prefixes of tokens (N, R, D), the same shape."""
@@ -294,9 +329,6 @@ class Reweighted(nn.Module):
     def _sequence_ratio(self, tokens: Tensor) -> Tensor:
         return self._log_ratio(tokens, None, 1)
 
-    def _given(self, z: Tensor, labels: Tensor | None) -> Any:
-        return self.generator(z) if labels is None else self.generator(z, labels)
-
     def _log_ratio(self, x: Tensor, labels: Tensor | None, event_dim: int) -> Tensor:
         given = (labels,) if self._takes_labels and labels is not None else ()
         raw, expected = self.discriminator(x, *given), tuple(x.shape[: x.dim() - event_dim])
@@ -309,7 +341,7 @@ class Reweighted(nn.Module):
         """Axes of a sample: found out once."""
         if self._of_event is None:
             with torch.no_grad(), evaluating(self.generator), seeded("pilot"):
-                self._of_event = len(self._given(*self._pilot(1)).event_shape)
+                self._of_event = len(self.given(*self._pilot(1)).event_shape)
         return self._of_event
 
     def _check(self, base: Any, z: Tensor) -> None:
