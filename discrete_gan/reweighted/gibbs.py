@@ -12,7 +12,6 @@ References:
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -42,8 +41,7 @@ class Changes(Flips):
         """One-hot categories, some of them others, the shape of the state."""
         log_odds = self.log_odds(state, beta, step_size)
         gumbel = -torch.empty_like(log_odds).exponential_().log()
-        index = (log_odds + gumbel).argmax(dim=-1)
-        return F.one_hot(index, self.categories).to(state.z.dtype).flatten(-2)
+        return FactorizedCategorical.discretize(log_odds + gumbel).to(state.z.dtype).flatten(-2)
 
     def log_odds(self, state: Any, beta: float, step_size: Tensor) -> Tensor:
         """Of each category against the one that is there, whose are 0, shape (C, N, D, K)."""
