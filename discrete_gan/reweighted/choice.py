@@ -26,14 +26,12 @@ class Choice(NamedTuple):
         acceptance: Probability that each proposal was accepted with, any shape; None where none is accepted.
         none_accepted: Where no candidate was, bool, shape (R,); None for those without any weight.
         above_bound: Which candidates have a weight above the bound, bool, shape (N, R).
-        log_bound: Its logarithm in nats, shape ().
     """
 
     candidate: Tensor
     acceptance: Tensor | None = None
     none_accepted: Tensor | None = None
     above_bound: Tensor | None = None
-    log_bound: Tensor | None = None
 
 
 def resampled(log_w: Tensor) -> Choice:
@@ -75,7 +73,7 @@ def independence_metropolis(log_w: Tensor) -> Choice:
     return Choice(state, torch.stack(probabilities) if probabilities else None)
 
 
-def rejected(log_w: Tensor, log_bound: Tensor) -> Choice:
+def rejected(log_w: Tensor, log_bound: float) -> Choice:
     r"""The first candidate that is accepted, each with :math:`a(x) = \min(1, w(x) / \text{bound})`.
 
     What is accepted is an exact draw of the reweighted law where no weight is above the bound. Where none of N is, the
@@ -85,11 +83,11 @@ def rejected(log_w: Tensor, log_bound: Tensor) -> Choice:
 
     Args:
         log_w: Log-weights of the candidates in nats, shape (N, R).
-        log_bound: Of the weights in nats, shape ().
+        log_bound: Of the weights in nats.
     """
     log_accepted = (log_w - log_bound).clamp(max=0)
     accepted = torch.rand_like(log_w).log() < log_accepted
     none = ~accepted.any(dim=0)
     left_over = resampled(log_w - torch.log(-torch.expm1(log_accepted))).candidate
     first = accepted.to(torch.uint8).argmax(dim=0)
-    return Choice(torch.where(none, left_over, first), log_accepted.exp(), none, log_w > log_bound, log_bound)
+    return Choice(torch.where(none, left_over, first), log_accepted.exp(), none, log_w > log_bound)

@@ -147,8 +147,6 @@ class Tally:
         sums["none"] = unusable.sum() if choice.none_accepted is None else choice.none_accepted.sum()
         if choice.above_bound is not None:
             sums["above"] = choice.above_bound.sum()
-        if choice.log_bound is not None:
-            sums |= {"bound": choice.log_bound.to(wide.dtype), "batches": torch.ones_like(unusable[0]).sum()}
         if choice.acceptance is not None:
             sums["accepted"] = choice.acceptance.to(wide.dtype).sum()
             sums["proposals"] = torch.ones_like(choice.acceptance, dtype=wide.dtype).sum()
@@ -178,8 +176,11 @@ class Tally:
                 getattr(self, name).extend(getattr(other, name))
             self.kept += other.kept
 
-    def diagnosis(self) -> Diagnosis:
+    def diagnosis(self, log_bound: float | None = None) -> Diagnosis:
         """What there is so far, read from the device.
+
+        Args:
+            log_bound: Of rejection.
 
         Raises:
             InputError: If nothing was drawn, log-weights were NaN, or no candidate has a weight.
@@ -201,7 +202,7 @@ class Tally:
             log_partition=float(self.groups.log_partition),
             log_partition_error=_log_mean_error(self.groups),
             acceptance=sums["accepted"] / sums["proposals"] if "proposals" in sums else math.nan,
-            log_bound=sums["bound"] / sums["batches"] if "bound" in sums else math.nan,
+            log_bound=math.nan if log_bound is None else log_bound,
             above_bound=round(sums.get("above", 0)),
             none_accepted=round(sums["none"]),
             distinct_candidates=len(torch.cat(self.hashes).unique()),

@@ -4,17 +4,15 @@ References:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), equation 6, https://arxiv.org/abs/1702.08431
 """
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.distributions import Autoregressive, PointMass, Prefixes
 from discrete_gan.errors import InputError
@@ -24,8 +22,9 @@ from discrete_gan.reweighted.density import Density, LogPartition, log_partition
 from discrete_gan.reweighted.diagnosis import Diagnosis, Tally, hashes_of
 from discrete_gan.reweighted.distribution import ReweightedDistribution, ReweightedSequences
 from discrete_gan.reweighted.gibbs import moves_along, tuned_step
+from discrete_gan.reweighted.networks import Networks, options_of_group, options_of_rows
 from discrete_gan.reweighted.particles import filtered
-from discrete_gan.sampling import evaluating, generate, labels_in_turn, num_classes_of
+from discrete_gan.sampling import evaluating, generate
 from discrete_gan.seeds import seeded
 from discrete_gan.weights import take
 
@@ -43,7 +42,7 @@ class Draws(NamedTuple):
     diagnosis: Diagnosis
 
 
-class Reweighted(nn.Module):
+class Reweighted(Networks):
     r"""A generator whose samples are chosen by a discriminator, itself a generator: draw from it, score it, show it.
 
     .. math:: \tilde p(x) = p_g(x)\, w(x) / Z, \qquad \log w(x) = a F(x) + c, \qquad Z = E_{p_g}[w(x)]
@@ -76,6 +75,10 @@ class Reweighted(nn.Module):
         bound: Log of the largest weight in nats, for ``"rejection"``; by default that of 1,000 draws. Candidates above
             it are counted.
 
+    Attributes:
+        log_bound: As given, or what the pilot found, in nats.
+        step_size: Of moves, once the pilot has found it.
+
     Raises:
         ValueError: If the method is unknown, N below 1, or a network is none.
     """
@@ -91,37 +94,14 @@ class Reweighted(nn.Module):
         offset: float = 0.0,
         bound: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(generator, discriminator, scale, offset)
         check_choice("method", method, METHODS)
         check_at_least("candidates", candidates, 1)
-        if not (math.isfinite(scale) and math.isfinite(offset)):
-            raise ValueError(f"scale, offset: expected finite numbers, got {scale}, {offset}")
         if bound is not None and not math.isfinite(bound):
             raise ValueError(f"bound: expected a finite number, got {bound}")
-        if lacking := [name for name in ("latents", "latent_dim", "decode") if not hasattr(generator, name)]:
-            raise ValueError(f"generator: expected one with {', '.join(lacking)}, got {type(generator).__name__}")
-        if not hasattr(discriminator, "forward"):
-            raise ValueError(f"discriminator: expected a module, got {type(discriminator).__name__}")
-        self.generator, self.discriminator = generator, discriminator
-        self.method, self.candidates, self.scale, self.offset = method, candidates, scale, offset
-        self.latent_dim, self.num_classes = generator.latent_dim, num_classes_of(generator)
-        self._takes_labels = "labels" in inspect.signature(discriminator.forward).parameters
-        self._of_event: int | None = None
-        self._log_bound: Tensor | float | None = bound
-        self._step: Tensor | None = None
+        self.method, self.candidates = method, candidates
+        self.log_bound, self.step_size = bound, None
         self._tally = self._new_tally()
-
-    def train(self, mode: bool = True) -> "Reweighted":
-        """Stay as it is: its networks keep their modes."""
-        return self
-
-    def latents(self, num: int) -> Tensor:
-        """Draws of z, shape (num, latent_dim), as of the generator."""
-        return self.generator.latents(num)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Samples as the data look, as of the generator."""
-        return self.generator.decode(x)
 
     def forward(self, z: Tensor, *labels: Tensor) -> "ReweightedDistribution":
         """Latents (B, latent_dim), and classes (B,) if any, to a distribution of reweighted samples, batch shape (B,).
@@ -135,26 +115,6 @@ class Reweighted(nn.Module):
         self._check(base, z)
         kind = ReweightedSequences if isinstance(base, Autoregressive) else ReweightedDistribution
         return kind(self, base, z, labels[0] if labels else None)
-
-    def given(self, z: Tensor, labels: Tensor | None) -> Any:
-        """The generator's own distribution of latents (B, latent_dim), and classes (B,) if any, batch shape (B,)."""
-        return self.generator(z) if labels is None else self.generator(z, labels)
-
-    def log_ratio(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Calibrated log w(x) in nats.
-
-        Args:
-            x: Samples, shape (..., *event), as the generator draws them.
-            labels: Their classes, shape (B,) for samples (..., B, *event); for a discriminator that takes them.
-
-        Returns:
-            Shape (...), at least float32. Gradients reach ``x`` and the discriminator.
-
-        Raises:
-            ValueError: If the discriminator has more than one output for each sample.
-        """
-        with evaluating(self.discriminator):
-            return self._log_ratio(x, labels, self._event_dim())
 
     def sample(
         self,
@@ -185,7 +145,7 @@ class Reweighted(nn.Module):
         before, self._tally = self._tally, self._new_tally()
         try:
             samples = generate(self, num, seed=seed, label=label, convert=convert, **options)
-            return Draws(samples, self._tally.diagnosis())
+            return Draws(samples, self._tally.diagnosis(self.log_bound))
         finally:
             before.merge(self._tally)
             self._tally = before
@@ -196,7 +156,7 @@ class Reweighted(nn.Module):
         Raises:
             InputError: If nothing was, log-weights were NaN, or no candidate has any weight.
         """
-        return self._tally.diagnosis()
+        return self._tally.diagnosis(self.log_bound)
 
     def log_partition(self, num: int, *, seed: int = 0, label: int | Sequence[int] | None = None) -> LogPartition:
         """Log Z from draws of the generator: see ``density.log_partition_of``.
@@ -239,7 +199,7 @@ class Reweighted(nn.Module):
         chosen = self._moved if self.method == "gibbs" else self._chosen
         with torch.no_grad(), evaluating(self.generator, self.discriminator):
             parts = [
-                chosen(z[rows], None if labels is None else labels[rows], _of_rows(options, rows, num), event)
+                chosen(z[rows], None if labels is None else labels[rows], options_of_rows(options, rows, num), event)
                 for rows in torch.arange(len(z), device=z.device).split(max(1, at_once))
             ]
         return torch.cat(parts).view(num, -1, *event)
@@ -261,29 +221,35 @@ class Reweighted(nn.Module):
             x = self.given(z, labels).sample((group,), **options)
         else:
             z = torch.cat([z, self.generator.latents((group - 1) * len(z))]) if group > 1 else z
-            g, options = self.given(z, None if labels is None else labels.repeat(group)), _of_group(options, group)
+            g, options = (
+                self.given(z, None if labels is None else labels.repeat(group)),
+                options_of_group(options, group),
+            )
             if self.method == "smc":
-                return filtered(Prefixes(g, 1, **options), group, self._prefix_ratios, self._sequence_ratio)
+                return filtered(
+                    Prefixes(g, 1, **options), group, self.prefix_ratios, lambda x: self.log_ratio_of(x, labels, 1)
+                )
             x = g.sample(**options).view(group, -1, *event)
-        log_w = self._log_ratio(x, labels, len(event))
+        log_w = self.log_ratio_of(x, labels, len(event))
         return x, log_w, log_w
 
     def _choice(self, log_w: Tensor) -> Choice:
         if self.method == "independence-mh":
             return choice.independence_metropolis(log_w)
         if self.method == "rejection":
-            return choice.rejected(log_w, self._bound())
+            self.log_bound = self._largest() if self.log_bound is None else self.log_bound
+            return choice.rejected(log_w, self.log_bound)
         return choice.resampled(log_w)
 
     def _moved(self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size) -> Tensor:
         """One sample for each latent, shape (R, *event), where a chain from a draw of it has come to."""
-        if self._step is None:
-            self._step = self._tuned(event)
+        if self.step_size is None:
+            self.step_size = float(self._tuned(event))
         g = self.given(z, labels)
         x = g.sample(**options)
         moves, log_w = moves_along(g), self._of_flat(labels, event)
         start = moves.start(log_w, x.flatten(1)[None])
-        end, accepted = moves.move(log_w, start, 1.0, self._step, self.candidates)
+        end, accepted = moves.move(log_w, start, 1.0, x.new_full((), self.step_size), self.candidates)
         moved, value = end.z[0].view_as(x), start.log_likelihood
         hashes = hashes_of(x, len(event))[None]
         here = Choice(torch.zeros_like(hashes[0]), accepted)
@@ -292,57 +258,24 @@ class Reweighted(nn.Module):
 
     def _of_flat(self, labels: Tensor | None, event: torch.Size) -> Callable[[Tensor], Tensor]:
         """Log w of samples whose events are flat, (1, R, -1)."""
-        return lambda flat: self._log_ratio(flat.view(*flat.shape[:-1], *event), labels, len(event))
+        return lambda flat: self.log_ratio_of(flat.view(*flat.shape[:-1], *event), labels, len(event))
 
     def _tuned(self, event: torch.Size) -> Tensor:
         """The step size of moves, by a pilot."""
         with seeded("pilot"):
-            z, labels = self._pilot(_PILOT_CHAINS)
+            z, labels = self.pilot(_PILOT_CHAINS)
             g = self.given(z, labels)
             return tuned_step(moves_along(g), self._of_flat(labels, event), g.sample().flatten(1)[None])
 
-    def _bound(self) -> Tensor:
-        """Log of the largest weight, shape (), of a pilot where it is not known."""
-        if self._log_bound is None:
-            with seeded("pilot"):
-                z, labels = self._pilot(_PILOT)
-                g = self.given(z, labels)
-                self._log_bound = self._log_ratio(g.sample(), labels, len(g.event_shape)).max()
-        if not isinstance(self._log_bound, Tensor):
-            self._log_bound = torch.full((), self._log_bound, device=self.latents(1).device)
-        return self._log_bound
-
-    def _pilot(self, num: int) -> tuple[Tensor, Tensor | None]:
-        """Latents, and classes in turn."""
-        z = self.generator.latents(num)
-        return z, labels_in_turn(self.num_classes, torch.arange(num, device=z.device)) if self.num_classes else None
-
-    def _prefix_ratios(self, tokens: Tensor) -> Tensor:
-        """Log-ratios of all prefixes of tokens (N, R, D), the same shape."""
-        raw = self.discriminator.steps(tokens)  # type: ignore[attr-defined]
-        if raw.shape != tokens.shape:
-            raise InputError(
-                f"steps: expected one output per token, shape {tuple(tokens.shape)}, got {tuple(raw.shape)}"
-            )
-        return self.scale * at_least_float32(raw) + self.offset
-
-    def _sequence_ratio(self, tokens: Tensor) -> Tensor:
-        return self._log_ratio(tokens, None, 1)
-
-    def _log_ratio(self, x: Tensor, labels: Tensor | None, event_dim: int) -> Tensor:
-        given = (labels,) if self._takes_labels and labels is not None else ()
-        raw, expected = self.discriminator(x, *given), tuple(x.shape[: x.dim() - event_dim])
-        if not isinstance(raw, Tensor) or raw.shape != expected:
-            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
-            raise InputError(f"discriminator: expected one output per sample, shape {expected}, got {got}")
-        return self.scale * at_least_float32(raw) + self.offset
-
-    def _event_dim(self) -> int:
-        """Axes of a sample: found out once."""
-        if self._of_event is None:
-            with torch.no_grad(), evaluating(self.generator), seeded("pilot"):
-                self._of_event = len(self.given(*self._pilot(1)).event_shape)
-        return self._of_event
+    def _largest(self) -> float:
+        """Log of the largest weight of a pilot."""
+        with seeded("pilot"):
+            z, labels = self.pilot(_PILOT)
+            g = self.given(z, labels)
+            largest = float(self.log_ratio_of(g.sample(), labels, len(g.event_shape)).max())
+        if not math.isfinite(largest):
+            raise InputError(f"discriminator: expected finite log-ratios for a bound, got {largest}: give a bound")
+        return largest
 
     def _check(self, base: Any, z: Tensor) -> None:
         name = type(base).__name__
@@ -362,22 +295,3 @@ class Reweighted(nn.Module):
 
     def _new_tally(self) -> Tally:
         return Tally(self.method, self.candidates)
-
-
-def _of_rows(options: dict[str, Any], rows: Tensor, num: int) -> dict[str, Any]:
-    """The options of some rows of so many copies of the latents."""
-    if (prefix := _of_each(options)) is not None:
-        return {**options, "prefix": prefix.repeat(num, 1)[rows]}
-    return options
-
-
-def _of_group(options: dict[str, Any], group: int) -> dict[str, Any]:
-    """The options of so many candidates."""
-    prefix = _of_each(options)
-    return options if prefix is None else {**options, "prefix": prefix.repeat(group, 1)}
-
-
-def _of_each(options: dict[str, Any]) -> Tensor | None:
-    """The prefix, if there is one for each latent."""
-    prefix = options.get("prefix")
-    return prefix if isinstance(prefix, Tensor) and prefix.dim() == 2 else None

@@ -70,7 +70,7 @@ def test_outputs_have_the_law_of_finitely_many_moves(name: str) -> None:
     torch.manual_seed(0)
     model = Reweighted(generator, discriminator, method="gibbs", candidates=2)
     drawn = model(generator.all_latents()).sample((num,))
-    step = model._step
+    step = model.step_size
     assert step is not None and 0.01 < float(step) < 2
     flat = states.flatten(1)
     for latent in range(2):

@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 from discrete_gan.distributions import PointMass
 from discrete_gan.lab.problems import ProductMixture
-from discrete_gan.models import MLPDiscriminator, MLPGenerator, MLPImageGenerator, RecurrentGenerator
-from discrete_gan.reweighted import Reweighted
+from discrete_gan.models import (
+    MLPDiscriminator,
+    MLPGenerator,
+    MLPImageGenerator,
+    RecurrentDiscriminator,
+    RecurrentGenerator,
+)
+from discrete_gan.reweighted import METHODS, Method, Reweighted
 from discrete_gan.reweighted.choice import log_acceptance
 from discrete_gan.sampling import generate
 from discrete_gan.weights import diagnose
@@ -187,6 +193,16 @@ def test_it_is_a_generator_as_others_are() -> None:
     assert model.diagnosis().outputs == 25 + 25 + 2 * 5 * 3 + 25
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_seed_gives_the_same_samples_again(method: Method) -> None:
+    generator: Any = RecurrentGenerator(3, 4, end=1) if method == "smc" else MLPGenerator(4, 6, hidden=(8,))
+    discriminator: Any = RecurrentDiscriminator(3, 4, end=1) if method == "smc" else MLPDiscriminator(6, hidden=(8,))
+    models = [Reweighted(generator, discriminator, method=method, bound=bound) for bound in (0.5, None)]
+    first = [model.sample(20, seed=1).samples for model in models]
+    assert all(torch.equal(model.sample(20, seed=1).samples, x) for model, x in zip(models, first, strict=True))
+    assert not torch.equal(models[0].sample(20, seed=2).samples, first[0])
+
+
 def test_log_ratios_are_calibrated_and_carry_gradient() -> None:
     generator, discriminator, _, _ = problem()
     states = generator(generator.all_latents()).enumerate_support()[:, 0]
@@ -318,6 +334,10 @@ class NoSample(Mixture):
     [
         ({"method": "mcmc"}, "method: expected one of resample, "),
         ({"candidates": 0}, "candidates: expected at least 1, got 0"),
+        (
+            {"method": "rejection", "discriminator": Raw(lambda x: x[..., 0] - math.inf)},
+            "finite log-ratios for a bound",
+        ),
         ({"bound": math.inf}, "bound: expected a finite number"),
         ({"method": "smc"}, "method smc: expected a generator of sequences, Autoregressive, got FactorizedBernoulli"),
         ({"method": "gibbs"}, "method gibbs: expected a discriminator with a gradient in x"),
