@@ -34,6 +34,15 @@ def num_classes_of(generator: Conditional) -> int:
     return getattr(generator, "num_classes", 0)
 
 
+def labels_in_turn(num_classes: int, numbers: Tensor, label: int | Sequence[int] | None = None) -> Tensor:
+    """Classes of numbered samples, the shape of ``numbers``: n mod K of sample n, or those asked for in turn."""
+    if label is None:
+        return numbers % num_classes
+    if isinstance(label, int):
+        return torch.full_like(numbers, label)
+    return torch.tensor(label, device=numbers.device)[numbers % len(label)]
+
+
 def generate(
     generator: Generator,
     num: int,
@@ -70,12 +79,7 @@ def generate(
         z = generator.latents(size)
         if not num_classes:
             return generator(z)
-        number = torch.arange(start, start + size, device=z.device)
-        if label is None:
-            return generator(z, number % num_classes)
-        if isinstance(label, int):
-            return generator(z, torch.full_like(number, label))
-        return generator(z, torch.tensor(label, device=z.device)[number % len(label)])
+        return generator(z, labels_in_turn(num_classes, torch.arange(start, start + size, device=z.device), label))
 
     wrong: list[Tensor] = []
 

@@ -28,6 +28,7 @@ from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
 from discrete_gan.metrics import LogRatioFit, fit_log_ratio
 from discrete_gan.models import MLPGenerator
+from discrete_gan.reweighted import METHODS, Method, Reweighted
 from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.training import MovingAverage, diagnostics, generate
 from discrete_gan.training.probe import probe
@@ -395,6 +396,23 @@ def test_models(name: str) -> None:
     if isinstance(model, models.VirtualBatchNorm):
         model(torch.rand(6, 64, dtype=torch.float64))  # the first batch is the reference; whether there is one is asked
     assert_alike(run_model, model)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_reweighted_draws_wait_for_nothing(method: Method) -> None:
+    """Once a bound or a step size is found; what they say of themselves is read when it is asked for."""
+    if method == "smc":
+        generator, discriminator = models.RecurrentGenerator(4, 3, end=1), models.RecurrentDiscriminator(4, 3, end=1)
+    else:
+        generator, discriminator = MLPGenerator(3, 4, 3, hidden=(5,)), models.MLPDiscriminator(4, 3, hidden=(5,))
+    model = Reweighted(generator.to(DEVICE), discriminator.to(DEVICE), method=method, candidates=3)
+    model(model.latents(2)).sample()
+    with counting() as found:
+        x = model(model.latents(6)).sample((2,))
+    assert devices(x) == {NAME}
+    assert found.reads == found.copies == [], found
+    assert model.diagnosis().outputs == 2 + 12
+    assert model.sample(5).diagnosis.outputs == 5 and model.log_partition(20).number == 20
 
 
 def test_virtual_batch_norm_asks_the_device_once() -> None:

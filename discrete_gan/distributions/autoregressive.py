@@ -13,6 +13,7 @@ from torch.types import _size as Shape
 from discrete_gan._arguments import check_at_least, check_positive, check_support
 from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions._draw import draw
+from discrete_gan.distributions.prefixes import Prefixes
 
 State = tuple[Tensor, ...]
 
@@ -107,31 +108,12 @@ class Autoregressive(Distribution):
         Raises:
             ValueError: If the temperature is not above 0 or the prefix is longer than D.
         """
-        check_positive("temperature", temperature)
-        given = 0 if prefix is None else prefix.shape[-1]
-        num_positions = self.decoder.num_positions
-        if given > num_positions:
-            raise ValueError(f"prefix: expected at most {num_positions} tokens, got {given}")
         sample_shape = torch.Size(sample_shape)
         with torch.no_grad():
-            z = self._rows(sample_shape.numel())
-            tokens = self._blank(len(z))
-            if prefix is not None:
-                tokens.view(-1, len(self.z), num_positions)[..., :given] = prefix
-            ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-            state = self.decoder.initial_state(z)
-            previous = self._start(len(z))
-            for position in range(num_positions):
-                hidden, state = self.decoder.step(previous, z, state)
-                if position >= given:
-                    tokens[:, position] = self._next(hidden, ended, temperature)
-                previous = tokens[:, position]
-                if self.end is not None:
-                    ended |= previous == self.end
-                    # Looking at values would stall another device; there the steps that are left cost less.
-                    if z.device.type == "cpu" and ended.all():
-                        break
-        return tokens.view(*sample_shape, *self.batch_shape, num_positions)
+            prefixes = Prefixes(self, sample_shape.numel(), temperature=temperature, prefix=prefix)
+            while not prefixes.complete:
+                prefixes.extend()
+        return prefixes.tokens.view(*sample_shape, *self.batch_shape, self.decoder.num_positions)
 
     def rollouts(self, value: Tensor, num_rollouts: int) -> Tensor:
         r"""Completions of every proper prefix of every sequence, all in one run over the positions.

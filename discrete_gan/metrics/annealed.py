@@ -382,9 +382,7 @@ class Flips:
         """So many rounds of flips, each refused or not; the mean probability of being accepted."""
         total = torch.zeros_like(state.log_likelihood)
         for _ in range(num_leapfrog):
-            log_odds = self.log_odds(state, beta, step_size)
-            flips = torch.rand_like(log_odds) < torch.sigmoid(log_odds)
-            z = torch.where(flips, 1 - state.z, state.z)
+            z = self.proposed(state, beta, step_size)
             new = _Bits(z, *_evaluate(log_likelihood, z))
             probability = self.log_acceptance(state, new, beta, step_size).exp()
             accepted = torch.rand_like(probability) < probability
@@ -397,18 +395,24 @@ class Flips:
             total = total + probability.to(total.dtype)
         return state, total / num_leapfrog
 
+    def proposed(self, state: _Bits, beta: float, step_size: Tensor) -> Tensor:
+        """Bits with some of them flipped, shape (C, N, latent_dim)."""
+        log_odds = self.log_odds(state, beta, step_size)
+        return torch.where(torch.rand_like(log_odds) < torch.sigmoid(log_odds), 1 - state.z, state.z)
+
     def log_odds(self, state: _Bits, beta: float, step_size: Tensor) -> Tensor:
         """Of each bit, that it is proposed to flip, shape (C, N, latent_dim)."""
         return step_size.log() + (1 - 2 * state.z) * (self.logits + beta * state.gradient) / 2
 
+    def log_proposal(self, state: _Bits, z: Tensor, beta: float, step_size: Tensor) -> Tensor:
+        """Log-probability that these bits are proposed, float64, shape (C, N)."""
+        log_odds = self.log_odds(state, beta, step_size).double()
+        return ((state.z != z).double() * log_odds - F.softplus(log_odds)).sum(-1)
+
     def log_acceptance(self, old: _Bits, new: _Bits, beta: float, step_size: Tensor) -> Tensor:
         """Log-probability that the move from one state to the other is accepted, float64, shape (C, N)."""
-        flipped = (old.z != new.z).double()
-
-        def log_proposal(state: _Bits) -> Tensor:
-            log_odds = self.log_odds(state, beta, step_size).double()
-            return (flipped * log_odds - F.softplus(log_odds)).sum(-1)
-
+        there = self.log_proposal(old, new.z, beta, step_size)
+        back = self.log_proposal(new, old.z, beta, step_size)
         rise = ((new.z - old.z).double() * self.logits).sum(-1)
         rise = rise + beta * (new.log_likelihood.double() - old.log_likelihood.double())
-        return (rise + log_proposal(new) - log_proposal(old)).clamp(max=0).nan_to_num(nan=-math.inf)
+        return (rise + back - there).clamp(max=0).nan_to_num(nan=-math.inf)

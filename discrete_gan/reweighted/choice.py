@@ -71,3 +71,23 @@ def independence_metropolis(log_w: Tensor) -> Choice:
         state, current = torch.where(accepted, number, state), torch.where(accepted, proposed, current)
         probabilities.append(probability)
     return Choice(state, torch.stack(probabilities) if probabilities else None)
+
+
+def rejected(log_w: Tensor, log_bound: float) -> Choice:
+    r"""The first candidate that is accepted, each with :math:`a(x) = \min(1, w(x) / \text{bound})`.
+
+    What is accepted is an exact draw of the reweighted law where no weight is above the bound. Where none of N is, the
+    candidates are draws of :math:`\propto g(x) (1 - a(x))`, and one of them is taken by sampling-importance-resampling
+    with the weights that this proposal asks for, :math:`w(x) / (1 - a(x))`. On small enumerated problems that is
+    nearer to the reweighted law than the last candidate, or the same with w alone, and than :func:`resampled`.
+
+    Args:
+        log_w: Log-weights of the candidates in nats, shape (N, R).
+        log_bound: Of the weights in nats.
+    """
+    log_accepted = (log_w - log_bound).clamp(max=0)
+    accepted = torch.rand_like(log_w).log() < log_accepted
+    none = ~accepted.any(dim=0)
+    left_over = resampled(log_w - torch.log(-torch.expm1(log_accepted))).candidate
+    first = accepted.to(torch.uint8).argmax(dim=0)
+    return Choice(torch.where(none, left_over, first), log_accepted.exp(), none, log_w > log_bound)

@@ -27,19 +27,20 @@ class Diagnosis(NamedTuple):
         outputs: R, groups.
         effective: Kish's effective sample size of all candidates together, as a part of their number.
         effective_in_group: Mean over groups of that of a group, between 1 and N.
-        spread: Standard deviation of the candidates' finite log-weights in nats.
+        spread: Standard deviation of the candidates' log w(x) in nats, where it is finite.
         tail_index: Pareto tail index of their weights: infinite where there are too few to tell, minus infinity where
             the largest are all equal.
         tail_threshold: What it should be below.
         log_partition: Log of the mean weight in nats, an estimate of log Z.
         log_partition_error: Its standard error, over groups.
         acceptance: Mean probability that a proposal was accepted with.
+        log_bound: Log of the bound of rejection in nats, known or of the pilot.
         above_bound: Candidates whose weight is above the bound of rejection.
         none_accepted: Groups none of whose candidates was accepted, or has any weight.
         distinct_candidates: How many different ones there are.
         distinct_outputs: How many different outputs.
-        looked_at: Candidates that spread, tail index and distinct ones are of: all of them, or the first 4 million.
-        moves: Whether the candidates are states of a chain, of which the first is looked at.
+        looked_at: Candidates that tail index and distinct ones are of: all of them, or the first 4 million. Of
+            ``"gibbs"`` they are the draws that chains start at, one for each output.
     """
 
     method: str
@@ -53,12 +54,12 @@ class Diagnosis(NamedTuple):
     log_partition: float
     log_partition_error: float
     acceptance: float
+    log_bound: float
     above_bound: int
     none_accepted: int
     distinct_candidates: int
     distinct_outputs: int
     looked_at: int
-    moves: bool = False
 
     @property
     def warnings(self) -> list[str]:
@@ -97,7 +98,7 @@ class Diagnosis(NamedTuple):
 
     def lines(self) -> list[str]:
         """All of it in plain words."""
-        of = "moves" if self.moves else "candidates"
+        of = "moves" if self.method == "gibbs" else "candidates"
         lines = [
             f"{self.method}: {self.outputs:,} samples, each of {self.group} {of}; {self.distinct_outputs:,} distinct "
             f"samples among {self.distinct_candidates:,} distinct candidates",
@@ -107,7 +108,8 @@ class Diagnosis(NamedTuple):
             f"log Z {self.log_partition:.3f}, standard error {self.log_partition_error:.2g} nats",
         ]
         if not math.isnan(self.acceptance):
-            lines.append(f"{100 * self.acceptance:.3g} % of the proposals accepted")
+            bound = "" if math.isnan(self.log_bound) else f", log of the bound {self.log_bound:.2f} nats"
+            lines.append(f"{100 * self.acceptance:.3g} % of the proposals accepted{bound}")
         return [*lines, *(f"warning: {warning}" for warning in self.warnings)]
 
 
@@ -117,11 +119,10 @@ class Tally:
     Args:
         method: As of :class:`Diagnosis`.
         group: N.
-        moves: Whether the candidates are states of chains that begin at those that are taken in.
     """
 
-    def __init__(self, method: str, group: int, *, moves: bool = False) -> None:
-        self.method, self.group, self.moves = method, group, moves
+    def __init__(self, method: str, group: int) -> None:
+        self.method, self.group = method, group
         self.candidates, self.groups = Accumulator(), Accumulator()
         self.outputs, self.kept = 0, 0
         self.log_w: list[Tensor] = []
@@ -129,11 +130,12 @@ class Tally:
         self.chosen: list[Tensor] = []
         self.sums: dict[str, Tensor] = {}
 
-    def add(self, log_w: Tensor, hashes: Tensor, chosen: Tensor, choice: Choice) -> None:
+    def add(self, log_w: Tensor, log_ratio: Tensor, hashes: Tensor, chosen: Tensor, choice: Choice) -> None:
         """Take in the groups of a batch.
 
         Args:
             log_w: Of the candidates in nats, shape (N, R).
+            log_ratio: Log w(x) of the candidates, which differs where some were resampled on the way.
             hashes: Of the candidates, int64, shape (N, R).
             chosen: Of the outputs, shape (R,).
             choice: What the choice was.
@@ -148,6 +150,9 @@ class Tally:
         if choice.acceptance is not None:
             sums["accepted"] = choice.acceptance.to(wide.dtype).sum()
             sums["proposals"] = torch.ones_like(choice.acceptance, dtype=wide.dtype).sum()
+        finite = log_ratio.isfinite()
+        value = torch.where(finite, log_ratio.to(wide.dtype), 0)
+        sums |= {"usable": finite.sum(), "first": value.sum(), "second": value.square().sum()}
         self._sum(sums)
         if wide.device.type == "cpu":
             self._check()
@@ -171,8 +176,11 @@ class Tally:
                 getattr(self, name).extend(getattr(other, name))
             self.kept += other.kept
 
-    def diagnosis(self) -> Diagnosis:
+    def diagnosis(self, log_bound: float | None = None) -> Diagnosis:
         """What there is so far, read from the device.
+
+        Args:
+            log_bound: Of rejection.
 
         Raises:
             InputError: If nothing was drawn, log-weights were NaN, or no candidate has a weight.
@@ -182,25 +190,24 @@ class Tally:
         self._check()
         log_w, sums = torch.cat(self.log_w), {name: float(value) for name, value in self.sums.items()}
         number = self.candidates.count
-        usable = log_w[log_w.isfinite()]
         return Diagnosis(
             method=self.method,
             group=self.group,
             outputs=self.outputs,
             effective=float(self.candidates.effective_sample_size) / number,
             effective_in_group=sums["effective"] / self.outputs,
-            spread=float(usable.std()) if len(usable) > 1 else math.nan,
+            spread=_deviation(sums["usable"], sums["first"], sums["second"]),
             tail_index=float(pareto_tail_index(log_w)),
             tail_threshold=tail_index_threshold(len(log_w)),
             log_partition=float(self.groups.log_partition),
-            log_partition_error=log_mean_error(self.groups),
+            log_partition_error=_log_mean_error(self.groups),
             acceptance=sums["accepted"] / sums["proposals"] if "proposals" in sums else math.nan,
+            log_bound=math.nan if log_bound is None else log_bound,
             above_bound=round(sums.get("above", 0)),
             none_accepted=round(sums["none"]),
             distinct_candidates=len(torch.cat(self.hashes).unique()),
             distinct_outputs=len(torch.cat(self.chosen).unique()),
             looked_at=len(log_w),
-            moves=self.moves,
         )
 
     def _sum(self, sums: dict[str, Tensor]) -> None:
@@ -214,7 +221,12 @@ class Tally:
             raise InputError("discriminator: expected a candidate with a weight, got minus infinity for all of them")
 
 
-def log_mean_error(groups: Accumulator) -> float:
+def _deviation(number: float, first: float, second: float) -> float:
+    """Standard deviation of so many numbers of these sums of first and second powers."""
+    return math.sqrt(max(second - first**2 / number, 0.0) / (number - 1)) if number > 1 else math.nan
+
+
+def _log_mean_error(groups: Accumulator) -> float:
     """Standard error of ``groups.log_partition``, as ``weights.log_partition_error`` of all at once; NaN of one."""
     if groups.count < 2:
         return math.nan

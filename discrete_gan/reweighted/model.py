@@ -4,31 +4,35 @@ References:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), equation 6, https://arxiv.org/abs/1702.08431
 """
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
-from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_at_least, check_choice
-from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.distributions import Autoregressive, PointMass
+from discrete_gan.distributions import Autoregressive, PointMass, Prefixes
 from discrete_gan.errors import InputError
 from discrete_gan.reweighted import choice
+from discrete_gan.reweighted.choice import Choice
+from discrete_gan.reweighted.density import Density, LogPartition, log_partition_of, log_prob_of
 from discrete_gan.reweighted.diagnosis import Diagnosis, Tally, hashes_of
-from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.reweighted.distribution import ReweightedDistribution, ReweightedSequences
+from discrete_gan.reweighted.gibbs import moves_along, tuned_step
+from discrete_gan.reweighted.networks import Networks, options_of_group, options_of_rows
+from discrete_gan.reweighted.particles import filtered
+from discrete_gan.sampling import evaluating, generate
 from discrete_gan.seeds import seeded
 from discrete_gan.weights import take
 
-Method = Literal["resample", "independence-mh", "per-latent"]
+Method = Literal["resample", "independence-mh", "per-latent", "rejection", "gibbs", "smc"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # Candidates at a time, and numbers of them: a token counts as the vector that a network makes of it.
 _MOST_CANDIDATES, _MOST_NUMBERS, _OF_TOKEN = 2**15, 2**22, 64
+_PILOT, _PILOT_CHAINS = 1000, 64  # draws that a bound is the largest weight of, and chains that tune a step size
 
 
 class Draws(NamedTuple):
@@ -38,19 +42,25 @@ class Draws(NamedTuple):
     diagnosis: Diagnosis
 
 
-class Reweighted(nn.Module):
+class Reweighted(Networks):
     r"""A generator whose samples are chosen by a discriminator, itself a generator: draw from it, score it, show it.
 
     .. math:: \tilde p(x) = p_g(x)\, w(x) / Z, \qquad \log w(x) = a F(x) + c, \qquad Z = E_{p_g}[w(x)]
 
     With the exact log-ratio :math:`\tilde p` is the data's distribution. Methods, each with N candidates for every
-    output; the first two and the third differ in what they leave as it is:
+    output:
 
     - ``"resample"``: sampling-importance-resampling. N draws of p_g for each output, each of a latent of its own, and
       one of them by its normalized weight. Outputs are independent; their law nears :math:`\tilde p` at rate 1/N.
     - ``"independence-mh"``: for each output a chain of its own, started at a draw of p_g and offered N - 1 others.
     - ``"per-latent"``: N draws of g(x | z) of the latent that is given, and one of them by its weight: the law nears
       :math:`g(x \mid z) w(x) / Z(z)`, and latents, and what they decide, such as classes, are as often as before.
+    - ``"rejection"``: of N draws of p_g the first that is accepted with w over a bound, an exact draw of
+      :math:`\tilde p`; where none is, one of them by weights that allow for it: see ``choice.rejected``.
+    - ``"gibbs"``: of independent bits or categories; N informed moves from a draw of g(x | z) that leave
+      :math:`g(x \mid z) w(x)` invariant: latents are as often as before. Its step size is tuned once, by a pilot.
+    - ``"smc"``: of sequences and a discriminator with ``steps``, the log-ratio of every prefix: for each output a
+      particle filter of N particles over the positions, one of which is chosen in the end.
 
     Its networks are in evaluation mode while it draws and keep their own modes otherwise; nothing carries gradient.
 
@@ -62,6 +72,12 @@ class Reweighted(nn.Module):
         candidates: N, for each output.
         scale: a, the slope of the calibration: see ``metrics.fit_calibration``.
         offset: c in nats, which changes Z and no sample.
+        bound: Log of the largest weight in nats, for ``"rejection"``; by default that of 1,000 draws. Candidates above
+            it are counted.
+
+    Attributes:
+        log_bound: As given, or what the pilot found, in nats.
+        step_size: Of moves, once the pilot has found it.
 
     Raises:
         ValueError: If the method is unknown, N below 1, or a network is none.
@@ -76,34 +92,16 @@ class Reweighted(nn.Module):
         candidates: int = 5,
         scale: float = 1.0,
         offset: float = 0.0,
+        bound: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(generator, discriminator, scale, offset)
         check_choice("method", method, METHODS)
         check_at_least("candidates", candidates, 1)
-        if not (math.isfinite(scale) and math.isfinite(offset)):
-            raise ValueError(f"scale, offset: expected finite numbers, got {scale}, {offset}")
-        if lacking := [name for name in ("latents", "latent_dim", "decode") if not hasattr(generator, name)]:
-            raise ValueError(f"generator: expected one with {', '.join(lacking)}, got {type(generator).__name__}")
-        if not hasattr(discriminator, "forward"):
-            raise ValueError(f"discriminator: expected a module, got {type(discriminator).__name__}")
-        self.generator, self.discriminator = generator, discriminator
-        self.method, self.candidates, self.scale, self.offset = method, candidates, scale, offset
-        self.latent_dim, self.num_classes = generator.latent_dim, num_classes_of(generator)
-        self._takes_labels = "labels" in inspect.signature(discriminator.forward).parameters
-        self._of_event: int | None = None
+        if bound is not None and not math.isfinite(bound):
+            raise ValueError(f"bound: expected a finite number, got {bound}")
+        self.method, self.candidates = method, candidates
+        self.log_bound, self.step_size = bound, None
         self._tally = self._new_tally()
-
-    def train(self, mode: bool = True) -> "Reweighted":
-        """Stay as it is: its networks keep their modes."""
-        return self
-
-    def latents(self, num: int) -> Tensor:
-        """Draws of z, shape (num, latent_dim), as of the generator."""
-        return self.generator.latents(num)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Samples as the data look, as of the generator."""
-        return self.generator.decode(x)
 
     def forward(self, z: Tensor, *labels: Tensor) -> "ReweightedDistribution":
         """Latents (B, latent_dim), and classes (B,) if any, to a distribution of reweighted samples, batch shape (B,).
@@ -117,22 +115,6 @@ class Reweighted(nn.Module):
         self._check(base, z)
         kind = ReweightedSequences if isinstance(base, Autoregressive) else ReweightedDistribution
         return kind(self, base, z, labels[0] if labels else None)
-
-    def log_ratio(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Calibrated log w(x) in nats.
-
-        Args:
-            x: Samples, shape (..., *event), as the generator draws them.
-            labels: Their classes, shape (B,) for samples (..., B, *event); for a discriminator that takes them.
-
-        Returns:
-            Shape (...), at least float32. Gradients reach ``x`` and the discriminator.
-
-        Raises:
-            ValueError: If the discriminator has more than one output for each sample.
-        """
-        with evaluating(self.discriminator):
-            return self._log_ratio(x, labels, self._event_dim())
 
     def sample(
         self,
@@ -163,7 +145,7 @@ class Reweighted(nn.Module):
         before, self._tally = self._tally, self._new_tally()
         try:
             samples = generate(self, num, seed=seed, label=label, convert=convert, **options)
-            return Draws(samples, self._tally.diagnosis())
+            return Draws(samples, self._tally.diagnosis(self.log_bound))
         finally:
             before.merge(self._tally)
             self._tally = before
@@ -174,59 +156,126 @@ class Reweighted(nn.Module):
         Raises:
             InputError: If nothing was, log-weights were NaN, or no candidate has any weight.
         """
-        return self._tally.diagnosis()
+        return self._tally.diagnosis(self.log_bound)
+
+    def log_partition(self, num: int, *, seed: int = 0, label: int | Sequence[int] | None = None) -> LogPartition:
+        """Log Z from draws of the generator: see ``density.log_partition_of``.
+
+        Args:
+            num: Number of draws, at least 8.
+            seed: Of latents and samples.
+            label: Class of all draws, of a conditional generator; or several, which take turns. Z of one class is
+                another than that of all.
+        """
+        return log_partition_of(self, num, seed=seed, label=label)
+
+    def log_prob(
+        self,
+        x: Tensor,
+        labels: Tensor | None = None,
+        *,
+        log_partition: LogPartition | float,
+        log_prob_of_generator: Tensor | None = None,
+    ) -> Density:
+        r"""Log-density of data, :math:`\log p_g(x) + \log w(x) - \log Z`: see ``density.log_prob_of``.
+
+        Args:
+            x: Shape (N, *event), as the generator draws them.
+            labels: Their classes, shape (N,), where generator or discriminator takes them.
+            log_partition: Log Z, of :meth:`log_partition` or known.
+            log_prob_of_generator: Log p_g(x) in nats, shape (N,), or a bound or an estimate of it; for a generator
+                without latents, or with ``enumerate_latents``, it is computed.
+        """
+        return log_prob_of(self, x, labels, log_partition, log_prob_of_generator)
 
     def draw(self, base: Distribution, z: Tensor, labels: Tensor | None, num: int, options: dict[str, Any]) -> Tensor:
         """Reweighted samples of latents (B, latent_dim), shape (num, B, *event): of ``ReweightedDistribution``."""
         event = base.event_shape
         z, labels = z.repeat(num, 1), None if labels is None else labels.repeat(num)
         size = event.numel() * (_OF_TOKEN if isinstance(base, Autoregressive) else 1)
-        rows = max(1, min(_MOST_CANDIDATES, _MOST_NUMBERS // max(1, size)) // self.candidates)
+        at_once = min(_MOST_CANDIDATES, _MOST_NUMBERS // max(1, size)) // (
+            1 if self.method == "gibbs" else self.candidates
+        )
+        chosen = self._moved if self.method == "gibbs" else self._chosen
         with torch.no_grad(), evaluating(self.generator, self.discriminator):
             parts = [
-                self._chosen(z[part], None if labels is None else labels[part], _of_rows(options, part, num), event)
-                for part in torch.arange(len(z), device=z.device).split(rows)
+                chosen(z[rows], None if labels is None else labels[rows], options_of_rows(options, rows, num), event)
+                for rows in torch.arange(len(z), device=z.device).split(max(1, at_once))
             ]
         return torch.cat(parts).view(num, -1, *event)
 
     def _chosen(self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size) -> Tensor:
-        """One sample for each latent, shape (R, *event)."""
-        x = self._proposed(z, labels, options).view(self.candidates, len(z), *event)
-        log_w = self._log_ratio(x, labels, len(event))
-        chosen = _CHOICES[self.method](log_w)
+        """One sample for each latent, shape (R, *event), chosen among candidates."""
+        x, log_w, log_ratio = self._weighted(z, labels, options, event)
+        chosen = self._choice(log_w)
         hashes = hashes_of(x, len(event))
-        self._tally.add(log_w, hashes, take(hashes, chosen.candidate[None])[0], chosen)
+        self._tally.add(log_w, log_ratio, hashes, take(hashes, chosen.candidate[None])[0], chosen)
         return take(x, chosen.candidate[None])[0]
 
-    def _proposed(self, z: Tensor, labels: Tensor | None, options: dict[str, Any]) -> Tensor:
-        """N candidates for each of R latents, the candidates before the rest."""
+    def _weighted(
+        self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """N candidates of each of R outputs, (N, R, *event), their log-weights and log w(x), (N, R)."""
         group = self.candidates
         if self.method == "per-latent":
-            return self._given(z, labels).sample((group,), **options)
-        fresh = [self.generator.latents((group - 1) * len(z))] if group > 1 else []
-        if (prefix := _of_each(options)) is not None:
-            options = {**options, "prefix": prefix.repeat(group, 1)}
-        return self._given(torch.cat([z, *fresh]), None if labels is None else labels.repeat(group)).sample(**options)
+            x = self.given(z, labels).sample((group,), **options)
+        else:
+            z = torch.cat([z, self.generator.latents((group - 1) * len(z))]) if group > 1 else z
+            g, options = (
+                self.given(z, None if labels is None else labels.repeat(group)),
+                options_of_group(options, group),
+            )
+            if self.method == "smc":
+                return filtered(
+                    Prefixes(g, 1, **options), group, self.prefix_ratios, lambda x: self.log_ratio_of(x, labels, 1)
+                )
+            x = g.sample(**options).view(group, -1, *event)
+        log_w = self.log_ratio_of(x, labels, len(event))
+        return x, log_w, log_w
 
-    def _given(self, z: Tensor, labels: Tensor | None) -> Any:
-        return self.generator(z) if labels is None else self.generator(z, labels)
+    def _choice(self, log_w: Tensor) -> Choice:
+        if self.method == "independence-mh":
+            return choice.independence_metropolis(log_w)
+        if self.method == "rejection":
+            self.log_bound = self._largest() if self.log_bound is None else self.log_bound
+            return choice.rejected(log_w, self.log_bound)
+        return choice.resampled(log_w)
 
-    def _log_ratio(self, x: Tensor, labels: Tensor | None, event_dim: int) -> Tensor:
-        given = (labels,) if self._takes_labels and labels is not None else ()
-        raw, expected = self.discriminator(x, *given), tuple(x.shape[: x.dim() - event_dim])
-        if not isinstance(raw, Tensor) or raw.shape != expected:
-            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
-            raise InputError(f"discriminator: expected one output per sample, shape {expected}, got {got}")
-        return self.scale * at_least_float32(raw) + self.offset
+    def _moved(self, z: Tensor, labels: Tensor | None, options: dict[str, Any], event: torch.Size) -> Tensor:
+        """One sample for each latent, shape (R, *event), where a chain from a draw of it has come to."""
+        if self.step_size is None:
+            self.step_size = float(self._tuned(event))
+        g = self.given(z, labels)
+        x = g.sample(**options)
+        moves, log_w = moves_along(g), self._of_flat(labels, event)
+        start = moves.start(log_w, x.flatten(1)[None])
+        end, accepted = moves.move(log_w, start, 1.0, x.new_full((), self.step_size), self.candidates)
+        moved, value = end.z[0].view_as(x), start.log_likelihood
+        hashes = hashes_of(x, len(event))[None]
+        here = Choice(torch.zeros_like(hashes[0]), accepted)
+        self._tally.add(value, value, hashes, hashes_of(moved, len(event)), here)
+        return moved
 
-    def _event_dim(self) -> int:
-        """Axes of a sample: found out once."""
-        if self._of_event is None:
-            with torch.no_grad(), evaluating(self.generator), seeded("event"):
-                z = self.generator.latents(1)
-                labels = torch.zeros(1, dtype=torch.int64, device=z.device) if self.num_classes else None
-                self._of_event = len(self._given(z, labels).event_shape)
-        return self._of_event
+    def _of_flat(self, labels: Tensor | None, event: torch.Size) -> Callable[[Tensor], Tensor]:
+        """Log w of samples whose events are flat, (1, R, -1)."""
+        return lambda flat: self.log_ratio_of(flat.view(*flat.shape[:-1], *event), labels, len(event))
+
+    def _tuned(self, event: torch.Size) -> Tensor:
+        """The step size of moves, by a pilot."""
+        with seeded("pilot"):
+            z, labels = self.pilot(_PILOT_CHAINS)
+            g = self.given(z, labels)
+            return tuned_step(moves_along(g), self._of_flat(labels, event), g.sample().flatten(1)[None])
+
+    def _largest(self) -> float:
+        """Log of the largest weight of a pilot."""
+        with seeded("pilot"):
+            z, labels = self.pilot(_PILOT)
+            g = self.given(z, labels)
+            largest = float(self.log_ratio_of(g.sample(), labels, len(g.event_shape)).max())
+        if not math.isfinite(largest):
+            raise InputError(f"discriminator: expected finite log-ratios for a bound, got {largest}: give a bound")
+        return largest
 
     def _check(self, base: Any, z: Tensor) -> None:
         name = type(base).__name__
@@ -236,85 +285,13 @@ class Reweighted(nn.Module):
             raise InputError(f"generator: expected batch shape {(len(z),)}, got {tuple(base.batch_shape)}")
         if self.method == "per-latent" and isinstance(base, PointMass):
             raise InputError("method per-latent: expected a generator with several x for one z, got one: use resample")
+        if self.method == "gibbs":
+            moves_along(base)
+        if self.method == "smc" and not isinstance(base, Autoregressive):
+            raise InputError(f"method smc: expected a generator of sequences, Autoregressive, got {name}")
+        if self.method == "smc" and not hasattr(self.discriminator, "steps"):
+            kind = type(self.discriminator).__name__
+            raise InputError(f"method smc: expected a discriminator with steps, log-ratios of every prefix, got {kind}")
 
     def _new_tally(self) -> Tally:
         return Tally(self.method, self.candidates)
-
-
-_CHOICES: dict[str, Callable[[Tensor], choice.Choice]] = {
-    "resample": choice.resampled,
-    "independence-mh": choice.independence_metropolis,
-    "per-latent": choice.resampled,
-}
-
-
-def _of_rows(options: dict[str, Any], rows: Tensor, num: int) -> dict[str, Any]:
-    """The options of some rows of so many copies of the latents."""
-    if (prefix := _of_each(options)) is not None:
-        return {**options, "prefix": prefix.repeat(num, 1)[rows]}
-    return options
-
-
-def _of_each(options: dict[str, Any]) -> Tensor | None:
-    """The prefix, if there is one for each latent."""
-    prefix = options.get("prefix")
-    return prefix if isinstance(prefix, Tensor) and prefix.dim() == 2 else None
-
-
-class ReweightedDistribution(Distribution):
-    """What :class:`Reweighted` returns: samples that were chosen among candidates.
-
-    There is no ``log_prob``: of finitely many candidates the density of what is chosen has no simple form. That of the
-    limit is :meth:`Reweighted.log_prob`.
-
-    Attributes:
-        base: The generator's distribution of the same latents.
-    """
-
-    arg_constraints = {}  # pyright: ignore
-
-    def __init__(self, model: Reweighted, base: Distribution, z: Tensor, labels: Tensor | None) -> None:
-        self.model, self.base, self.z, self.labels = model, base, z, labels
-        super().__init__(base.batch_shape, base.event_shape, validate_args=False)
-
-    def sample(self, sample_shape: Shape = (), **options: Any) -> Tensor:
-        """Draws of the reweighted model.
-
-        Args:
-            sample_shape: Usually () or (M,).
-            options: Passed on to the ``sample`` that draws the candidates.
-
-        Returns:
-            Shape ``sample_shape`` + (B, *event). No gradient.
-
-        Raises:
-            InputError: If log-weights are NaN, or no candidate has any weight: on a CPU at once, elsewhere when the
-                diagnosis is read.
-        """
-        sample_shape = torch.Size(sample_shape)
-        drawn = self.model.draw(self.base, self.z, self.labels, sample_shape.numel(), options)
-        return drawn.view(*sample_shape, *self.batch_shape, *self.event_shape)
-
-    def log_prob(self, value: Tensor, **options: Any) -> Tensor:
-        """Refused: see the class."""
-        raise NotImplementedError("log_prob: samples chosen among candidates have no simple density")
-
-
-class ReweightedSequences(ReweightedDistribution):
-    """Of a generator of sequences."""
-
-    def sample(
-        self, sample_shape: Shape = (), *, temperature: float = 1.0, prefix: Tensor | None = None, **options: Any
-    ) -> Tensor:
-        """Draws of the reweighted model.
-
-        Args:
-            sample_shape: Usually () or (M,).
-            temperature: Of the candidates, as of ``Autoregressive``; no weight changes.
-            prefix: Tokens that sequences begin with, shape (P,), or (B, P) for those of each latent.
-            options: As above.
-
-        Returns:
-            int64 of shape ``sample_shape`` + (B, D). No gradient.
-        """
-        return super().sample(sample_shape, temperature=temperature, prefix=prefix, **options)

@@ -11,14 +11,20 @@ from torch import Tensor, nn
 
 from discrete_gan.distributions import PointMass
 from discrete_gan.lab.problems import ProductMixture
-from discrete_gan.models import MLPDiscriminator, MLPGenerator, MLPImageGenerator, RecurrentGenerator
-from discrete_gan.reweighted import Reweighted
+from discrete_gan.models import (
+    MLPDiscriminator,
+    MLPGenerator,
+    MLPImageGenerator,
+    RecurrentDiscriminator,
+    RecurrentGenerator,
+)
+from discrete_gan.reweighted import METHODS, Method, Reweighted
 from discrete_gan.reweighted.choice import log_acceptance
 from discrete_gan.sampling import generate
 from discrete_gan.weights import diagnose
 from tests.problems import TableDiscriminator, assert_exact, seeded_normal
 
-NUM = 100_000
+NUM, BOUND = 100_000, 1.8
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +78,17 @@ def by_chain(weights: list[float]) -> list[float]:
     return share
 
 
+def by_rejection(weights: list[float]) -> list[float]:
+    """The first that is accepted, of a bound that one of the four states is above; else by weights of what is left."""
+    accepted = [min(1.0, weight / BOUND) for weight in weights]
+    left = [math.prod(1 - each for each in accepted[:number]) for number in range(len(weights) + 1)]
+    share = [before * each for before, each in zip(left[:-1], accepted, strict=True)]
+    if left[-1] == 0:
+        return share
+    odds = [weight / (1 - each) for weight, each in zip(weights, accepted, strict=True)]
+    return [each + left[-1] * odd / sum(odds) for each, odd in zip(share, odds, strict=True)]
+
+
 def counts(x: Tensor) -> Tensor:
     return torch.bincount((2 * x[..., 0] + x[..., 1]).long().flatten(), minlength=4) / x.shape[:-1].numel()
 
@@ -80,16 +97,39 @@ def assert_law(frequencies: Tensor, expected: Tensor, num: int = NUM) -> None:
     assert ((frequencies - expected).abs() < 5 * (expected * (1 - expected) / num).sqrt()).all()
 
 
-@pytest.mark.parametrize(("method", "choose"), [("resample", by_weight), ("independence-mh", by_chain)])
+@pytest.mark.parametrize(
+    ("method", "choose"), [("resample", by_weight), ("independence-mh", by_chain), ("rejection", by_rejection)]
+)
 @pytest.mark.parametrize("group", [1, 3])
 def test_outputs_have_the_law_of_finitely_many_candidates(method: Any, choose: Any, group: int) -> None:
     generator, discriminator, given, w = problem()
-    model = Reweighted(generator, discriminator, method=method, candidates=group)
+    model = Reweighted(generator, discriminator, method=method, candidates=group, bound=math.log(BOUND))
     expected = law(given.mean(0), w, group, choose)
     assert_law(counts(model.sample(NUM, batch_size=NUM).samples), expected)
     if group > 1:  # and no other law would pass
         for other in (given.mean(0), given.mean(0) * w / (given.mean(0) * w).sum()):
             assert (expected - other).abs().max() > 0.02
+
+
+def test_what_is_accepted_is_counted() -> None:
+    generator, discriminator, given, w = problem()
+    p, accepted = given.mean(0), (w / BOUND).clamp(max=1)
+    model = Reweighted(generator, discriminator, method="rejection", candidates=2, bound=math.log(BOUND))
+    found = model.sample(NUM // 2, batch_size=NUM).diagnosis
+    several = torch.tensor([found.acceptance, found.above_bound / NUM, found.none_accepted / (NUM // 2)])
+    probability = torch.stack([(p * accepted).sum(), p[w > BOUND].sum(), (p * (1 - accepted)).sum() ** 2])
+    assert_law(several, probability, NUM // 2)
+    assert "above the bound" in found.verdict and "none of the 2 candidates" in found.verdict
+    assert found.log_bound == pytest.approx(math.log(BOUND))
+
+
+def test_a_bound_that_is_not_known_is_the_largest_weight_of_a_pilot() -> None:
+    generator, discriminator, given, w = problem()
+    model = Reweighted(generator, discriminator, method="rejection", candidates=100, offset=1.0)
+    draws = model.sample(2000)
+    assert draws.diagnosis.log_bound == pytest.approx(float(w.log().max()) + 1)
+    assert draws.diagnosis.above_bound == draws.diagnosis.none_accepted == 0
+    assert_law(counts(draws.samples), given.mean(0) * w / (given.mean(0) * w).sum(), 2000)
 
 
 def test_per_latent_choice_keeps_the_latents() -> None:
@@ -151,6 +191,16 @@ def test_it_is_a_generator_as_others_are() -> None:
         model(model.latents(3)).log_prob(samples[:3])
     assert torch.equal(model.sample(25, seed=3).samples, samples)
     assert model.diagnosis().outputs == 25 + 25 + 2 * 5 * 3 + 25
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_seed_gives_the_same_samples_again(method: Method) -> None:
+    generator: Any = RecurrentGenerator(3, 4, end=1) if method == "smc" else MLPGenerator(4, 6, hidden=(8,))
+    discriminator: Any = RecurrentDiscriminator(3, 4, end=1) if method == "smc" else MLPDiscriminator(6, hidden=(8,))
+    models = [Reweighted(generator, discriminator, method=method, bound=bound) for bound in (0.5, None)]
+    first = [model.sample(20, seed=1).samples for model in models]
+    assert all(torch.equal(model.sample(20, seed=1).samples, x) for model, x in zip(models, first, strict=True))
+    assert not torch.equal(models[0].sample(20, seed=2).samples, first[0])
 
 
 def test_log_ratios_are_calibrated_and_carry_gradient() -> None:
@@ -284,6 +334,15 @@ class NoSample(Mixture):
     [
         ({"method": "mcmc"}, "method: expected one of resample, "),
         ({"candidates": 0}, "candidates: expected at least 1, got 0"),
+        (
+            {"method": "rejection", "discriminator": Raw(lambda x: x[..., 0] - math.inf)},
+            "finite log-ratios for a bound",
+        ),
+        ({"bound": math.inf}, "bound: expected a finite number"),
+        ({"method": "smc"}, "method smc: expected a generator of sequences, Autoregressive, got FactorizedBernoulli"),
+        ({"method": "gibbs"}, "method gibbs: expected a discriminator with a gradient in x"),
+        ({"method": "gibbs", "generator": MLPImageGenerator(2, 2, hidden=(3,))}, "independent bits or cat.*PointMass"),
+        ({"method": "smc", "generator": RecurrentGenerator(2, 2, end=None)}, "with steps, .*, got TableDiscriminator"),
         ({"scale": math.nan}, "scale, offset: expected finite numbers"),
         ({"generator": Flat()}, "generator: expected one with latents, latent_dim, decode, got Flat"),
         ({"discriminator": 3}, "discriminator: expected a module, got int"),
