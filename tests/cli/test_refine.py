@@ -134,7 +134,7 @@ MISTAKES = {
     "a refinement there": (["refine", "images"], "already holds a run"),
     "none to resume": (["refine", "bare", "--resume"], "expected a run directory"),
     "kind": (["refine", "text", "--network", "conv", "--overwrite"], "--network conv: expected data of another kind"),
-    "start": (["refine", "text", "--network", "cnn", "--start", "run", "--overwrite"], "expected same with --start run"),
+    "start": (["refine", "text", "--network", "cnn", "--start", "run", "--overwrite"], "expected same with --start"),
     "own": (["refine", "text", "--discriminator", "mine", "--overwrite"], "expected one of your own as FILE.py:CLASS"),
     "batch": (["refine", "images", "--batch-size", "28", "--overwrite"], "use a smaller batch_size"),
     "candidates": (["sample", "images", "--out", "x.npy", "--reweight", "--candidates", "0"], "expected at least 1"),
