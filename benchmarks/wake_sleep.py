@@ -149,7 +149,7 @@ def run(args: argparse.Namespace, manifest: Manifest, network: str, name: str, s
     data = Path(args.data).stem
     folder = args.out / f"{data}-{network}-{name.replace(' ', '-')}-{steps}-{seed}"
     number = [] if args.bound_num is None else ["--bound-num", str(args.bound_num)]
-    every = ["--sample-every", "0", "--checkpoint-every", "1000", "--log-every", "100", "--seed", str(seed)]
+    every = ["--sample-every", "0", "--num-scored", "1000", "--log-every", "100", "--seed", str(seed)]
     train("wake_sleep", folder, [*options_of(args, network, name, steps), *every, *number])
     if (ended := finished(folder)) is None:
         print(f"{folder.with_suffix('.log')}: the run did not end")

@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "data": {"distributed", "errors", "seeds", "writing"} | NUMBERS,
     "metrics": {"errors", "seeds"} | NUMBERS,
     "reweighted": {"weights", "distributions", "metrics", "contracts", "sampling", "seeds", "errors"} | NUMBERS,
-    "tasks": {"data", "metrics", "distributions", "weights"}
+    "tasks": {"data", "metrics", "distributions", "weights", "reweighted"}
     | {"contracts", "sampling", "seeds", "own", "ranges", "errors", "writing"}
     | NUMBERS,
     "training": {"tasks", "estimators", "distributions", "weights", "distributed"}

@@ -138,6 +138,8 @@ def test_sequences_whose_probabilities_are_not_numbers_are_named() -> None:
     with torch.no_grad():
         generator.output.weight.mul_(0).add_(3e38)
         generator.output.bias.fill_(-3e38)
-        generator.rnn.bias_ih_l0.fill_(30.0)  # hidden values of nearly one: their sum overflows
+        dict(generator.rnn.named_parameters())["bias_ih_l0"].fill_(
+            30.0
+        )  # hidden values of nearly one: their sum overflows
     with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers"):
         generate(generator, 3)

@@ -10,12 +10,14 @@ import tyro
 from tqdm import tqdm
 
 from discrete_gan.cli.parsing import parse_plain
+from discrete_gan.cli.reweighting import Choice, is_refined, reweighted, with_default
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
 from discrete_gan.report.run_page import write_run_page
+from discrete_gan.reweighted import Reweighted
 from discrete_gan.sampling import num_classes_of
 from discrete_gan.tasks import Batch
 from discrete_gan.tasks.base import OwnScore
@@ -62,6 +64,14 @@ class EvaluateArgs:
     test: str | None = None
     """Other data to take the likelihood of, of the same shape (images only), such as a folder of fixed-binarized .mat
     files: their test part."""
+    reweight: Choice | None = None
+    """Beside each score that of samples chosen by the discriminator, and what its log-ratios add to the log-likelihood:
+    by the methods of discrete-gan sample; none leaves it out. If not given, auto for runs that discrete-gan refine has
+    refined."""
+    candidates: Count = 5
+    """Of each of these samples."""
+    partition_num: Annotated[int, Range(100)] = 20_000
+    """Samples that log Z is measured on."""
     scores: tuple[str, ...] = ()
     """Scores of your own, each as FILE.py:FUNCTION, beside those that the run was trained with."""
     temperatures: list[float] | None = None
@@ -83,7 +93,7 @@ def evaluate(arguments: list[str]) -> None:
     Raises:
         InputError: If a run has nothing to evaluate, its data are gone, or an option is unusable.
     """
-    args = parse_plain(EvaluateArgs, arguments, "discrete-gan evaluate")
+    args = parse_plain(EvaluateArgs, with_default(arguments, "--reweight", "auto"), "discrete-gan evaluate")
     check_ranges(args)
     if not args.runs:
         raise InputError("evaluate: expected at least one run directory, got none")
@@ -104,6 +114,8 @@ def evaluate(arguments: list[str]) -> None:
             run.recall()
         told[str(run.directory.path)] = run.check_data(others=args.data is not None)
         run.one_sample(generator, discriminator)
+        if (model := _reweighted(args, run, generator)) is not None:
+            run.one_sample(generator, model.discriminator)
         if args.likelihood == "ais":
             check_annealing(generator)
     found: dict[str, Evaluation] = {}
@@ -155,7 +167,8 @@ def _evaluate(
         num_latents=args.bound_latents,
     )
     test, fingerprint = _test_data(args, run, generator)
-    return evaluate_task(
+    model = _reweighted(args, run, generator)
+    evaluation = evaluate_task(
         run.task,
         generator,
         discriminator,
@@ -164,9 +177,23 @@ def _evaluate(
         likelihood=likelihood,
         test=test,
         test_fingerprint=fingerprint,
+        reweighted=model,
+        num_partition=args.partition_num,
         own=own,
         seed=args.seed,
     )
+    if model is not None:
+        shown = [score for score in evaluation.scores if score.name.startswith("reweighted_")]
+        run.task.show(model, run.directory.path / "reweighted", shown)
+    return evaluation
+
+
+def _reweighted(args: EvaluateArgs, run: SavedRun, generator: Any) -> Reweighted | None:
+    """The generator with a discriminator, where that is asked for, or the run was refined."""
+    if args.reweight == "none" or (args.reweight is None and not is_refined(run)):
+        return None
+    model, _ = reweighted(run, generator, args.reweight or "auto", args.candidates)
+    return model.to(next(generator.parameters()).device)
 
 
 def _test_data(args: EvaluateArgs, run: SavedRun, generator: Any) -> tuple[Batch | None, str]:

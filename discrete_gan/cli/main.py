@@ -15,6 +15,7 @@ usage: discrete-gan VERB ...
   lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
   compare RECIPE [options]   estimators over seeds at equal cost; or compare RUN RUN: finished runs; one table, one page
   sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
+  refine RUN [options]       fit a discriminator to a finished generator: a better model, for sample and evaluate
   evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
   weigh [options]            how much each sample of any model should count to stand for real data; resampled ones
   check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
@@ -98,6 +99,7 @@ def _verbs() -> dict[str, Callable[[list[str]], None]]:
     from discrete_gan.cli.evaluate import evaluate
     from discrete_gan.cli.lab import lab
     from discrete_gan.cli.recipes import recipes
+    from discrete_gan.cli.refine import refine
     from discrete_gan.cli.sample import sample
     from discrete_gan.cli.train import train
     from discrete_gan.cli.weigh import weigh
@@ -107,6 +109,7 @@ def _verbs() -> dict[str, Callable[[list[str]], None]]:
         "lab": lab,
         "compare": compare,
         "sample": sample,
+        "refine": refine,
         "evaluate": evaluate,
         "weigh": weigh,
         "check": check,

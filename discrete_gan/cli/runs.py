@@ -24,7 +24,7 @@ from discrete_gan.ranges import check_ranges
 from discrete_gan.sampling import generate, num_classes_of
 from discrete_gan.tasks import Task, load_scores
 from discrete_gan.tasks.base import OwnScore
-from discrete_gan.tasks.evaluation import raw_outputs
+from discrete_gan.tasks.log_ratios import raw_outputs
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.records import check_model_config, inside, typed
 
@@ -137,13 +137,16 @@ class SavedRun(NamedTuple):
         return f"trained-on:{was}"
 
 
-def open_run(path: Path, trust: Sequence[Path] = (), *, data: str | None = None) -> SavedRun:
+def open_run(
+    path: Path, trust: Sequence[Path] = (), *, data: str | None = None, batch_size: int | None = None
+) -> SavedRun:
     """Read what a run was.
 
     Args:
         path: Its directory.
         trust: Files of the user's own that may be run where the run names them; no others are.
         data: What its task reads in place of the run's data.
+        batch_size: Of its batches, in place of the run's.
 
     Raises:
         InputError: If a part is missing or does not fit, or a file that is not trusted would have to be run.
@@ -153,6 +156,8 @@ def open_run(path: Path, trust: Sequence[Path] = (), *, data: str | None = None)
     if data is not None:
         config["args"]["data"] = data
         trust = [*trust, Path(data.partition(":")[0])] if is_own(data) else trust
+    if batch_size is not None:
+        config["args"]["batch_size"] = batch_size
     with _code_of(path, config, trust):
         try:
             recipe = load_recipe(recipe_name(config["recipe_file"]))

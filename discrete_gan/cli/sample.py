@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,12 @@ import torch
 import tyro
 
 from discrete_gan.cli.parsing import parse_plain
+from discrete_gan.cli.reweighting import Choice, reweighted, shifts_classes, with_default
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.data.classes import printable
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
+from discrete_gan.reweighted import Reweighted
 from discrete_gan.sampling import generate, num_classes_of
 from discrete_gan.tasks.output import as_lines, suffixes, write_samples
 from discrete_gan.training.launch import find_device
@@ -40,6 +43,13 @@ class SampleArgs:
     label: str | None = None
     """Conditional images only: class of all samples, by its exact name, such as that of its folder, else by its index
     from 0; if not given, the classes take turns."""
+    reweight: Choice | None = None
+    """Choose among candidates by the discriminator, the one that refined the run (discrete-gan refine) or else the
+    run's own: resample or independence-mh over all that the generator draws, per-latent among samples of one latent,
+    rejection, gibbs (bits and categories that are independent given z), smc (sequences, by a discriminator of every
+    prefix). Without a word after it, or with auto: per-latent, and resample where there are no latents."""
+    candidates: Count = 5
+    """With --reweight: for each sample."""
     device: str = "cpu"
     """Where to draw: cpu, cuda, mps, or auto for the best there is."""
     trust: tuple[Path, ...] = ()
@@ -52,17 +62,20 @@ def sample(arguments: list[str]) -> None:
     Raises:
         InputError: If the run, the file type or an option is not usable.
     """
-    args = parse_plain(SampleArgs, arguments, "discrete-gan sample")
+    args = parse_plain(SampleArgs, with_default(arguments, "--reweight", "auto"), "discrete-gan sample")
     check_ranges(args)
     run = open_run(args.run, args.trust)
     run.recall()
     generator = run.model().to(find_device(args.device))
-    one = run.one_sample(generator)
+    model = _reweighted(args, run, generator)
+    one = run.one_sample(generator, model and model.discriminator)
     label = _label(args, run, generator)
     options = _options(args, run, generator)
     _check_out(args, one)
-    drawn = generate(generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
+    drawn = generate(model or generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
     samples = run.task.decode(drawn)
+    if model is not None:  # not among the samples
+        print("\n".join(model.diagnosis().lines()), file=sys.stderr if args.out is None else sys.stdout)
     if args.out is None:
         assert isinstance(samples, list)  # as _check_out has seen to
         print(as_lines(samples), end="")
@@ -74,6 +87,17 @@ def sample(arguments: list[str]) -> None:
     except OSError as error:
         raise InputError(f"--out {args.out}: cannot be written: {error.strerror}") from None
     print(f"{args.out}: {args.num} samples of {args.run}")
+
+
+def _reweighted(args: SampleArgs, run: SavedRun, generator: Any) -> Reweighted | None:
+    """The generator with its discriminator, where that is asked for."""
+    if args.reweight in (None, "none"):
+        return None
+    model, which = reweighted(run, generator, args.reweight, args.candidates)
+    model.to(next(generator.parameters()).device)
+    told = [f"reweighted by {which}", *filter(None, [shifts_classes(model)])]
+    print("\n".join(told), file=sys.stderr if args.out is None else sys.stdout)
+    return model
 
 
 def _label(args: SampleArgs, run: SavedRun, generator: Any) -> int | None:

@@ -48,6 +48,7 @@ class Batches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self._items: Tensor | None = None  # those that are left, all if None
         self._epoch = -1
         self._permutations: dict[torch.device, Tensor] = {}  # of that epoch, on every device it was asked for
 
@@ -55,6 +56,30 @@ class Batches:
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch."""
         return self.num_items // (self.batch_size * self.world_size)
+
+    def set_apart(self, part: float) -> Tensor:
+        """Take items, chosen by the seed, out of all batches to come.
+
+        Args:
+            part: Of the items, rounded to a number that is at least one.
+
+        Returns:
+            Those that are taken out, in their order, int64.
+
+        Raises:
+            InputError: If too few are left for one step.
+        """
+        num = max(1, round(part * self.num_items))
+        left, whole = self.num_items - num, self.batch_size * self.world_size
+        if left < whole:
+            raise InputError(
+                f"a step takes {whole} items, but of {self.num_items} with {num} set apart {max(left, 0)} are left: "
+                "use a smaller batch_size"
+            )
+        order = torch.randperm(self.num_items, generator=torch.Generator().manual_seed(_mix(self.seed, "apart")))
+        items = torch.arange(self.num_items) if self._items is None else self._items
+        self._items, self.num_items, self._epoch = items[order[num:].sort().values], left, -1
+        return items[order[:num].sort().values]
 
     def indices(self, step: int, *, device: torch.device | str = "cpu") -> Tensor:
         """Items of one step, int64, shape (batch_size,); steps count from 0 over all epochs.
@@ -73,11 +98,12 @@ class Batches:
             self._epoch, self._permutations = epoch, {}
         if device not in self._permutations:
             generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
-            self._permutations[device] = torch.randperm(self.num_items, generator=generator).to(device)
+            order = torch.randperm(self.num_items, generator=generator)
+            self._permutations[device] = (order if self._items is None else self._items[order]).to(device)
         return self._permutations[device]
 
 
-def _mix(seed: int, epoch: int) -> int:
+def _mix(seed: int, epoch: int | str) -> int:
     # A hash, not a sum: epoch 1 of seed 0 is not epoch 0 of seed 1.
     digest = hashlib.sha256(repr(("batches", seed, epoch)).encode()).digest()
     return int.from_bytes(digest[:7], "big")

@@ -140,6 +140,17 @@ class CalibrationFit(NamedTuple):
         """What to divide the outputs by, 1 / scale; infinite where they tell nothing."""
         return 1 / self.scale if self.scale else math.inf
 
+    @property
+    def usable(self) -> tuple[float, float]:
+        """Finite scale and offset that make log-ratios.
+
+        They are (1, 0) where the sides are told apart without an error, so that no scale is finite, and (0, 0) where a
+        scale below 0 says that the outputs tell nothing.
+        """
+        if 0 <= self.scale < math.inf:
+            return self.scale, self.offset
+        return (0.0, 0.0) if -math.inf < self.scale < 0 else (1.0, 0.0)
+
 
 def fit_calibration(log_w_real: Tensor, log_w_fake: Tensor) -> CalibrationFit:
     r"""Temperature and offset of the log-ratio by maximum likelihood at equal prior.

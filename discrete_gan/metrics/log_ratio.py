@@ -139,9 +139,7 @@ def fit_log_ratio(
         progress((fold + 1) / num_folds)
 
     calibration = fit_calibration(*raw)
-    scale, offset = calibration.scale, calibration.offset
-    if not 0 <= scale < math.inf:
-        scale, offset = 0.0 if -math.inf < scale < 0 else 1.0, 0.0
+    scale, offset = calibration.usable
     log_w_real, log_w = (scale * of + offset for of in raw)
     middle = math.ceil(num_folds / 2)
     p_value = min(1.0, num_folds / middle * sorted(p_values)[middle - 1])

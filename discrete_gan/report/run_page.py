@@ -111,7 +111,9 @@ def _pictures(scores: Sequence[Score]) -> list[Block]:
 
 def _samples(path: Path) -> list[Block]:
     alt = "Samples of the generator, beside real data where the run has them"
-    return saved_samples(path, alt=alt, caption="Samples as they come, none picked.", lines=_LINES)
+    drawn = saved_samples(path, alt=alt, caption="Samples as they come, none picked.", lines=_LINES)
+    alt, caption = f"{alt}, reweighted", "Reweighted: chosen among candidates by the discriminator."
+    return [*drawn, *saved_samples(path, alt=alt, caption=caption, lines=_LINES, name="reweighted")]
 
 
 def _discriminator(evaluation: Evaluation) -> list[Block]:

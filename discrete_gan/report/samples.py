@@ -11,13 +11,13 @@ _LARGEST_PICTURE = 1 << 25  # bytes
 _LONGEST_LINE = 2000
 
 
-def saved_samples(folder: Path, *, alt: str, caption: str, lines: int) -> list[Block]:
-    """RUN/samples.png, else the first lines of RUN/samples.txt, else nothing.
+def saved_samples(folder: Path, *, alt: str, caption: str, lines: int, name: str = "samples") -> list[Block]:
+    """RUN/NAME.png, else the first lines of RUN/NAME.txt, else nothing.
 
     Raises:
         InputError: If one is a symbolic link out of the folder.
     """
-    picture, text = inside(folder, "samples.png"), inside(folder, "samples.txt")
+    picture, text = inside(folder, f"{name}.png"), inside(folder, f"{name}.txt")
     if os.path.isfile(picture):
         data = picture.read_bytes() if picture.stat().st_size <= _LARGEST_PICTURE else b""
         is_png = data.startswith(PNG_SIGNATURE)

@@ -45,7 +45,7 @@ class ReweightedDistribution(Distribution):
         drawn = self.model.draw(self.base, self.z, self.labels, sample_shape.numel(), options)
         return drawn.view(*sample_shape, *self.batch_shape, *self.event_shape)
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    def log_prob(self, value: Tensor, **options: Any) -> Tensor:
         """Refused: see the class."""
         raise NotImplementedError("log_prob: samples chosen among candidates have no simple density")
 

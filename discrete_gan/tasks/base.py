@@ -48,7 +48,8 @@ class Task(Protocol):
     summary is asked for leave ``discrete-gan sample`` working where they are gone. More methods are used where a task
     has them: ``save(folder)`` puts beside a run what its samples cannot be shown without, and ``recall(folder,
     config)``, given the run's config.json too, takes that up in place of the data, or before others are read;
-    ``pictured(images)`` makes what a PNG shows of images that ``decode`` made.
+    ``pictured(images)`` makes what a PNG shows of images that ``decode`` made; ``set_apart(part)`` takes that part of
+    the training data, at random, out of all batches to come and returns it as a :class:`Batch`.
     """
 
     def summary(self) -> Mapping[str, Any]:
@@ -139,6 +140,10 @@ class TensorTask:
     def batch(self, step: int) -> Batch:
         """Rows of the training tensor, each once per epoch."""
         return Batch(self.train[self._batches.indices(step, device=self.train.device)])
+
+    def set_apart(self, part: float) -> Batch:
+        """Rows that no later batch has."""
+        return Batch(self.train[self._batches.set_apart(part).to(self.train.device)])
 
     def held_out(self) -> Batch:
         """The other tensor."""

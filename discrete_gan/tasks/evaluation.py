@@ -1,6 +1,5 @@
 """A whole evaluation of a run: what its task measures, and what any task has: likelihood, discriminator, weights."""
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Encoder, Generator
 from discrete_gan.distributions import PointMass
+from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import Interval, bootstrap_interval
 from discrete_gan.metrics.calibration import (
     Reliability,
@@ -20,10 +20,12 @@ from discrete_gan.metrics.calibration import (
     mean_weight,
     reliability,
 )
+from discrete_gan.reweighted import Reweighted
 from discrete_gan.sampling import evaluating, generate, num_classes_of
 from discrete_gan.seeds import seeded
 from discrete_gan.tasks.base import Batch, OwnScore, Task, measure
 from discrete_gan.tasks.likelihood import LikelihoodOptions, encoder_of, held_out_log_likelihood
+from discrete_gan.tasks.log_ratios import gain_scores, in_turn, outputs_of
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.weights import diagnose, log_partition
 
@@ -31,7 +33,6 @@ SAMPLE_COUNTS = (2, 5, 10, 20, 50, 100)  # M of the weight diagnostics
 _LATENTS = 256  # B of the weight diagnostics
 _RESAMPLES = 100  # of the calibration
 _COMPARED = 2000  # samples, and held-out data, that the discriminator is asked about
-_ROWS = 1000  # samples the discriminator sees at a time
 
 
 class WeightRow(NamedTuple):
@@ -87,6 +88,8 @@ def evaluate(
     likelihood: LikelihoodOptions | None = None,
     test: Batch | None = None,
     test_fingerprint: str = "",
+    reweighted: Reweighted | None = None,
+    num_partition: int = 20_000,
     own: Sequence[OwnScore] = (),
     seed: int = 0,
 ) -> Evaluation:
@@ -101,6 +104,8 @@ def evaluate(
         likelihood: How.
         test: Data to take the likelihood of, where these are not the task's own.
         test_fingerprint: Of these, for the protocol.
+        reweighted: The generator with a discriminator, on the same device, to be scored beside it.
+        num_partition: Samples of the generator that log Z is of.
         own: Scores of the user's own.
         seed: Of latents and samples.
     """
@@ -112,6 +117,10 @@ def evaluate(
     fingerprint = data if test is None else test_fingerprint
     encoder = encoder_of(discriminator)
     _add_likelihood(found, generator, encoder, test or held_out, num_likelihood, options, fingerprint)
+    if reweighted is not None:
+        _add_reweighted(
+            found, task, reweighted, held_out, data, num=num, num_partition=num_partition, own=own, seed=seed
+        )
     if discriminator is not None:
         _add_discriminator(found, task, generator, discriminator, held_out, data, seed)
     return found
@@ -150,6 +159,39 @@ def _add_likelihood(
     found.log_likelihood = bounded.log_likelihood.tolist()
 
 
+def _add_reweighted(
+    found: Evaluation,
+    task: Task,
+    model: Reweighted,
+    held_out: Batch,
+    data: str,
+    *,
+    num: int | None,
+    num_partition: int,
+    own: Sequence[OwnScore],
+    seed: int,
+) -> None:
+    """What its log-ratios add to the log-likelihood, and beside each score of the generator that of its own samples."""
+    drawn = in_turn(model.generator, generate(model.generator, num_partition, seed=seed + 1))
+    real, fake = (outputs_of(model.generator, model.discriminator, of) for of in (held_out, drawn))
+    if real is None or fake is None:  # as its samples will tell
+        raise InputError("discriminator: expected one raw output per sample, its log-ratio, got more")
+    protocol = f"n:{num_partition}|held-out:{len(held_out.x)}|data:{data}|seed:{seed}"
+    gain = gain_scores(model.scale * real + model.offset, model.scale * fake + model.offset, protocol)
+    chosen = f"|reweighted:{model.method}|candidates:{model.candidates}"
+    beside = {
+        score.name: score._replace(
+            name=f"reweighted_{score.name}",
+            label=f"{score.title}, reweighted",
+            protocol=score.protocol + chosen,
+        )
+        for score in measure(task, model, None, num=num, depth="full", seed=seed, own=own)
+    }
+    pairs = [[score, beside.pop(score.name, None)] for score in found.scores]
+    found.scores = [score for pair in pairs for score in pair if score is not None]
+    found.scores += [*beside.values(), *gain]
+
+
 def _add_discriminator(
     found: Evaluation,
     task: Task,
@@ -160,22 +202,18 @@ def _add_discriminator(
     seed: int,
 ) -> None:
     """Calibration of raw outputs on held-out data and samples, and the weights that they give."""
-    num_classes, most = num_classes_of(generator), getattr(task, "num_compared", _COMPARED)
-    real, of_real = held_out.x[:most], held_out.labels
-    fake = generate(generator, most, seed=seed)
-    if num_classes and of_real is not None and "labels" in inspect.signature(discriminator.forward).parameters:
-        of_real, of_fake = of_real[: len(real)], torch.arange(len(fake), device=fake.device) % num_classes
-    else:
-        of_real = of_fake = None
-    log_w_real, log_w_fake = (raw_outputs(discriminator, *of) for of in ((real, of_real), (fake, of_fake)))
+    most = getattr(task, "num_compared", _COMPARED)
+    real = Batch(held_out.x[:most], None if held_out.labels is None else held_out.labels[:most])
+    fake = in_turn(generator, generate(generator, most, seed=seed))
+    log_w_real, log_w_fake = (outputs_of(generator, discriminator, of) for of in (real, fake))
     if log_w_real is None or log_w_fake is None:
         reason = "the discriminator has more than one output per sample"
         found.scores.append(Score("calibration_error", math.nan, "calibration error", note=reason))
         return
-    protocol = f"n:{len(fake)}|held-out:{len(real)}|data:{data}|seed:{seed}"
+    protocol = f"n:{len(fake.x)}|held-out:{len(real.x)}|data:{data}|seed:{seed}"
     found.scores += calibration_scores(log_w_real.cpu(), log_w_fake.cpu(), protocol)
     found.reliability = reliability(log_w_real.cpu(), log_w_fake.cpu())
-    found.weights = weight_rows(generator, discriminator, num_classes=num_classes, seed=seed)
+    found.weights = weight_rows(generator, discriminator, num_classes=num_classes_of(generator), seed=seed)
 
 
 def calibration_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) -> list[Score]:
@@ -214,18 +252,6 @@ def calibration_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) ->
         ).within(interval)
         for name, (interval, label, unit, perfect, note) in scores.items()
     ]
-
-
-@torch.no_grad()
-def raw_outputs(discriminator: Discriminator, x: Tensor, labels: Tensor | None = None) -> Tensor | None:
-    """Log-ratios of samples (N, *event), shape (N,); None of a discriminator that has more than one output each."""
-    with evaluating(discriminator):
-        outputs = [
-            discriminator(part) if labels is None else discriminator(part, of_part)
-            for part, of_part in zip(x.split(_ROWS), (x if labels is None else labels).split(_ROWS), strict=True)
-        ]
-    raw = torch.cat(outputs)
-    return raw.float() if raw.shape == x.shape[:1] else None
 
 
 @torch.no_grad()

@@ -48,9 +48,9 @@ class FewLabels(ContinuousImages):
         text = json.dumps(content) + "\n"
         write_aside(folder / "labeled.json", lambda file: file.write(text.encode()))
 
-    def batch(self, step: int) -> Batch:
+    def _batch(self, chosen: Tensor) -> Batch:
         """Training images without their labels."""
-        return Batch(super().batch(step).x)
+        return Batch(super()._batch(chosen).x)
 
     def labeled(self) -> tuple[Tensor, Tensor]:
         """All labeled images, in [0, 1], shape (K * labels per class, D), and their classes."""

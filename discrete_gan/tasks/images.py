@@ -161,7 +161,13 @@ class Images:
 
     def batch(self, step: int) -> Batch:
         """Rows of the training images, each once per epoch, and their classes where networks are given them."""
-        chosen = self._batches.indices(step, device=self.rows.device)
+        return self._batch(self._batches.indices(step, device=self.rows.device))
+
+    def set_apart(self, part: float) -> Batch:
+        """Training images that no later batch has."""
+        return self._batch(self._batches.set_apart(part).to(self.rows.device))
+
+    def _batch(self, chosen: Tensor) -> Batch:
         return Batch(self.encode(self.rows[chosen]), None if self.labels is None else self.labels[chosen])
 
     def held_out(self) -> Batch:

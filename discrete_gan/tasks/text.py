@@ -168,6 +168,10 @@ class Text:
         """Training sequences, each once per epoch, int64, shape (B, D)."""
         return Batch(self.tokens[self._batches.indices(step, device=self.tokens.device)])
 
+    def set_apart(self, part: float) -> Batch:
+        """Training sequences that no later batch has."""
+        return Batch(self.tokens[self._batches.set_apart(part).to(self.tokens.device)])
+
     def held_out(self) -> Batch:
         """Held-out sequences."""
         return Batch(self.test)
@@ -228,9 +232,12 @@ class Text:
         return [*found, *self._copies(lines, seed)] if full else found
 
     def _likelihood(self, generator: Generator, num: int | None, temperature: float) -> list[Score]:
-        """Of the first ``num`` held-out sequences, all if not given."""
+        """Of the first ``num`` held-out sequences, all if not given; nothing of a generator without a density."""
         data, tokens = self.data, self.test[:num]
-        values = held_out_likelihood(generator, tokens, temperature=temperature)
+        try:
+            values = held_out_likelihood(generator, tokens, temperature=temperature)
+        except NotImplementedError:
+            return []
         count = min(len(tokens), MOST_BOUNDED) if "nll_gap" in values else len(tokens)
         kind, size = data.vocabulary.kind, self.num_categories
         protocol = f"n:{count}|tokens:{kind}|K:{size}|length:{self.max_length}|split:{data.fingerprint()}"

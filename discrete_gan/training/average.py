@@ -1,7 +1,10 @@
-"""The moving average of a network's weights, which samples are drawn from."""
+"""Weights that are kept beside those in training: their moving average, and the best so far by a figure."""
+
+import copy
+import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
@@ -34,3 +37,30 @@ class MovingAverage(AveragedModel):
                     olds, values = zip(*chosen, strict=True)
                     self._update(olds, values, self.n_averaged)
         self.n_averaged += 1
+
+
+class Kept(nn.Module):
+    """The weights that a network had when a figure of it was least, in ``module``.
+
+    Args:
+        model: Copied, on its device.
+    """
+
+    value: Tensor
+    since: Tensor
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(model)
+        self.register_buffer("value", torch.tensor(math.inf, dtype=torch.float64))
+        self.register_buffer("since", torch.tensor(0))
+
+    @torch.no_grad()
+    def consider(self, model: nn.Module, value: float) -> int:
+        """Take the model's weights if the figure is less than all before; how many since then were not."""
+        self.since += 1
+        if value < self.value:
+            self.module.load_state_dict(model.state_dict())
+            self.value.fill_(value)
+            self.since.zero_()
+        return int(self.since)

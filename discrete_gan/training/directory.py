@@ -34,7 +34,7 @@ from discrete_gan.writing import append, sync, told_in_a_line, write_aside
 # that it is finished goes first. Its config.json is replaced, so that a kill leaves what is known for a run.
 _WRITTEN = ("results.json", "checkpoints/*step-*.pt*", "metrics.jsonl", "figures.json", "evaluation.json")
 _WRITTEN += ("temperatures.*", "report.html", "tokenizer.json", "labeled.json", "events.out.tfevents.*")
-_WRITTEN += ("samples/step-*", "samples.*")
+_WRITTEN += ("samples/step-*", "samples.*", "reweighted.*")
 _OF_A_MODEL = ("config.json", "model.safetensors", "README.md", ".tmp*")
 _HALF_WRITTEN = (".*.tmp/*", ".*.tmp", "*/.*.tmp", "*/.tmp*")
 _FOLDERS = ("checkpoints", "samples")

@@ -11,7 +11,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from discrete_gan.errors import InputError
-from discrete_gan.training.average import MovingAverage
+from discrete_gan.training.average import Kept, MovingAverage
 
 if TYPE_CHECKING:
     from discrete_gan.training.run import Run
@@ -42,6 +42,7 @@ class Player(Generic[N]):
         also: nn.Module | None,
         schedule: Callable[[Optimizer], LRScheduler] | None,
         average: float,
+        keep: bool,
         owns: bool,
     ) -> None:
         self._run, self.name, self.network, self._also, self.owns = run, name, network, also, owns
@@ -49,12 +50,31 @@ class Player(Generic[N]):
         self.optimizer = Adam(weights, lr, betas=betas, fused=True)
         self._schedule = None if schedule is None else schedule(self.optimizer)
         self._average = MovingAverage(network, average) if average else None
+        self._kept = Kept(network) if keep else None
         self._is_updated = False
 
     @property
     def best(self) -> N:
-        """What is saved and sampled from: the moving average where there is one, else the network."""
+        """What is saved and sampled from: what :meth:`keep` has kept, else what :attr:`current` is."""
+        return self.current if self._kept is None else self._kept.module  # type: ignore[return-value]
+
+    @property
+    def current(self) -> N:
+        """The moving average where there is one, else the network."""
         return self.network if self._average is None else self._average.module  # type: ignore[return-value]
+
+    def keep(self, value: float) -> int:
+        """Make what :attr:`current` is now the best, if its figure is less than all before.
+
+        Args:
+            value: The figure, the same on all processes.
+
+        Returns:
+            How many figures since the best one were not less.
+        """
+        if self._kept is None:
+            raise ValueError(f"{self.name}: expected a player made with keep=True")
+        return self._kept.consider(self.current, value)
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer down a scalar loss, with gradients averaged over processes."""
@@ -123,6 +143,7 @@ class Player(Generic[N]):
             "optimizer": self.optimizer,
             "schedule": self._schedule,
             "average": self._average,
+            "kept": self._kept,
             "also": self._also,
         }
         return ((name, part) for name, part in parts.items() if part is not None)

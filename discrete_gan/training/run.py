@@ -265,6 +265,7 @@ class Run:
         also: nn.Module | None = None,
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         average: float = 0.0,
+        keep: bool = False,
         counted: nn.Module | None = None,
     ) -> Player[G]:
         """A network with what trains it, kept in checkpoints, and saved as ``NAME/model.safetensors``.
@@ -278,6 +279,7 @@ class Run:
             also: A module whose parameters are optimized with the network's.
             schedule: Of the learning rate; if not given, it falls linearly to zero from the option ``--decay-from`` on.
             average: Decay of the moving average of the weights, which is what is saved and scored; 0 for none.
+            keep: Whether :meth:`Player.keep` says which weights are saved and scored.
             counted: Beside the player ``discriminator``, what the samples are shown to that count as evaluations, where
                 that is another module.
         """
@@ -296,6 +298,7 @@ class Run:
             also=also if also is not None and any(True for _ in also.state_dict()) else None,
             schedule=schedule or linear_decay(self.total, getattr(self.options, "decay_from", 1.0)),
             average=average,
+            keep=keep,
             owns=owns,
         )
         self._players[name] = player
@@ -428,7 +431,7 @@ class Run:
                     self._save()
                 if stop == _FAILED:
                     raise failure or ProcessLostError("another process of this run failed after a step that is saved")
-                if stop:
+                if stop or self.step == self.total:
                     break
         if stop and self.step < self.total:
             if self.rank == 0:
@@ -488,6 +491,10 @@ class Run:
     def due(self, every: int) -> bool:
         """Whether the step at hand is one of every so many, or the last."""
         return self.step == self.total or (every > 0 and self.step % every == 0)
+
+    def end(self) -> None:
+        """Make the step at hand the last: scores, picture and checkpoint follow. Every process has to say so."""
+        self.total = self.step
 
     @property
     def logging(self) -> bool:

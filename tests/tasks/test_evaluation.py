@@ -19,9 +19,10 @@ from discrete_gan.models import MLPGenerator, MLPImageGenerator, RecurrentGenera
 from discrete_gan.sampling import generate
 from discrete_gan.seeds import seeded
 from discrete_gan.tasks import Batch, BinaryImageOptions, BinaryImages, Score, Text, load_scores
-from discrete_gan.tasks.evaluation import Evaluation, calibration_scores, evaluate, raw_outputs, weight_rows
+from discrete_gan.tasks.evaluation import Evaluation, calibration_scores, evaluate, weight_rows
 from discrete_gan.tasks.image_scores import ImageScorer
 from discrete_gan.tasks.likelihood import LikelihoodOptions, held_out_log_likelihood
+from discrete_gan.tasks.log_ratios import raw_outputs
 from tests.tasks.sequences import Options
 
 EXACT = 1e-9  # relative, of sums in float64
