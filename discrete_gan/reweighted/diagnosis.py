@@ -13,8 +13,9 @@ from discrete_gan.reweighted.choice import Choice
 from discrete_gan.seeds import generator_of
 from discrete_gan.weights import Accumulator, effective_sample_size, pareto_tail_index, tail_index_threshold
 
-FLAT = 0.1  # nats, the spread below which choosing changes almost nothing
-_FEW = 0.1  # effective candidates, as a part of all
+# Nats. Total variation between generator and reweighted model is E|w / Z - 1| / 2, for a small spread 0.4 of it.
+_FLAT, _CHANGED = 0.2, 0.4
+_FEW, _FEW_OF = 2.0, 0.8  # effective candidates of an output: that many, or this part of a smaller number
 _KEPT = 2**22  # numbers of each kind that are kept to be looked at: 32 MiB
 
 
@@ -65,20 +66,20 @@ class Diagnosis(NamedTuple):
     def warnings(self) -> list[str]:
         """What speaks against trusting the samples, a sentence each; empty where nothing does."""
         found = []
-        if self.spread < FLAT:
+        if self.spread < _FLAT:
             found.append(
-                f"the log-weights hardly differ (spread {self.spread:.2g} nats): choosing changes almost nothing; "
-                "fit a fresh discriminator (discrete-gan refine)"
+                f"the log-weights hardly differ (spread {self.spread:.2g} nats): choosing changes about "
+                f"{100 * _CHANGED * self.spread:.1g} % of the samples; fit a fresh discriminator (discrete-gan refine)"
             )
-        if self.tail_threshold < self.tail_index < math.inf:
+        elif self.tail_threshold < self.tail_index < math.inf:
             found.append(
-                f"a few candidates have most of the weight (tail index {self.tail_index:.2f}, above "
-                f"{self.tail_threshold:.2f}): log Z is not to be trusted, nor that the candidates are enough"
+                f"the weights have a heavy tail (tail index {self.tail_index:.2f}, above {self.tail_threshold:.2f}): "
+                "neither log Z nor the number of candidates is to be trusted"
             )
-        if self.effective < _FEW:
+        if self.method != "gibbs" and self._effective_of_output < min(_FEW, _FEW_OF * self.group):
             found.append(
-                f"few effective candidates ({100 * self.effective:.2g} % of them): the discriminator is sharper than "
-                f"{self.group} candidates can follow"
+                f"few effective candidates ({self._effective_of_output:.2g} of {self.group} for an output): with more "
+                "candidates the samples would be others"
             )
         if self.above_bound:
             found.append(
@@ -90,6 +91,15 @@ class Diagnosis(NamedTuple):
                 "these are less reweighted than the others"
             )
         return found
+
+    @property
+    def _effective_of_output(self) -> float:
+        """As the group has them, or as the part of all that is effective lets expect, which large weights are in.
+
+        Where each latent has a group, weights that differ between latents do not matter.
+        """
+        of_all = math.inf if self.method == "per-latent" else self.group * self.effective
+        return min(self.effective_in_group, of_all)
 
     @property
     def verdict(self) -> str:
@@ -105,7 +115,8 @@ class Diagnosis(NamedTuple):
             f"effective candidates {100 * self.effective:.3g} % of all, {self.effective_in_group:.2f} in a group; "
             f"spread of the log-weights {self.spread:.3g} nats; tail index {_tail(self.tail_index)}, threshold "
             f"{self.tail_threshold:.2f}",
-            f"log Z {self.log_partition:.3f}, standard error {self.log_partition_error:.2g} nats",
+            f"log Z {self.log_partition:.3f}, standard error {self.log_partition_error:.2g} nats (0 of exact "
+            "log-ratios, or less where the generator misses a part of the data)",
         ]
         if not math.isnan(self.acceptance):
             bound = "" if math.isnan(self.log_bound) else f", log of the bound {self.log_bound:.2f} nats"

@@ -313,6 +313,27 @@ def test_warnings_say_what_is_wrong() -> None:
     assert well.warnings == [] and well.verdict == "nothing speaks against these samples"
 
 
+def test_few_effective_candidates_are_told_of_groups_and_of_all() -> None:
+    generator, discriminator, _, _ = problem()
+    well = Reweighted(generator, discriminator).sample(500).diagnosis._replace(effective=0.5, effective_in_group=3.0)
+    assert well.warnings == []
+    of_all, of_group = well._replace(effective=0.38), well._replace(effective_in_group=1.9)
+    assert "(1.9 of 5 for an output)" in of_all.verdict and "(1.9 of 5 for an output)" in of_group.verdict
+    assert of_all._replace(method="per-latent").warnings == of_group._replace(method="gibbs").warnings == []
+    assert len(of_group._replace(method="per-latent").warnings) == 1
+    pairs = well._replace(group=2, effective=0.9, effective_in_group=1.8)
+    assert pairs.warnings == [] and len(pairs._replace(effective=0.7).warnings) == 1
+    heavy = well._replace(tail_index=well.tail_threshold + 0.1)
+    assert "heavy tail" in heavy.verdict and heavy._replace(tail_index=math.inf).warnings == []
+    assert "heavy tail" not in heavy._replace(spread=0.15).verdict
+
+
+def test_choosing_with_a_small_spread_changes_as_many_samples_as_it_says() -> None:
+    log_w = 0.1 * torch.randn(100_000, dtype=torch.float64)
+    changed = (log_w.exp() / log_w.exp().mean() - 1).abs().mean() / 2
+    assert float(changed) == pytest.approx(0.04, rel=0.02)
+
+
 class Raw(nn.Module):
     """What comes out, whatever goes in."""
 
