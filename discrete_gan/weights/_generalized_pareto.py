@@ -9,8 +9,8 @@ units of the quartile each term is :math:`\log s_i + \log(p_i + a q_i)` with
 
 .. math:: s_i = \max(1, x_i), \qquad q_i = x_i / s_i, \qquad p_i = 1 / s_i - q_i / x_{max},
 
-none of them negative. So a product of four terms is a polynomial in a whose coefficients are positive: nothing cancels,
-a product of matrices has its values on all of the grid, and there is one logarithm for several terms.
+none of them negative. So a product of eight terms is a polynomial in a whose coefficients are positive: nothing
+cancels, a product of matrices has its values on all of the grid, and several terms share a logarithm.
 
 References:
     A New and Efficient Estimation Method for the Generalized Pareto Distribution (Zhang and Stephens, 2009),
@@ -32,7 +32,7 @@ _GRID_POINTS, _GRID_QUARTILES = 30, 3
 _PRIOR_COUNT, _PRIOR_INDEX = 10, 0.5
 # Below this, times the largest exceedance, the sum of logarithms is its series.
 _NEAR_ZERO = 1e-4
-# Terms in a polynomial, a power of two, and at most in a product: of 1e-3 each, the least there is with 1e7 samples.
+# Terms in a polynomial, a power of two, and in a product: of 32 the least is 1e-100, from ten million samples.
 _DEGREE, _FACTORS = 8, 32
 
 
@@ -67,7 +67,7 @@ def fit(excess: Tensor, count: Tensor, least: int) -> GeneralizedPareto:
     x = excess / level / quartile
     most = x[:, :1]
     num_grid = _GRID_POINTS + count.sqrt().long()
-    powers = _powers(num_grid, num_tail, x)  # (B, 5, G)
+    powers = _powers(num_grid, num_tail, x)  # (B, 9, G)
     theta = 1 / most - powers[:, 1]
     # At zero the fit is an exponential, the limit of 0 / 0.
     theta = torch.where(theta == 0, torch.finfo(x.dtype).eps / most, theta)
@@ -83,7 +83,7 @@ def fit(excess: Tensor, count: Tensor, least: int) -> GeneralizedPareto:
 
 
 def _powers(num_grid: Tensor, num_tail: int, x: Tensor) -> Tensor:
-    """Of the numbers a of each tail's grid, those from 0 to the degree of the polynomials, (B, 5, G)."""
+    """Of the numbers a of each tail's grid, those from 0 to the degree of the polynomials, (B, 9, G)."""
     most = _GRID_POINTS + math.isqrt(num_tail)
     sizes = torch.arange(_GRID_POINTS, most + 1, dtype=x.dtype, device=x.device)[:, None, None]
     step = torch.minimum(torch.arange(1, most + 1, dtype=x.dtype, device=x.device), sizes)
@@ -93,21 +93,20 @@ def _powers(num_grid: Tensor, num_tail: int, x: Tensor) -> Tensor:
 
 def log_sums(theta: Tensor, powers: Tensor, x: Tensor) -> Tensor:
     """Sums of log(1 - theta x) over the exceedances (B, n), zeros adding nothing, for points (B, G)."""
-    most = x[:, :1]
+    most, num_tail = x[:, :1], x.shape[1]
+    x = pad(x, (0, -num_tail % _DEGREE))
     above = x.clamp(min=1)
     share = x / above
-    rest = 1 / above - share / most
-    extra = -x.shape[1] % _DEGREE
-    terms = torch.stack([pad(rest, (0, extra), value=1.0), pad(share, (0, extra))], dim=1)  # (B, 2, n)
+    terms = torch.stack([1 / above - share / most, share], dim=1)  # (B, 2, n)
     while terms.shape[1] <= _DEGREE:
         half = terms.shape[2] // 2
         terms = _product(terms[..., :half], terms[..., half:])
-    value = matmul(terms.mT, powers)  # (B, n / 4, G)
-    while value.shape[1] % 2 == 0 and x.shape[1] // value.shape[1] < _FACTORS:
+    value = matmul(terms.mT, powers)  # (B, n / 8, G)
+    while value.shape[1] % 2 == 0 and num_tail // value.shape[1] < _FACTORS:
         half = value.shape[1] // 2
         value = value[:, :half] * value[:, half:]
     plain = value.log().sum(dim=1) + above.log().sum(dim=1, keepdim=True)
-    # What rounding leaves shows where theta is near zero, and there three terms of the series are exact to twelve digits.
+    # What rounding takes away shows where theta is near zero. There three terms of the series have twelve digits.
     ratio = x / most
     square = ratio * ratio
     first, second, third = (each.sum(dim=1, keepdim=True) for each in (ratio, square, square * ratio))

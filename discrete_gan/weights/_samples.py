@@ -61,7 +61,7 @@ class Samples:
         return Samples(flatten(self.log_w), 0, None if self.there is None else flatten(self.there))
 
     def rows(self) -> "Iterator[Samples]":
-        """Samples last and all batch axes as one, (B, M), in blocks of rows that a cache holds; views where they can be.
+        """Samples last and all batch axes as one, (B, M), in blocks of rows that a cache holds; views where possible.
 
         Elsewhere than on a CPU there is one block.
         """

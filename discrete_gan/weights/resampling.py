@@ -41,7 +41,7 @@ def resample(
 ) -> Tensor:
     r"""Ancestors of equally weighted samples: sample m is taken :math:`M' \tilde w_m` times in expectation.
 
-    One cumulative sum of the weights, in float64 where the device has it, and one search of points in it. The points:
+    Points from 0 to 1 meet the cumulative sum of the weights, in float64 where the device has it. The points:
 
     - ``"systematic"``: :math:`(i + u) / M'` with one uniform number u for all. A sample is taken
       :math:`\lfloor M' \tilde w_m \rfloor` times or once more, so that no method has counts of less variance. That of
@@ -61,8 +61,9 @@ def resample(
         check: Read the values, and raise where they are NaN or no sample has a weight.
 
     Returns:
-        int64, the shape of ``log_w`` with M' along ``dim``: ``take(x, index)`` are the samples. None of weight zero is
-        taken unless all are. No gradient.
+        int64, the shape of ``log_w`` with M' along ``dim``, in ascending order whatever the method: ``take(x, index)``
+        are the samples. None of weight zero is taken unless all are. Where ``where`` leaves none at all it is as if all
+        were there, with equal weights: an index has no NaN. No gradient.
 
     Raises:
         ValueError: If ``num`` is below 1, ``method`` is unknown, or another argument does not fit, as in
@@ -166,7 +167,8 @@ def _ancestors(given: Samples, num: int, method: Method, generator: torch.Genera
         if method == "multinomial":
             number = torch.full((len(mass), 1), num, device=mass.device)
             return _search(cumulative, _sorted_uniform(number, num, dtype, generator).mul_(cumulative[:, -1:]))
-        uniform = _uniform(cumulative, 1 if method == "systematic" else num, dtype, generator)
+        shape = (len(mass), 1 if method == "systematic" else num)
+        uniform = torch.rand(shape, dtype=dtype, device=mass.device, generator=generator)
         below = _count(cumulative, uniform, num)
     below[:, -1] = num
     return _spread(below, num)
@@ -174,7 +176,7 @@ def _ancestors(given: Samples, num: int, method: Method, generator: torch.Genera
 
 def _search(cumulative: Tensor, point: Tensor) -> Tensor:
     """The first whose cumulative sum exceeds the point, which is kept below the total: none of mass zero."""
-    point = torch.minimum(point, cumulative[:, -1:] * (1 - torch.finfo(cumulative.dtype).eps / 2), out=point)
+    point = torch.minimum(point, cumulative[:, -1:] * (1 - torch.finfo(cumulative.dtype).eps / 2))
     return torch.searchsorted(cumulative, point, right=True).clamp_(max=cumulative.shape[1] - 1)
 
 
@@ -191,7 +193,7 @@ def _count(cumulative: Tensor, uniform: Tensor, num: int) -> Tensor:
 
 
 def _whole_and_left(mass: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
-    """As :func:`_count`: of the whole copies of each, and of independent points in what is left of the masses (B, M)."""
+    """As :func:`_count`, of the whole copies that masses (B, M) make, and of independent points in what is left."""
     mass = mass.mul_(num / mass.sum(dim=1, keepdim=True))
     whole = (mass * (1 + 1e-12)).floor_()  # a whole number that division left just below itself
     left = mass.sub_(whole).clamp_(min=0).cumsum(dim=1)
@@ -200,26 +202,18 @@ def _whole_and_left(mass: Tensor, num: int, generator: torch.Generator | None) -
     bounds = torch.finfo(mass.dtype)
     share = left.mul_((1 + 4 * bounds.eps) / left[:, -1:].clamp(min=bounds.tiny))
     below = torch.searchsorted(_sorted_uniform(number, num, mass.dtype, generator), share)
-    return torch.minimum(below, number).add_(whole.long())
+    return torch.minimum(below, number).add_(whole.long()).clamp_(0, num)
 
 
 def _sorted_uniform(number: Tensor, num: int, dtype: torch.dtype, generator: torch.Generator | None) -> Tensor:
-    """In each row as many uniform numbers in ascending order as ``number`` (B, 1) says, and then none below 1, (B, num).
+    """In each row as many uniform numbers as ``number`` (B, 1) says, in ascending order, then none below 1, (B, num).
 
     The times of a Poisson process over that of the next one: no sorting, which takes several times as long.
     """
-    waiting = _uniform(number, num + 1, dtype, generator).log_()
+    shape = (len(number), num + 1)
+    waiting = torch.rand(shape, dtype=dtype, device=number.device, generator=generator).neg_().log1p_()
     times = waiting.cumsum(dim=1)
     return times[:, :-1] / times.gather(1, number)
-
-
-def _uniform(rows: Tensor, number: int, dtype: torch.dtype, generator: torch.Generator | None) -> Tensor:
-    """Uniform numbers above 0 and below 1, as many in a row as ``number`` says, on the device of ``rows``.
-
-    The middles of 2^31 steps, half the bits and half the time of torch's own of 64 bits.
-    """
-    steps = torch.empty(len(rows), number, dtype=torch.int32, device=rows.device).random_(generator=generator)
-    return steps.to(dtype).add_(0.5).mul_(2**-31)
 
 
 def _spread(below: Tensor, num: int) -> Tensor:
