@@ -17,7 +17,7 @@ usage: discrete-gan VERB ...
   sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
   evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
   weigh [options]            how much each sample of any model should count to stand for real data; resampled ones
-  check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
+  check DATA [options]       look into text (lengths, vocabulary, damage, memory) or a table (what its columns are)
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 
 Start with: discrete-gan train digits"""
