@@ -24,11 +24,12 @@ def encode(table: RawTable, schema: Schema) -> Tensor:
     for column in schema.learnt:
         if column.name not in table.frame.columns:
             raise InputError(f"{table.where}: expected a column {column.name!r}, as the schema has")
-    indices = [_encode_column(table, column) for column in schema.learnt]
+    indices = [encode_column(table, column) for column in schema.learnt]
     return torch.from_numpy(np.stack(indices, axis=1))
 
 
-def _encode_column(table: RawTable, column: Column) -> np.ndarray:
+def encode_column(table: RawTable, column: Column) -> np.ndarray:
+    """The category of each cell of a column, int64, shape (N,); raises as :func:`encode` does."""
     cells = table.frame[column.name]
     is_there = cells.notna().to_numpy()
     if column.missing is None and not is_there.all():

@@ -13,6 +13,7 @@ from discrete_gan.data.extras import nearest_path, one_line, require
 from discrete_gan.data.hub import is_hub, load_splits
 from discrete_gan.data.limits import OPENERS, Unpacked, check_size, open_regular
 from discrete_gan.errors import InputError
+from discrete_gan.writing import write_aside
 
 TEXT_SUFFIXES = (".csv", ".tsv")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
@@ -99,6 +100,24 @@ def of_frame(frame: Any, name: str, where: str) -> RawTable:
     frame = frame.set_axis(names, axis=1).reset_index(drop=True)
     missing = {column: "" for column in names if frame[column].isna().any()}
     return _checked(RawTable(name, where, frame, missing, "row", np.arange(len(frame))))
+
+
+def write_rows(path: Path, table: RawTable, rows: np.ndarray) -> None:
+    """Some rows of a table as they were read, into a .csv or .parquet file.
+
+    Args:
+        path: The file.
+        table: As read.
+        rows: Their places, shape (N,), which may come more than once.
+    """
+    frame = table.frame.iloc[rows]
+    if path.suffix == ".parquet":
+        write_aside(path, lambda file: frame.to_parquet(file, index=False))
+        return
+    for name, text in table.missing.items():
+        frame = frame.assign(**{name: frame[name].astype("object").fillna(text)})
+    text = frame.to_csv(index=False, sep=table.separator, header=table.header, lineterminator="\n")
+    write_aside(path, lambda file: file.write(text.encode()))
 
 
 def _read_text(path: Path) -> RawTable:
