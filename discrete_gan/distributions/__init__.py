@@ -5,5 +5,14 @@ from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
 from discrete_gan.distributions.independent import as_factorized
 from discrete_gan.distributions.point_mass import PointMass
+from discrete_gan.distributions.ragged import RaggedCategorical
 
-__all__ = ["Autoregressive", "FactorizedBernoulli", "FactorizedCategorical", "PointMass", "as_factorized", "before_end"]
+__all__ = [
+    "Autoregressive",
+    "FactorizedBernoulli",
+    "FactorizedCategorical",
+    "PointMass",
+    "RaggedCategorical",
+    "as_factorized",
+    "before_end",
+]
