@@ -19,7 +19,7 @@ from torch import Tensor
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
 from discrete_gan.reweighted.density import partition_of_weights
-from discrete_gan.reweighted.diagnosis import FLAT
+from discrete_gan.reweighted.diagnosis import CHANGED, FLAT
 from discrete_gan.sampling import evaluating, num_classes_of
 from discrete_gan.tasks.base import Batch
 from discrete_gan.tasks.score import Score
@@ -72,9 +72,7 @@ def gain_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) -> list[S
     gain, error = data.value - partition.value, _Z95 * partition.standard_error
     half = math.hypot((data.high - data.low) / 2, error)
     spread, effective = float(log_w_fake.std()), float(effective_sample_size(log_w_fake)) / len(log_w_fake)
-    flat = (
-        f"flat: choosing by weights that differ by {spread:.2g} nats changes next to nothing" if spread < FLAT else ""
-    )
+    flat = f"flat: choosing changes about {100 * CHANGED * spread:.1g} % of the samples" if spread < FLAT else ""
     of_data = f"mean log w of the data {data.value:.4g} ({data.low:.4g} to {data.high:.4g}), less log Z"
     quarters = ", ".join(f"{quarter:.3g}" for quarter in partition.quarters)
     tail, threshold = partition.tail_index, partition.tail_threshold
