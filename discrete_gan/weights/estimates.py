@@ -183,7 +183,8 @@ def leave_one_out(
         of_others = (without * torch.where(without == 0, 0.0, f)).sum(dim=dim, keepdim=True)
         mean = torch.where(top_left_out, of_others, of_rest)
         if there is not None:
-            mean = mean.masked_fill(_beside(others == 0, f), torch.nan)
+            no_others = there.sum(dim=dim, keepdim=True) == there.long()
+            mean = mean.masked_fill(_beside(no_others, f), torch.nan)
     return LeaveOneOut(partition, log_w - partition, mean)
 
 
