@@ -34,18 +34,20 @@ def optional(name: str) -> ModuleType | None:
         return None
 
 
-def seconds(function: Callable[[], object], synchronize: Callable[[], None]) -> float:
+def seconds(function: Callable[[], object], device: str) -> float:
+    """Of one thread on a CPU the seconds that it had, else those that went by: others on the machine count less."""
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     synchronize()
-    start = time.perf_counter()
+    start = clock()
     function()
     synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def rounds_of(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, list[float]]:
     """Seconds of several rounds in which each has its turn, after one that does not count."""
-    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
-    rounds = [{name: seconds(each, synchronize) for name, each in functions.items()} for _ in range(repeats + 1)]
+    rounds = [{name: seconds(each, device) for name, each in functions.items()} for _ in range(repeats + 1)]
     return {name: [each[name] for each in rounds[1:]] for name in functions}
 
 
