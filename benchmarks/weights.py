@@ -1,8 +1,9 @@
 """Time and memory of weights on (1,000, 4,096), as ratios to torch's own passes, to arviz and to particles, in one run.
 
-Each function is timed in turn with what it is compared to, several times, and the ratio is that of the least times.
-Memory is the peak above what was there before, results counted, over the size of the input. arviz and particles loop
-over columns, as they do; both are optional, and a line says so where one is not there::
+Each function is timed in turn with what it is compared to, several times. The ratio is that of the least times, and
+beside it stand the least and the largest of the single turns. Memory is the peak above what was there before, results
+counted, over the size of the input. arviz and particles loop over columns, as they do; both are optional, and a line
+says so where one is not there::
 
     pip install arviz==0.23.4 particles
     python benchmarks/weights.py
@@ -11,6 +12,7 @@ over columns, as they do; both are optional, and a line says so where one is not
 import argparse
 import ctypes
 import importlib
+import os
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -32,19 +34,21 @@ def optional(name: str) -> ModuleType | None:
         return None
 
 
-def seconds(function: Callable[[], object], synchronize: Callable[[], None]) -> float:
+def seconds(function: Callable[[], object], device: str) -> float:
+    """Of one thread on a CPU the seconds that it had, else those that went by: others on the machine count less."""
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     synchronize()
-    start = time.perf_counter()
+    start = clock()
     function()
     synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def least_seconds(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
-    """Of several rounds in which each has its turn, after one that does not count."""
-    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
-    rounds = [{name: seconds(each, synchronize) for name, each in functions.items()} for _ in range(repeats + 1)]
-    return {name: min(each[name] for each in rounds[1:]) for name in functions}
+def rounds_of(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, list[float]]:
+    """Seconds of several rounds in which each has its turn, after one that does not count."""
+    rounds = [{name: seconds(each, device) for name, each in functions.items()} for _ in range(repeats + 1)]
+    return {name: [each[name] for each in rounds[1:]] for name in functions}
 
 
 def peak_bytes(function: Callable[[], object], device: str) -> int:
@@ -69,10 +73,12 @@ def _status(field: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def row(name: str, other: str, least: dict[str, float], *, faster: bool) -> str:
-    mine, theirs = 1000 * least[name], 1000 * least[other]
+def row(name: str, other: str, rounds: dict[str, list[float]], *, faster: bool) -> str:
+    mine, theirs = 1000 * min(rounds[name]), 1000 * min(rounds[other])
+    above, below = (other, name) if faster else (name, other)
+    ratios = [a / b for a, b in zip(rounds[above], rounds[below], strict=True)]
     ratio = f"{theirs / mine:.1f} times as fast" if faster else f"{mine / theirs:.2f} of its time"
-    return f"| {name} | {mine:.1f} | {other} | {theirs:.1f} | {ratio} |"
+    return f"| {name} | {mine:.1f} | {other} | {theirs:.1f} | {ratio} | {min(ratios):.2f} to {max(ratios):.2f} |"
 
 
 def main() -> None:
@@ -80,7 +86,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     log_w: Tensor = 3 * torch.randn(M, B, device=args.device)
     columns = log_w.cpu().numpy()
@@ -102,14 +110,15 @@ def main() -> None:
                 theirs.resampling(method, theirs.exp_and_normalise(columns[:, column])) for column in range(B)
             ]
             pairs.append((f"resample, {method}", f"particles, {method}", True))
-    least = least_seconds(functions, args.repeats, args.device)
-    if "arviz.psislw" in least:
-        least["arviz.psislw"] *= B / ARVIZ_COLUMNS
-    print(f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, least of {args.repeats}\n")
-    print("| function | ms | beside | ms | ratio |")
-    print("|---|---|---|---|---|")
+    rounds = rounds_of(functions, args.repeats, args.device)
+    if "arviz.psislw" in rounds:
+        rounds["arviz.psislw"] = [each * B / ARVIZ_COLUMNS for each in rounds["arviz.psislw"]]
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"torch {torch.__version__}, {args.device}, {args.threads} threads, least of {args.repeats}, load {load}\n")
+    print("| function | ms | beside | ms | ratio | single turns |")
+    print("|---|---|---|---|---|---|")
     for name, other, faster in pairs:
-        print(row(name, other, least, faster=faster))
+        print(row(name, other, rounds, faster=faster))
     print("\n| function | peak memory over the input |")
     print("|---|---|")
     for name in ("normalized_weights", "psis", *(f"resample, {method}" for method in METHODS)):

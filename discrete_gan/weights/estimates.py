@@ -152,8 +152,8 @@ def leave_one_out(
         check: Read the values of ``log_w``, and raise where they are NaN or no sample has a weight.
 
     Returns:
-        :class:`LeaveOneOut`. What is given for a sample that is not there is that of all that are. Gradients reach both
-        arguments.
+        :class:`LeaveOneOut`. What is given for a sample that is not there is that of all that are; NaN where there are
+        no others. Gradients reach both arguments.
 
     Raises:
         ValueError: If M is below 2, ``f`` does not begin with the shape of ``log_w``, or another argument does not fit,
@@ -183,7 +183,8 @@ def leave_one_out(
         of_others = (without * torch.where(without == 0, 0.0, f)).sum(dim=dim, keepdim=True)
         mean = torch.where(top_left_out, of_others, of_rest)
         if there is not None:
-            mean = mean.masked_fill(_beside(~there.any(dim=dim, keepdim=True), f), torch.nan)
+            no_others = there.sum(dim=dim, keepdim=True) == there.long()
+            mean = mean.masked_fill(_beside(no_others, f), torch.nan)
     return LeaveOneOut(partition, log_w - partition, mean)
 
 

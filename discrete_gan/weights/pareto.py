@@ -105,7 +105,7 @@ def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = Non
     given = samples(log_w, dim, where, check=check)
     if _tail_size(given.log_w.shape[given.dim]) < _LEAST_TAIL:
         return torch.full_like(given.log_w.select(given.dim, 0), math.inf)
-    largest = [_largest(rows.turned()) for rows in given.rows()]
+    largest = _joined([_largest(rows.turned()) for rows in given.rows()])
     k = torch.cat([_index(tail, fit(tail.excess, tail.size, _LEAST_TAIL)) for tail in _tails(largest)])
     return k.to(given.log_w.dtype).view(given.batch_shape)
 
@@ -140,12 +140,12 @@ def psis(log_w: Tensor, dim: int = 0, *, where: Tensor | None = None, check: boo
             f"log_w: expected at least {_LEAST_SAMPLES} samples along axis {given.dim}, of which {_LEAST_TAIL} are the "
             f"tail, got {num_samples}"
         )
-    largest: list[_Largest] = []
-    rows = given.together(_copied(given, largest), given.log_w.dtype)
+    parts: list[_Largest] = []
+    rows = given.together(_copied(given, parts), given.log_w.dtype)
+    scatter = rows.scatter if len(parts) == 1 else rows.scatter_  # a single block may be what is given
+    largest = _joined(parts)
     smoothed, k = zip(*map(_smoothed, _tails(largest)), strict=True)
-    places = torch.cat([each.places[:, :-1] for each in largest])
-    scatter = rows.scatter if len(largest) == 1 else rows.scatter_  # a single block may be what is given
-    smoothed = given.shaped(scatter(1, places, torch.cat(smoothed)))
+    smoothed = given.shaped(scatter(1, largest.places[:, :-1], torch.cat(smoothed)))
     k = torch.cat(k).to(given.log_w.dtype).view(given.batch_shape)
     if isinstance(given.number, int):
         threshold = torch.full_like(k, tail_index_threshold(num_samples))
@@ -210,12 +210,18 @@ def _places(log_w: Tensor, number: int) -> Tensor:
     return places.gather(1, values.argsort(dim=1, descending=True))
 
 
-def _tails(parts: list[_Largest]) -> Iterator[_Tail]:
+def _joined(parts: list[_Largest]) -> _Largest:
+    """Of all rows. Takes the place of the list, which is empty then: both would be there at once."""
+    joined = _Largest(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    parts.clear()
+    return joined
+
+
+def _tails(largest: _Largest) -> Iterator[_Tail]:
     """In blocks of rows that a cache holds, more of them than of all samples."""
-    whole = _Largest(*(torch.cat(each) for each in zip(*parts, strict=True)))
-    one = whole.log_w.device.type != "cpu" or torch.compiler.is_compiling()
-    size = len(whole.log_w) if one else _AT_ONCE // whole.log_w.shape[1]
-    blocks = zip(*(each.split(max(1, size)) for each in whole), strict=True)
+    whole = largest.log_w.device.type != "cpu" or torch.compiler.is_compiling()
+    size = len(largest.log_w) if whole else _AT_ONCE // largest.log_w.shape[1]
+    blocks = zip(*(each.split(max(1, size)) for each in largest), strict=True)
     return (_tail(_Largest(*block)) for block in blocks)
 
 

@@ -24,6 +24,7 @@ PROBLEMS = {
     "three of five": (seeded_normal(5, seed=1, scale=2.0), 3),
     "six of six": (seeded_normal(6, seed=2, scale=1.5), 6),
     "whole numbers": (torch.tensor([1.0, 2.0, 1.0, 4.0]).double().log(), 8),
+    "a whole number last": (torch.tensor([1.5, 0.5, 2.0]).double().log(), 4),
     "none of one": (torch.tensor([0.0, -torch.inf, 1.0, -torch.inf]).double(), 4),
 }
 ALL = pytest.mark.parametrize(("log_w", "num"), PROBLEMS.values(), ids=PROBLEMS)

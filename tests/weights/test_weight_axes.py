@@ -114,6 +114,17 @@ def test_blocks_of_rows_give_what_all_at_once_do(name: str, monkeypatch: pytest.
             assert_exact(got, expected)
 
 
+@pytest.mark.parametrize("num_rows", [6, 2])
+def test_what_is_given_stays_as_it_is(num_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_samples, "_AT_ONCE", num_rows * M)
+    rows = LOG_W.T.contiguous()  # each in one piece already
+    before = rows.clone()
+    for function in (CASES | LOSSES | DRAWS).values():
+        function(rows, dim=1)
+        function(rows, dim=1, where=mask().T)
+    assert torch.equal(rows, before)
+
+
 @pytest.mark.parametrize("name", [*CASES, *LOSSES, *DRAWS])
 def test_a_batch_of_none(name: str) -> None:
     for found in tensors((CASES | LOSSES | DRAWS)[name](LOG_W[:, :0])):

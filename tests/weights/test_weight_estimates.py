@@ -76,6 +76,10 @@ def test_errors_are_unknown_where_there_is_nothing_to_tell_them_by() -> None:
     streamed = Accumulator(errors=True)
     streamed.update(log_w, f, where=torch.arange(4)[:, None] < number)
     torch.testing.assert_close(streamed.standard_error, found.standard_error, equal_nan=True)
+    of_others = leave_one_out(log_w, f, where=torch.arange(4)[:, None] < number)
+    for each in (of_others.log_partition, of_others.mean[..., 0]):  # type: ignore[index]
+        assert each[:, 0].isnan().all() and each[:, 1].isnan().tolist() == [True, False, False, False]
+        assert each[:, 2].isfinite().all()
     # A mean weight of zero has a logarithm of minus infinity, and no error that could be added to it.
     log_w[:, 1] = -math.inf
     log_w[:3, 2] = -math.inf
