@@ -18,7 +18,7 @@ from discrete_gan.models import (
     RecurrentDiscriminator,
     RecurrentGenerator,
 )
-from discrete_gan.reweighted import METHODS, Method, Reweighted
+from discrete_gan.reweighted import METHODS, Method, Reweighted, choice
 from discrete_gan.reweighted.choice import log_acceptance
 from discrete_gan.sampling import generate
 from discrete_gan.weights import diagnose
@@ -94,7 +94,7 @@ def counts(x: Tensor) -> Tensor:
 
 
 def assert_law(frequencies: Tensor, expected: Tensor, num: int = NUM) -> None:
-    assert ((frequencies - expected).abs() < 5 * (expected * (1 - expected) / num).sqrt()).all()
+    assert ((frequencies - expected).abs() <= 5 * (expected * (1 - expected) / num).sqrt()).all()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,21 @@ def test_outputs_have_the_law_of_finitely_many_candidates(method: Any, choose: A
     if group > 1:  # and no other law would pass
         for other in (given.mean(0), given.mean(0) * w / (given.mean(0) * w).sum()):
             assert (expected - other).abs().max() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("choose", "share"),
+    [
+        (choice.resampled, by_weight),
+        (choice.independence_metropolis, by_chain),
+        (lambda log_w: choice.rejected(log_w, math.log(BOUND)), by_rejection),
+    ],
+)
+@pytest.mark.parametrize("weights", [[1.7, 0.5], [0.2, 1.6, 0.9], [0.4]])
+def test_candidates_are_chosen_as_often_as_they_should(choose: Any, share: Any, weights: list[float]) -> None:
+    log_w = torch.tensor(weights).log()[:, None].expand(-1, NUM)
+    frequencies = torch.bincount(choose(log_w).candidate, minlength=len(weights)) / NUM
+    assert_law(frequencies, torch.tensor(share(weights)))
 
 
 def test_what_is_accepted_is_counted() -> None:
