@@ -20,11 +20,12 @@ from discrete_gan.models import (
 )
 from discrete_gan.reweighted import METHODS, Method, Reweighted, choice
 from discrete_gan.reweighted.choice import log_acceptance
+from discrete_gan.reweighted.diagnosis import hashes_of
 from discrete_gan.sampling import generate
 from discrete_gan.weights import diagnose
 from tests.problems import TableDiscriminator, assert_exact, seeded_normal
 
-NUM, BOUND = 100_000, 1.8
+NUM, BOUND = 60_000, 1.8
 
 
 @pytest.fixture(autouse=True)
@@ -158,11 +159,11 @@ def test_per_latent_choice_keeps_the_latents() -> None:
 
 def test_many_candidates_are_draws_of_the_reweighted_model() -> None:
     generator, discriminator, given, w = problem()
-    num = 2000
+    num = 1500
     cases: list[tuple[Any, Tensor]] = [("resample", given.mean(0))]
     cases += [("independence-mh", given.mean(0)), ("per-latent", given[1])]
     for method, p in cases:
-        model = Reweighted(generator, discriminator, method=method, candidates=300)
+        model = Reweighted(generator, discriminator, method=method, candidates=100)
         z = generator.latents(num) if method != "per-latent" else generator.all_latents()[1:].expand(num, 2)
         assert_law(counts(model(z).sample()), p * w / (p * w).sum(), num // 2)
 
@@ -311,6 +312,14 @@ def test_distinct_samples_are_counted_of_every_type() -> None:
         every = torch.cat([each.flatten(0, 1) for each in x])
         assert draws.diagnosis.distinct_candidates == len(every.unique(dim=0))
         assert draws.diagnosis.distinct_outputs == len(draws.samples.unique(dim=0))
+
+
+def test_hashes_use_all_their_bits() -> None:
+    """Floats of 0 and 1 have zeros in all low bits, so that products with them would have."""
+    bits = (torch.rand(200, 30) < 0.5).float()
+    for x in (bits, bits.double(), bits.long(), bits.half(), torch.rand(200, 3)):
+        assert len((hashes_of(x, 1) % 2**16).unique()) > 190
+    assert torch.equal(hashes_of(bits, 1), hashes_of(bits.view(4, 50, 30), 1).flatten())
 
 
 class Flat(nn.Module):
