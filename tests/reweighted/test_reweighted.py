@@ -255,7 +255,9 @@ def test_labels_go_to_both_networks_and_points_are_chosen_too(method: Any) -> No
     draws = model.sample(6, label=[1, 0, 0])
     assert draws.samples[:, 0].tolist() == [1, 0, 0, 1, 0, 0]
     assert draws.samples[:, 1].min() > 0.8  # of 200 candidates the largest
-    assert draws.diagnosis.log_partition > 3  # every candidate was of the class that was told
+    pairs = Reweighted(ClassBits(), TellsClasses(), method=method, candidates=2).sample(60, label=[1, 0, 0])
+    assert pairs.samples[:, 0].tolist() == [1, 0, 0] * 20  # every candidate was of the class that was told
+    assert pairs.diagnosis.spread < 25  # by 50 times a uniform number, and by no class
 
 
 def test_groups_that_are_split_are_as_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
