@@ -1,18 +1,22 @@
-"""``discrete-gan check``: what a text data set holds, and whether a training on it would start."""
+"""``discrete-gan check``: what a text data set or a table holds, and whether a training on it would start."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.data import Batches, load_text
+from discrete_gan.data.table import EMBEDDED, make_table, read_any, report_table
+from discrete_gan.data.table_files import is_table
 from discrete_gan.data.text_report import report_text
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
-from discrete_gan.tasks.options import TextOptions, reading
+from discrete_gan.tasks.options import TableOptions, TextOptions, reading, table_reading
 from discrete_gan.training.launch import find_device
 from discrete_gan.training.memory import available_memory, gigabytes, sequence_memory
+from discrete_gan.writing import told_in_a_line
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,27 @@ class CheckArgs(TextOptions):
     """Whose memory counts: cpu, cuda, mps, or auto for the best there is."""
 
 
+@dataclass(frozen=True)
+class TableCheckArgs(TableOptions):
+    """Read a table as a training would, and say what its columns are."""
+
+    data: Annotated[str, tyro.conf.Positional] = "wine"
+    """wine, breast_cancer, a .csv or .tsv file (plain, .gz or .xz), a .parquet file, or hub:NAME with --table."""
+    table: bool = True
+    """That it is a table, where the name does not say so."""
+    out: Path | None = None
+    """Write what the columns are into this .json file, to be edited and given to --schema."""
+
+
 def check(arguments: list[str]) -> None:
     """Print the report.
 
     Raises:
         InputError: If a training would not start.
     """
+    if "--table" in arguments or any(is_table(word) or word in EMBEDDED for word in arguments[:1]):
+        check_table(arguments)
+        return
     args = parse_plain(CheckArgs, arguments, "discrete-gan check")
     check_ranges(args)
     sizes = {name: getattr(args, name) for name in ("batch_size", "num_samples", "hidden", "embedding")}
@@ -61,3 +80,25 @@ def check(arguments: list[str]) -> None:
         raise InputError(f"{data.notes.remarks[0]}: a training refuses them without --corrupt skip")
     if available is not None and min(needed.values()) > available:
         raise InputError("no estimator fits in memory: use a smaller --batch-size, --max-length or --vocabulary-size")
+
+
+def check_table(arguments: list[str]) -> None:
+    """Print what the columns of a table are.
+
+    Raises:
+        InputError: If a training would not start, or the schema cannot be written.
+    """
+    args = parse_plain(TableCheckArgs, arguments, "discrete-gan check")
+    check_ranges(args)
+    if args.out is not None and args.out.suffix != ".json":
+        raise InputError(f"--out {args.out}: expected a file name ending in .json")
+    table, other = read_any(args.data)
+    other = other if args.held_out is None else read_any(args.held_out)[0]
+    data = make_table(table, other, seed=args.seed, reading=table_reading(args))
+    print(report_table(data, table))
+    if args.out is not None:
+        with told_in_a_line(args.out.parent):
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            data.schema.save(args.out)
+        print(f"{args.out}: what the columns are, for --schema")
+    Batches(len(data.train), args.batch_size, seed=args.seed)

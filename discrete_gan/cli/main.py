@@ -18,7 +18,7 @@ usage: discrete-gan VERB ...
   refine RUN [options]       fit a discriminator to a finished generator: a better model, for sample and evaluate
   evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
   weigh [options]            how much each sample of any model should count to stand for real data; resampled ones
-  check DATA [options]       look into a text data set: lengths, vocabulary, damage, memory that training takes
+  check DATA [options]       look into text (lengths, vocabulary, damage, memory) or a table (what its columns are)
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 
 Start with: discrete-gan train digits"""

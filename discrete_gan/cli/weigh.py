@@ -21,6 +21,10 @@ from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS, images, load_images
 from discrete_gan.data.hub import is_hub
 from discrete_gan.data.image_data import ImageData
 from discrete_gan.data.images import binarize
+from discrete_gan.data.table import EMBEDDED, read_any
+from discrete_gan.data.table_features import common_schema, features
+from discrete_gan.data.table_files import TABLE_FORMATS, is_table, write_rows
+from discrete_gan.data.table_schema import TableReading
 from discrete_gan.data.text_lines import Lines
 from discrete_gan.data.text_sources import read_source
 from discrete_gan.data.vocabulary import KINDS, Vocabulary
@@ -35,7 +39,6 @@ from discrete_gan.weights import resample, tail_index_threshold
 from discrete_gan.writing import write_aside
 
 _MOST_WORDS = 5000
-_TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,15 @@ class WeighArgs:
     """
 
     real: str
-    """Real data: images ({IMAGE_FORMATS}) or text ({TEXT_FORMATS}). Of data that come in parts, those for training."""
+    """Real data: images ({IMAGE_FORMATS}), tables (wine, breast_cancer, {TABLE_FORMATS}) or text ({TEXT_FORMATS}). Of
+    data that come in parts, those for training."""
     samples: str
     """Samples of a model, in any of these formats."""
-    kind: Literal["images", "text"] | None = None
-    """What they are; if not given, images where --real is named as such, and text for any other file."""
+    kind: Literal["images", "tables", "text"] | None = None
+    """What they are; if not given, images or tables where --real is named as such, and text for any other file."""
     out: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """File to write, may be given twice: .csv for the log-weight and the weight of each sample, and with --resample
-    .npy or .png for images, .txt or .jsonl for text."""
+    .npy or .png for images, .txt or .jsonl for text, .csv or .parquet for tables (of two .csv, the second)."""
     resample: Count | None = None
     """Draw so many samples by their weights (systematic), for an --out of the kind of --samples."""
     binarize: Literal["stochastic", "threshold"] | None = None
@@ -73,6 +77,10 @@ class WeighArgs:
     """Text: column, with hub:."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """Pictures that cannot be decoded and lines that are not UTF-8: refuse the data, or skip them."""
+    drop: tuple[str, ...] = ()
+    """Tables: columns to leave out; identifiers and constants of --real do not count anyway."""
+    categorical: tuple[str, ...] = ()
+    """Tables: columns whose values are categories, whatever they look like."""
     folds: AtLeastTwo = 5
     """Networks, each of which weighs the samples that it has not seen; time grows with them."""
     max_steps: Count = 5000
@@ -93,14 +101,18 @@ class Sides(NamedTuple):
         generated: As ``real``.
         unit: What a sample is called.
         numbers: What each generated sample is called by: its line in the file, or its place from 0.
-        chosen: Generated samples by their places, as ``write_samples`` takes them.
+        chosen: Generated samples by their places, as ``write`` takes them.
+        write: Writes them into a file of one of the ``suffixes``.
+        suffixes: Of such files.
     """
 
     real: Tensor
     generated: Tensor
     unit: str
     numbers: list[int]
-    chosen: Callable[[Tensor], Tensor | list[str]]
+    chosen: Callable[[Tensor], Any]
+    write: Callable[[Path, Any], object]
+    suffixes: tuple[str, ...]
 
 
 def weigh(arguments: list[str]) -> None:
@@ -113,15 +125,12 @@ def weigh(arguments: list[str]) -> None:
     args = parse(WeighArgs, arguments, prog="discrete-gan weigh", description=description)
     check_ranges(args)
     device = find_device(args.device)
-    for option in ("real", "samples"):
-        if args.kind is None and Path(spec := getattr(args, option)).suffix in _TABLES:
-            raise InputError(f"--{option} {spec}: tables are not weighed yet, expected images or text (--kind text)")
-    kind = args.kind or _kind(args.real)
-    sides = (read_images if kind == "images" else read_text)(args)
+    readers = {"images": read_images, "tables": read_tables, "text": read_text}
+    sides = readers[args.kind or _kind(args.real)](args)
     for name, side in {"real": sides.real, "samples": sides.generated}.items():
         if len(side) < max(FEWEST, args.folds):
             raise InputError(f"--{name}: expected at least {max(FEWEST, args.folds)} {sides.unit}s, got {len(side)}")
-    _try_out(args, suffixes(sides.chosen(torch.arange(1))))
+    _try_out(args, sides.suffixes)
 
     with tqdm(total=1, desc="weighing", bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}", leave=False) as bar:
         fit = fit_log_ratio(
@@ -170,13 +179,17 @@ def _calibration(scale: float) -> str:
     return f"the networks' outputs had to be multiplied by {scale:.2f}"
 
 
-def _kind(spec: str) -> Literal["images", "text"]:
-    """By the name: a file of no image format, and ``equations``, is text."""
+def _kind(spec: str) -> Literal["images", "tables", "text"]:
+    """By the name: a file of no format of images or tables, and ``equations``, is text."""
     if is_hub(spec):
-        raise InputError(f"--real {spec}: expected --kind images or --kind text, as the hub has both")
+        raise InputError(f"--real {spec}: expected --kind images, tables or text, as the hub has all of them")
+    if is_table(spec) or spec in EMBEDDED:
+        return "tables"
     expanded = Path(spec).expanduser()
     if not expanded.exists() and spec != "equations" and not any(one.reads(spec) for one in images.FORMATS):
-        raise InputError(f"no data at {spec!r}: expected images ({IMAGE_FORMATS}) or text ({TEXT_FORMATS})")
+        raise InputError(
+            f"no data at {spec!r}: expected images ({IMAGE_FORMATS}), tables ({TABLE_FORMATS}) or text ({TEXT_FORMATS})"
+        )
     is_image = expanded.is_dir() or any(one.reads(str(expanded)) for one in images.FORMATS)
     return "images" if is_image else "text"
 
@@ -204,7 +217,21 @@ def read_images(args: WeighArgs) -> Sides:
         return taken.bool() if samples.maximum == 1 else taken.float() / samples.maximum
 
     numbers = list(range(len(samples.train_images)))
-    return Sides(intensities(real), intensities(samples), "image", numbers, chosen)
+    kinds = suffixes(chosen(torch.arange(1)))
+    return Sides(intensities(real), intensities(samples), "image", numbers, chosen, write_samples, kinds)
+
+
+def read_tables(args: WeighArgs) -> Sides:
+    """Rows of both sides, by the columns that they have in common."""
+    (real, _), (samples, _) = (read_any(spec) for spec in (args.real, args.samples))
+    schema = common_schema(real, samples, TableReading(drop=args.drop, categorical=args.categorical))
+
+    def write(path: Path, index: Tensor) -> None:
+        write_rows(path, samples, index.numpy())
+
+    of_real, of_samples = (features(table, schema) for table in (real, samples))
+    numbers = samples.numbers.tolist()
+    return Sides(of_real, of_samples, samples.unit, numbers, lambda index: index, write, (".csv", ".parquet"))
 
 
 def read_text(args: WeighArgs) -> Sides:
@@ -223,17 +250,29 @@ def read_text(args: WeighArgs) -> Sides:
     length = max(len(line) for side in ids for line in side)
     real, generated = (vocabulary.pad(side, length) for side in ids)
     texts = lines[1].texts
-    return Sides(real, generated, lines[1].unit, lines[1].numbers, lambda index: [texts[place] for place in index])
+
+    def chosen(index: Tensor) -> list[str]:
+        return [texts[place] for place in index]
+
+    return Sides(real, generated, lines[1].unit, lines[1].numbers, chosen, write_samples, suffixes([]))
+
+
+def _for_samples(args: WeighArgs, kinds: tuple[str, ...]) -> list[Path]:
+    """Of the files, those of resampled sets: of tables, which are .csv as weights are, the last one may be."""
+    found = [path for path in args.out if path.suffix != ".csv"]
+    if args.resample is not None and ".csv" in kinds and not found:
+        return list(args.out[-1:])
+    return found
 
 
 def _try_out(args: WeighArgs, kinds: tuple[str, ...]) -> None:
     """Refuse files that cannot be written before the training."""
-    of_samples = [path for path in args.out if path.suffix != ".csv"]
-    if args.resample is not None and not of_samples:
+    if args.resample is not None and not _for_samples(args, kinds):
         raise InputError(f"--resample: expected an --out ending in {' or '.join(kinds)}")
     for path in args.out:
         if path.suffix not in (".csv", *kinds):
-            raise InputError(f"--out {path}: expected a file name ending in {' or '.join(('.csv', *kinds))}")
+            expected = " or ".join(dict.fromkeys((".csv", *kinds)))
+            raise InputError(f"--out {path}: expected a file name ending in {expected}")
         if path.suffix != ".csv" and args.resample is None:
             raise InputError(f"--out {path}: expected --resample and how many, or a file name ending in .csv")
         if path.is_dir():
@@ -252,7 +291,7 @@ def _try_out(args: WeighArgs, kinds: tuple[str, ...]) -> None:
 
 def _write(path: Path, fit: LogRatioFit, sides: Sides, args: WeighArgs) -> None:
     log_w = fit.log_w.cpu()
-    if path.suffix == ".csv":
+    if path not in _for_samples(args, sides.suffixes):
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow([sides.unit, "log_weight", "weight"])
@@ -265,5 +304,5 @@ def _write(path: Path, fit: LogRatioFit, sides: Sides, args: WeighArgs) -> None:
         print(f"{path}: the weight of each {sides.unit}, 1 in the mean")
         return
     index = resample(log_w, args.resample, generator=generator_of(args.seed))
-    write_samples(path, sides.chosen(index))
+    sides.write(path, sides.chosen(index))
     print(f"{path}: {args.resample} {sides.unit}s drawn by their weights, {len(index.unique())} different ones")

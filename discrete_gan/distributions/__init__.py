@@ -6,6 +6,7 @@ from discrete_gan.distributions.categorical import FactorizedCategorical
 from discrete_gan.distributions.independent import as_factorized
 from discrete_gan.distributions.point_mass import PointMass
 from discrete_gan.distributions.prefixes import Prefixes
+from discrete_gan.distributions.ragged import RaggedCategorical
 
 __all__ = [
     "Autoregressive",
@@ -13,6 +14,7 @@ __all__ = [
     "FactorizedCategorical",
     "PointMass",
     "Prefixes",
+    "RaggedCategorical",
     "as_factorized",
     "before_end",
 ]

@@ -14,7 +14,13 @@ from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Discriminator, Network
 from discrete_gan.distributed import mean_over_processes
-from discrete_gan.distributions import Autoregressive, FactorizedBernoulli, FactorizedCategorical, as_factorized
+from discrete_gan.distributions import (
+    Autoregressive,
+    FactorizedBernoulli,
+    FactorizedCategorical,
+    RaggedCategorical,
+    as_factorized,
+)
 from discrete_gan.estimators.stateful import StatefulEstimator
 from discrete_gan.estimators.temperature import Temperature
 
@@ -22,7 +28,8 @@ Objective = Literal["non-saturating", "log-ratio"]
 OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
-RELAXED = (*FACTORIZED, Autoregressive)
+COLUMNS = (*FACTORIZED, RaggedCategorical)
+RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical)
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
@@ -146,7 +153,19 @@ def binary(g: Distribution, estimator: object) -> FactorizedBernoulli:
     return g
 
 
-def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive:
+def columns(g: Distribution, estimator: object) -> Factorized | RaggedCategorical:
+    """The distribution, if it is a factorized one or one of the rows of a table.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    g = as_factorized(g)
+    if not isinstance(g, COLUMNS):
+        raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical or RaggedCategorical")
+    return g
+
+
+def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive | RaggedCategorical:
     """The distribution, if its samples have a relaxation, ``rsample(shape, temperature=, hard=)``.
 
     Raises:
@@ -154,7 +173,9 @@ def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive:
     """
     g = as_factorized(g)
     if not isinstance(g, RELAXED):
-        raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical or Autoregressive")
+        raise _not_accepted(
+            g, estimator, "FactorizedBernoulli or FactorizedCategorical or Autoregressive or RaggedCategorical"
+        )
     return g
 
 

@@ -14,11 +14,14 @@ from torch import Tensor
 
 from discrete_gan._arguments import check_choice
 from discrete_gan.contracts import Conditional, Discriminator
+from discrete_gan.distributions import RaggedCategorical
 from discrete_gan.estimators._common import (
+    COLUMNS,
     FACTORIZED,
     LossEstimator,
     Objective,
     TemperedEstimator,
+    columns,
     factorized,
     frozen,
     log_ratios,
@@ -71,7 +74,7 @@ class StraightThrough(LossEstimator):
     def claims(self) -> Claims:
         """What the estimator states about itself."""
         bias = "first order" if self.jacobian == "probabilities" else "in length and direction"
-        return Claims(self.objective, bias, self.num_samples, "Bengio et al. 2013, arXiv 1308.3432", FACTORIZED)
+        return Claims(self.objective, bias, self.num_samples, "Bengio et al. 2013, arXiv 1308.3432", COLUMNS)
 
     def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
@@ -79,12 +82,12 @@ class StraightThrough(LossEstimator):
         Raises:
             TypeError: If the generator's distribution has no mean that is a relaxed sample.
         """
-        g = factorized(generator(z), self)
+        g = columns(generator(z), self)
         bounds = torch.finfo(g.logits.dtype)
         logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf
-        x = straight_through(
-            g.sample(torch.Size((self.num_samples,))), g.mean if self.jacobian == "probabilities" else logits
-        )
+        drawn = g.sample(torch.Size((self.num_samples,)))
+        hard = g.to_one_hot(drawn) if isinstance(g, RaggedCategorical) else drawn
+        x = straight_through(hard, g.mean if self.jacobian == "probabilities" else logits)
         with frozen(discriminator):
             return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)
 

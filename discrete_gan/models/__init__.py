@@ -10,6 +10,7 @@ from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
 from discrete_gan.models.noisy_mlp import NoisyMLPClassifier
 from discrete_gan.models.rnn import RecurrentGenerator
+from discrete_gan.models.table import TableDiscriminator, TableGenerator
 from discrete_gan.models.token_discriminators import (
     RecurrentDiscriminator,
     TextCNN,
@@ -41,6 +42,8 @@ __all__ = [
     "Posterior",
     "RecurrentDiscriminator",
     "RecurrentGenerator",
+    "TableDiscriminator",
+    "TableGenerator",
     "TextCNN",
     "TokenDiscriminator",
     "TransformerDiscriminator",

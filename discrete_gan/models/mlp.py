@@ -35,7 +35,7 @@ class MLPGenerator(Generator):
         self.latent_dim = latent_dim
         self.num_categories = num_categories
         self.num_classes = num_classes
-        self.layers = _generator_layers([latent_dim + num_classes, *hidden], num_positions * (num_categories or 1))
+        self.layers = mlp_layers([latent_dim + num_classes, *hidden], num_positions * (num_categories or 1))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> FactorizedBernoulli | FactorizedCategorical:
         """Latents (B, latent_dim), and classes (B,) if any, to a distribution of batch (B,), event (D,) or (D, K)."""
@@ -74,14 +74,15 @@ class MLPImageGenerator(PixelGenerator):
         self.latent_dim = latent_dim
         self.pixel_range = (pixel_range[0], pixel_range[1])
         self.num_classes = num_classes
-        self.layers = nn.Sequential(_generator_layers([latent_dim + num_classes, *hidden], num_positions), squash)
+        self.layers = nn.Sequential(mlp_layers([latent_dim + num_classes, *hidden], num_positions), squash)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> PointMass:
         """Latents (B, latent_dim), and classes (B,) if any, to images as points, batch (B,), event (D,)."""
         return PointMass(self.layers(append_labels(z, labels, self.num_classes)))
 
 
-def _generator_layers(widths: Sequence[int], num_outputs: int) -> nn.Sequential:
+def mlp_layers(widths: Sequence[int], num_outputs: int) -> nn.Sequential:
+    """Linear layers with batch norm and leaky ReLU between the widths, and a last one to the outputs."""
     layers: list[nn.Module] = []
     for width_in, width_out in itertools.pairwise(widths):
         layers += [

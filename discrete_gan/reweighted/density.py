@@ -104,6 +104,21 @@ def log_partition_of(
             labels = labels_in_turn(model.num_classes, numbers, label) if model.num_classes else None
             parts.append(model.log_ratio(model.given(z, labels).sample(), labels))
         log_w = torch.cat(parts)
+    return partition_of_weights(log_w)
+
+
+def partition_of_weights(log_w: Tensor) -> LogPartition:
+    """The same from log-weights of independent draws of the generator.
+
+    Args:
+        log_w: Nats, shape (N,), at least 8.
+
+    Raises:
+        ValueError: If there are fewer than 8.
+        InputError: If log-weights are NaN, or no draw has any weight.
+    """
+    num = len(log_w)
+    check_at_least("number of log_w", num, _LEAST)
     log_w = log_w.to(widest_float(log_w.device.type))
     if log_w.isnan().any():
         raise InputError("discriminator: expected log-ratios that are numbers, got NaN")

@@ -14,7 +14,7 @@ from discrete_gan.seeds import generator_of
 from discrete_gan.weights import Accumulator, effective_sample_size, pareto_tail_index, tail_index_threshold
 
 # Nats. Total variation between generator and reweighted model is E|w / Z - 1| / 2, for a small spread 0.4 of it.
-_FLAT, _CHANGED = 0.2, 0.4
+FLAT, CHANGED = 0.2, 0.4
 _FEW, _FEW_OF = 2.0, 0.8  # effective candidates of an output: that many, or this part of a smaller number
 _KEPT = 2**22  # numbers of each kind that are kept to be looked at: 32 MiB
 
@@ -66,10 +66,10 @@ class Diagnosis(NamedTuple):
     def warnings(self) -> list[str]:
         """What speaks against trusting the samples, a sentence each; empty where nothing does."""
         found = []
-        if self.spread < _FLAT:
+        if self.spread < FLAT:
             found.append(
                 f"the log-weights hardly differ (spread {self.spread:.2g} nats): choosing changes about "
-                f"{100 * _CHANGED * self.spread:.1g} % of the samples; fit a fresh discriminator (discrete-gan refine)"
+                f"{100 * CHANGED * self.spread:.1g} % of the samples; fit a fresh discriminator (discrete-gan refine)"
             )
         elif self.tail_threshold < self.tail_index < math.inf:
             found.append(

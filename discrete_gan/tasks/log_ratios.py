@@ -18,15 +18,15 @@ from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.metrics.bootstrap import Interval, mean_interval
+from discrete_gan.reweighted.density import partition_of_weights
+from discrete_gan.reweighted.diagnosis import CHANGED, FLAT
 from discrete_gan.sampling import evaluating, num_classes_of
 from discrete_gan.tasks.base import Batch
 from discrete_gan.tasks.score import Score
-from discrete_gan.weights import diagnose, log_partition, log_partition_error, tail_index_threshold
+from discrete_gan.weights import effective_sample_size
 
 _ROWS = 1000  # samples the discriminator sees at a time
 _Z95 = 1.96
-_RANGE95 = 3.63  # that four normal draws of standard deviation 1 keep within in 95 of 100 cases
-_FLAT = 0.1  # nats of spread, below which choosing by weights changes next to nothing
 
 
 @torch.no_grad()
@@ -68,59 +68,27 @@ def gain_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) -> list[S
         protocol: What they depend on.
     """
     log_w_real, log_w_fake = log_w_real.detach().double().cpu(), log_w_fake.detach().double().cpu()
-    data, log_z = mean_interval(log_w_real), float(log_partition(log_w_fake))
-    error = float(log_partition_error(log_w_fake))
-    quarters = [float(log_partition(part)) for part in log_w_fake[: len(log_w_fake) // 4 * 4].chunk(4)]
-    found = diagnose(log_w_fake)
-    tail, threshold = float(found.pareto_tail_index), tail_index_threshold(len(log_w_fake))
-    doubts = []
-    if tail > threshold:
-        doubts.append(f"its tail index {tail:.2f} is above {threshold:.2f}, so a few samples decide")
-    if max(quarters) - min(quarters) > 2 * _RANGE95 * error:
-        doubts.append("its quarters differ by more than their errors")
-    doubt = f"; do not trust log Z: {', and '.join(doubts)}" if doubts else ""
-    gain = data.value - log_z
-    half = math.hypot((data.high - data.low) / 2, _Z95 * error)
-    spread = float(log_w_fake.std())
-    flat = (
-        f"flat: choosing by weights that differ by {spread:.2g} nats changes next to nothing" if spread < _FLAT else ""
-    )
+    data, partition = mean_interval(log_w_real), partition_of_weights(log_w_fake)
+    gain, error = data.value - partition.value, _Z95 * partition.standard_error
+    half = math.hypot((data.high - data.low) / 2, error)
+    spread, effective = float(log_w_fake.std()), float(effective_sample_size(log_w_fake)) / len(log_w_fake)
+    flat = f"flat: choosing changes about {100 * CHANGED * spread:.1g} % of the samples" if spread < FLAT else ""
+    of_data = f"mean log w of the data {data.value:.4g} ({data.low:.4g} to {data.high:.4g}), less log Z"
+    quarters = ", ".join(f"{quarter:.3g}" for quarter in partition.quarters)
+    tail, threshold = partition.tail_index, partition.tail_threshold
     return [
         Score(
-            "log_likelihood_gain",
-            gain,
-            "gain in log-likelihood",
-            "nats, held-out data",
-            "more",
-            protocol=protocol,
-            note=f"mean log w {data.value:.4g} ({data.low:.4g} to {data.high:.4g}), less log Z below{doubt}",
+            "log_likelihood_gain", gain, "gain in log-likelihood", "nats, held-out data", "more",
+            protocol=protocol, note=of_data if partition.trusted else f"{of_data}, which is not to be trusted",
         ).within(Interval(gain, gain - half, gain + half)),
         Score(
-            "log_partition",
-            log_z,
-            "log Z",
-            "nats",
-            protocol=protocol,
-            note=f"of quarters of the samples {', '.join(f'{quarter:.3g}' for quarter in quarters)}",
-            parts=tuple(quarters),
-        ).within(Interval(log_z, log_z - _Z95 * error, log_z + _Z95 * error)),
+            "log_partition", partition.value, "log Z", "nats", protocol=protocol, parts=partition.quarters,
+            note=f"of quarters of the samples {quarters}{'' if partition.agrees else ', more than their errors apart'}",
+        ).within(Interval(partition.value, partition.value - error, partition.value + error)),
         Score("log_ratio_spread", spread, "spread of log w", "nats, of samples", protocol=protocol, note=flat),
+        Score("effective_part", effective, "effective sample size", "of all", None, 1, protocol=protocol),
         Score(
-            "effective_part",
-            float(found.effective_sample_size) / len(log_w_fake),
-            "effective sample size",
-            "of all samples",
-            None,
-            1,
-            protocol=protocol,
+            "tail_index", tail, "Pareto tail index", protocol=protocol,
+            note=f"above {threshold:.2f}: weighted means cannot be trusted" if tail > threshold else "",
         ),
-        Score(
-            "tail_index",
-            tail,
-            "Pareto tail index",
-            "",
-            None,
-            protocol=protocol,
-            note="" if tail <= threshold else f"above {threshold:.2f}: weighted means cannot be trusted",
-        ),
-    ]
+    ]  # fmt: skip

@@ -1,9 +1,11 @@
 """Options of a recipe that say what is learnt from, and how it is read. The first line of each is its heading."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from discrete_gan.ranges import AtLeastTwo, Count
+from discrete_gan.data.table_schema import Schema, TableReading
+from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero
 
 Binarize = Literal["threshold", "stochastic", "none"]
 
@@ -96,3 +98,31 @@ class OracleOptions(SequenceDataOptions):
     """Tokens of a sequence; 20 and 40 are published."""
     num_train: AtLeastTwo = 10_000
     """Sequences drawn from the oracle for training, and as many others held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(DataOptions):
+    """Data."""
+
+    data: str = "wine"
+    """wine, breast_cancer, {TABLE_FORMATS}; or a task of your own as FILE.py:CLASS."""
+    held_out: str | None = None
+    """Another table whose rows are held out; if not given a split named test or validation, or a fifth of the rows."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out."""
+    categorical: tuple[str, ...] = ()
+    """Columns whose values are categories, whatever they look like."""
+    keep: tuple[str, ...] = ()
+    """Identifiers, columns of values that are all different, to learn all the same."""
+    schema: Path | None = None
+    """What the columns are, as check --out writes it and you edited it; what it leaves open is found in the data."""
+    bins: AtLeastTwo = 60
+    """Most bins of a number, and most single values beside them."""
+    rare: CountOrZero = 0
+    """Values of a column in fewer rows than this are joined into one category; 0 keeps every value."""
+
+
+def table_reading(options: Any) -> TableReading:
+    """How a table is read, of :class:`TableOptions`."""
+    schema = None if options.schema is None else Schema.load(options.schema)
+    return TableReading(options.drop, options.categorical, options.keep, schema, options.bins, options.rare)

@@ -40,7 +40,7 @@ _HALF_WRITTEN = (".*.tmp/*", ".*.tmp", "*/.*.tmp", "*/.tmp*")
 _FOLDERS = ("checkpoints", "samples")
 # By a resumption. Data may have moved: its fingerprint is compared.
 _MAY_CHANGE = {field.name for field in dataclasses.fields(RunOptions)} - {"seed"}
-_MAY_CHANGE |= {"steps", "num_scored", "data", "classifier_data"}
+_MAY_CHANGE |= {"steps", "num_scored", "data", "classifier_data", "run", "trust"}
 _PACKAGES = ("discrete-gan", "torch", "numpy", "lightning-fabric")
 
 

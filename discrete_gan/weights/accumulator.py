@@ -153,12 +153,13 @@ class Accumulator:
 
     @property
     def standard_error(self) -> Tensor:
-        """Of :attr:`weighted`, by the delta method as in :func:`expectation`, shape (B, *event)."""
+        """Of :attr:`weighted`, by the delta method as in :func:`expectation`, shape (B, *event); NaN of one sample."""
         second, first = self._read("second"), self._sums["first"]
         total, squared = (_over_event(self._sums[name], second) for name in ("total", "squared"))
         offset = self._sums["weighted"] / total - self._center
         variance = (second - 2 * offset * first + offset.square() * squared).clamp(min=0)
-        return self._shaped(variance.sqrt() / total)
+        few = _over_event(self._sums["number"], second) < 2
+        return self._shaped((variance.sqrt() / total).masked_fill(few, torch.nan))
 
     @property
     def effective_sample_size(self) -> Tensor:

@@ -76,7 +76,8 @@ def log_partition_error(log_w: Tensor, *, dim: int = 0, where: Tensor | None = N
         check: Read the values, and raise where they are NaN or no sample has a weight.
 
     Returns:
-        Nats, shape (B,); NaN where fewer than two samples are there. Gradients reach ``log_w``.
+        Nats, shape (B,); NaN where fewer than two samples are there, or none of them has a weight: the logarithm is
+        minus infinity then, and nothing is known of it. Gradients reach ``log_w``.
 
     Raises:
         ValueError: If M is below 2, or another argument does not fit, as in ``normalized_weights``.
@@ -87,7 +88,8 @@ def log_partition_error(log_w: Tensor, *, dim: int = 0, where: Tensor | None = N
     weights = normalized_weights(given.log_w, dim=given.dim, where=given.there)
     deviation = given.only_there(number * weights - 1)
     variance = deviation.square().sum(dim=given.dim) / _squeezed(given) / (_squeezed(given) - 1)
-    return _root(variance)
+    none = given.only_there(given.log_w, -torch.inf).isneginf().all(dim=given.dim)
+    return _root(variance).masked_fill(none, torch.nan)
 
 
 def expectation(
@@ -108,7 +110,8 @@ def expectation(
         check: Read the values of ``log_w``, and raise where they are NaN or no sample has a weight.
 
     Returns:
-        :class:`Expectation`; NaN where no sample is there. Gradients reach both arguments.
+        :class:`Expectation`; the mean is NaN where no sample is there, the standard error where fewer than two are.
+        Gradients reach both arguments.
 
     Raises:
         ValueError: If ``f`` does not begin with the shape of ``log_w``, or another argument does not fit, as in
@@ -124,11 +127,11 @@ def expectation(
     mean = (weights * counted).sum(dim=given.dim, keepdim=True)
     deviation = torch.where(weights == 0, 0.0, counted - mean)
     error = _root((weights * deviation).square().sum(dim=given.dim))
-    mean = mean.squeeze(given.dim)
-    if given.there is not None:
-        nothing = _beside(~given.there.any(dim=given.dim), mean)
-        mean, error = mean.masked_fill(nothing, torch.nan), error.masked_fill(nothing, torch.nan)
-    return Expectation(mean, error)
+    mean, number = mean.squeeze(given.dim), _squeezed(given)
+    if isinstance(number, int):
+        return Expectation(mean, error if number > 1 else error * torch.nan)
+    number = _beside(number, mean)
+    return Expectation(mean.masked_fill(number == 0, torch.nan), error.masked_fill(number < 2, torch.nan))
 
 
 def leave_one_out(

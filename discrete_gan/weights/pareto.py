@@ -6,29 +6,27 @@ References:
     https://doi.org/10.1198/tech.2009.08017
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
 from discrete_gan._precision import widest_float
+from discrete_gan.weights._generalized_pareto import GeneralizedPareto, fit
 from discrete_gan.weights._samples import Samples, samples
 
-# Zhang and Stephens (2009) put their grid of 30 + sqrt(n) points against this many quartiles.
-_GRID_POINTS, _GRID_QUARTILES = 30, 3
-# Vehtari et al. (2024), appendix C: the estimate is shrunk to 1/2 with the weight of ten observations.
-_PRIOR_COUNT, _PRIOR_INDEX = 10, 0.5
 # Below five exceedances PSIS calls the tail unknown.
 _LEAST_TAIL = 5
 _HIGHEST_THRESHOLD = 0.7
 # The fewest samples with such a tail: a fifth of 20 is 4.
 _LEAST_SAMPLES = 21
-# Points of the grid times exceedances at a time: 1 MiB of float64, which a CPU's cache holds, elsewhere 32 MiB.
-_ON_CPU, _ELSEWHERE = 2**17, 2**22
-# Below this, times the largest exceedance, the logarithm is its series.
-_NEAR_ZERO = 1e-4
+# Log-weights of tails at a time, those of a few hundred rows.
+_AT_ONCE = 2**16
 
 
 class ParetoSmoothed(NamedTuple):
@@ -46,32 +44,41 @@ class ParetoSmoothed(NamedTuple):
     threshold: Tensor
 
 
-class _Tail(NamedTuple):
-    """The largest log-weights of (B, M), and where they are, in columns.
+class _Largest(NamedTuple):
+    """The largest log-weights of rows (B, M), one more than may be the tail.
 
     Attributes:
-        log_w: In descending order, infinities as the bounds of the type, shape (n, B).
-        places: Where they are among the samples, shape (n, B).
-        cutoff: Weight of the next, which is no longer among them, over the largest, in the widest type, shape (1, B).
-        excess: Weights over the largest above the cutoff, in ascending order, in the widest type; zero or less where a
-            sample does not belong to the tail, shape (n, B).
-        size: How many do, the last of ``excess``, shape (B,).
-        all_equal: Where the largest is no larger than the cutoff, shape (B,).
+        log_w: In descending order, infinities as the bounds of the type, shape (B, n + 1).
+        places: Where they are among the samples, shape (B, n + 1).
+        size: How many are the tail of the samples that are there, shape (B, 1).
+        before: As they were given, shape (B, n).
     """
 
     log_w: Tensor
     places: Tensor
+    size: Tensor
+    before: Tensor
+
+
+class _Tail(NamedTuple):
+    """The largest log-weights but the last, as they are fitted.
+
+    Attributes:
+        log_w: In descending order, infinities as the bounds of the type, shape (B, n).
+        before: As they were given.
+        cutoff: Weight of the next, which is no longer among them, over the largest, in the widest type, shape (B, 1).
+        excess: Weights over the largest above the cutoff, in descending order, in the widest type; zero or less where a
+            sample does not belong to the tail, shape (B, n).
+        size: How many do, the first of ``excess``, shape (B, 1).
+        all_equal: Where the largest is no larger than the cutoff, shape (B, 1).
+    """
+
+    log_w: Tensor
+    before: Tensor
     cutoff: Tensor
     excess: Tensor
     size: Tensor
     all_equal: Tensor
-
-
-class _Fit(NamedTuple):
-    """A generalized Pareto distribution for each latent: k, shrunk, and the scale, each of shape (B,)."""
-
-    k: Tensor
-    scale: Tensor
 
 
 def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check: bool = False) -> Tensor:
@@ -98,8 +105,8 @@ def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = Non
     given = samples(log_w, dim, where, check=check)
     if _tail_size(given.log_w.shape[given.dim]) < _LEAST_TAIL:
         return torch.full_like(given.log_w.select(given.dim, 0), math.inf)
-    tails = (_tail(rows) for rows in given.rows())
-    k = torch.cat([_index(tail, _fit(tail)) for tail in tails])
+    largest = [_largest(rows.turned()) for rows in given.rows()]
+    k = torch.cat([_index(tail, fit(tail.excess, tail.size, _LEAST_TAIL)) for tail in _tails(largest)])
     return k.to(given.log_w.dtype).view(given.batch_shape)
 
 
@@ -133,9 +140,13 @@ def psis(log_w: Tensor, dim: int = 0, *, where: Tensor | None = None, check: boo
             f"log_w: expected at least {_LEAST_SAMPLES} samples along axis {given.dim}, of which {_LEAST_TAIL} are the "
             f"tail, got {num_samples}"
         )
-    indices: list[Tensor] = []
-    smoothed = given.from_rows(_smoothed(rows, indices) for rows in given.rows())
-    k = torch.cat(indices).to(given.log_w.dtype).view(given.batch_shape)
+    largest: list[_Largest] = []
+    rows = given.together(_copied(given, largest), given.log_w.dtype)
+    smoothed, k = zip(*map(_smoothed, _tails(largest)), strict=True)
+    places = torch.cat([each.places[:, :-1] for each in largest])
+    scatter = rows.scatter if len(largest) == 1 else rows.scatter_  # a single block may be what is given
+    smoothed = given.shaped(scatter(1, places, torch.cat(smoothed)))
+    k = torch.cat(k).to(given.log_w.dtype).view(given.batch_shape)
     if isinstance(given.number, int):
         threshold = torch.full_like(k, tail_index_threshold(num_samples))
     else:
@@ -164,116 +175,88 @@ def _tail_size(num_samples: int) -> int:
     return math.ceil(min(num_samples / 5, 3 * math.sqrt(num_samples)))
 
 
-def _tail(given: Samples) -> _Tail:
-    """Of log-weights of shape (B, M)."""
+def _copied(given: Samples, largest: list[_Largest]) -> Iterator[Tensor]:
+    """Blocks of rows, of which the largest go to the list."""
+    for rows in given.rows():
+        rows = rows.turned()
+        largest.append(_largest(rows))
+        yield rows.log_w
+
+
+def _largest(given: Samples) -> _Largest:
+    """Of log-weights (B, M)."""
     bounds, size = torch.finfo(given.log_w.dtype), _tail_size(given.log_w.shape[1])
-    clamped = given.only_there(given.log_w.clamp(bounds.min, bounds.max), bounds.min)
-    # Sorted when they are few: several times as fast as what topk does by itself.
-    unsorted, places = clamped.topk(size + 1, dim=1, sorted=False)
-    in_order, order = unsorted.sort(dim=1, descending=True)
-    largest, places = in_order.T.contiguous(), places.gather(1, order).T
-    dtype = widest_float(largest.device.type)
-    if given.there is None:
-        next_one = largest[-1:]
-    else:  # of each latent's own number of samples
-        number = given.there.sum(dim=1).to(dtype)
+    present = given.only_there(given.log_w, bounds.min)
+    places = _places(present, size + 1)
+    log_w = present.gather(1, places).clamp(bounds.min, bounds.max)
+    before = given.log_w.gather(1, places[:, :-1])
+    own_size = torch.full_like(places[:, :1], size)
+    if given.there is not None:
+        number = given.there.sum(dim=1, keepdim=True).double()
         own_size = torch.minimum(number / 5, 3 * number.sqrt()).ceil().long()
-        next_one = largest.take_along_dim(own_size[None], dim=0)
+    return _Largest(log_w, places, own_size, before)
+
+
+def _places(log_w: Tensor, number: int) -> Tensor:
+    """Of the largest log-weights of each row, the largest first."""
+    if log_w.device.type == "cpu" and not torch.compiler.is_compiling():
+        with contextlib.suppress(RuntimeError):  # there is no array of what torch.func.vmap goes over
+            array = log_w.detach().numpy()
+            some = torch.from_numpy(np.argpartition(array, -number, axis=1)[:, -number:])
+            order = torch.from_numpy(np.argsort(log_w.detach().gather(1, some).numpy(), axis=1))
+            return some.gather(1, order.flip(1))
+    # Sorted when they are few: several times as fast as what topk does by itself.
+    values, places = log_w.topk(number, dim=1, sorted=False)
+    return places.gather(1, values.argsort(dim=1, descending=True))
+
+
+def _tails(parts: list[_Largest]) -> Iterator[_Tail]:
+    """In blocks of rows that a cache holds, more of them than of all samples."""
+    whole = _Largest(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    one = whole.log_w.device.type != "cpu" or torch.compiler.is_compiling()
+    size = len(whole.log_w) if one else _AT_ONCE // whole.log_w.shape[1]
+    blocks = zip(*(each.split(max(1, size)) for each in whole), strict=True)
+    return (_tail(_Largest(*block)) for block in blocks)
+
+
+def _tail(largest: _Largest) -> _Tail:
+    log_w, next_one = largest.log_w[:, :-1], largest.log_w.gather(1, largest.size)
+    dtype = widest_float(log_w.device.type)
     # A tail of 50 nats or more needs float64: squares of its smallest weights stand in the gradient. Weights that
     # underflow are no tail: they would all look alike.
-    level, tiny = largest[:1].detach(), torch.finfo(dtype).tiny
+    level, tiny = log_w[:, :1].detach(), torch.finfo(dtype).tiny
     cutoff = (next_one - level).to(dtype).exp().clamp(min=tiny)
-    excess = ((largest[:-1] - level).to(dtype).exp() - cutoff).flip(0)
-    return _Tail(largest[:-1], places[:-1], cutoff, excess, (excess > tiny).sum(dim=0), largest[0] == next_one[0])
+    excess = (log_w - level).to(dtype).exp() - cutoff
+    size = (excess > tiny).sum(dim=1, keepdim=True)
+    return _Tail(log_w, largest.before, cutoff, excess, size, log_w[:, :1] == next_one)
 
 
-def _smoothed(given: Samples, indices: list[Tensor]) -> Tensor:
-    """Smoothed log-weights (B, M) of those given; k, shape (B,), goes to the list."""
-    tail = _tail(given)
-    fit = _fit(tail)
-    k = _index(tail, fit)
-    place = torch.arange(len(tail.log_w), device=k.device)[:, None]
-    smooth = (place < tail.size) & k.isfinite()
-    quantiles = _quantiles(tail, fit).to(given.log_w.dtype)
-    places = tail.places.T
-    largest = torch.where(smooth.T, quantiles.T, given.log_w.gather(1, places))
-    indices.append(k)
-    return given.log_w.scatter(1, places, largest)
+def _smoothed(tail: _Tail) -> tuple[Tensor, Tensor]:
+    """What takes the place of the tail, shape (B, n), and k, shape (B,)."""
+    found = fit(tail.excess, tail.size, _LEAST_TAIL)
+    k = _index(tail, found)
+    known = k.isfinite()
+    smooth = (torch.arange(tail.log_w.shape[1], device=k.device) < tail.size) & known
+    # Where there is no fit numbers take its place, so that gradients are none either.
+    found = GeneralizedPareto(torch.where(known, found.k, 1.0), torch.where(known, found.scale, 1.0))
+    return torch.where(smooth, _quantiles(tail, found).to(tail.before.dtype), tail.before), k.squeeze(1)
 
 
-def _index(tail: _Tail, fit: _Fit) -> Tensor:
-    """k, or what stands for it where there is none, shape (B,)."""
-    k = torch.where(tail.size < _LEAST_TAIL, math.inf, fit.k)
+def _index(tail: _Tail, found: GeneralizedPareto) -> Tensor:
+    """k, or what stands for it where there is none, shape (B, 1)."""
+    k = torch.where(tail.size < _LEAST_TAIL, math.inf, found.k)
     k = torch.where(tail.all_equal, -math.inf, k)
-    return torch.where(tail.log_w[0].isnan(), math.nan, k)
+    return torch.where(tail.log_w[:, :1].isnan(), math.nan, k)
 
 
-def _quantiles(tail: _Tail, fit: _Fit) -> Tensor:
+def _quantiles(tail: _Tail, found: GeneralizedPareto) -> Tensor:
     """Logarithms of the smoothed weights in descending order, as those of the tail, at its level."""
-    place = torch.arange(len(tail.log_w), device=fit.k.device)[:, None]
-    count = tail.size.to(fit.k.dtype)
-    exponential = -((place + 0.5) / count.clamp(min=1)).clamp(max=1).log()
+    dtype, bounds = found.k.dtype, torch.finfo(found.k.dtype)
+    place = torch.arange(tail.log_w.shape[1], dtype=dtype, device=found.k.device)
+    exponential = (tail.size.to(dtype).log() - (place + 0.5).log()).clamp(min=0)
     # At k = 0 the distribution is the exponential one, the limit of 0 / 0.
-    zero = fit.k == 0
-    k = torch.where(zero, 1.0, fit.k)
-    quantile = fit.scale * torch.where(zero, exponential, torch.expm1(k * exponential) / k)
-    tiny = torch.finfo(fit.k.dtype).tiny
-    # Where there is no fit a number takes its place, so that gradients are none either.
-    quantile = torch.where(place < tail.size, quantile, 1.0).clamp(min=tiny)
-    log_w = (quantile + tail.cutoff).log()
-    level = tail.log_w[:1].detach()
-    return torch.minimum(log_w, (tail.log_w[:1] - level).to(log_w.dtype)) + level
-
-
-def _fit(tail: _Tail) -> _Fit:
-    """Zhang and Stephens' posterior mean from the exceedances.
-
-    Where fewer than five are above zero, the result is finite and means nothing.
-    """
-    excess, count = tail.excess, tail.size
-    num_tail = len(excess)
-    position = torch.arange(num_tail, device=excess.device)[:, None]
-    unknown = count < _LEAST_TAIL
-    count = torch.where(unknown, num_tail, count)
-    inside = position >= num_tail - count
-    # Numbers to count with where nothing is known, so that neither values nor gradients are NaN.
-    excess = torch.where(unknown, (position + 1) / num_tail, torch.where(inside, excess, 0.0))
-    quartile = excess.take_along_dim((num_tail - count + (count / 4 + 0.5).long() - 1)[None], dim=0)[0]
-    # The fit is the same at any scale. At this one no power of a small quartile overflows.
-    scale = quartile.detach()
-    excess, quartile = excess / scale, quartile / scale
-    num_grid = _GRID_POINTS + count.sqrt().long()
-    steps = torch.arange(1, _GRID_POINTS + math.isqrt(num_tail) + 1, device=excess.device)[:, None]  # (G, 1)
-    # A shorter tail has fewer points: those after its last repeat it and count for nothing.
-    ratio = (num_grid / (torch.minimum(steps, num_grid) - 0.5).to(excess.dtype)).sqrt()
-    theta = 1 / excess[-1] + (1 - ratio) / (_GRID_QUARTILES * quartile)  # (G, B)
-    # At zero the fit is an exponential, the limit of 0 / 0.
-    theta = torch.where(theta == 0, torch.finfo(excess.dtype).eps / excess[-1], theta)
-    index = _profile_index(theta, excess, count)  # (G, B)
-    profile = count * (torch.log(-theta / index) - index - 1)
-    profile = profile.masked_fill(steps > num_grid, -math.inf)
-    theta = (torch.softmax(profile, dim=0) * theta).sum(dim=0)
-    k = torch.log1p(-theta * excess).sum(dim=0) / count
-    return _Fit((count * k + _PRIOR_COUNT * _PRIOR_INDEX) / (count + _PRIOR_COUNT), -k / theta * scale)
-
-
-def _profile_index(theta: Tensor, excess: Tensor, count: Tensor) -> Tensor:
-    """Mean of log(1 - theta x) over the exceedances (n, B), those of zero adding nothing, for points (G, B).
-
-    log is several times as fast as log1p. What it loses shows where theta is near zero, and there three terms of the
-    series are exact to twelve digits.
-    """
-    most = _ON_CPU if theta.device.type == "cpu" else _ELSEWHERE
-    one = theta.new_ones(())
-    plain = []
-    for points in theta.split(max(1, most // max(1, excess.numel()))):
-        value = torch.addcmul(one, points[:, None], excess, value=-1)
-        plain.append((value.log() if value.requires_grad else value.log_()).sum(dim=1))
-    largest = excess[-1]
-    ratio = excess / largest
-    square = ratio * ratio
-    first, second, third = ratio.sum(dim=0), square.sum(dim=0), (square * ratio).sum(dim=0)
-    near = theta.abs() * largest < _NEAR_ZERO
-    small = torch.where(near, theta * largest, 0.0)
-    series = -small * (first + small * (second / 2 + small * third / 3))
-    return torch.where(near, series, torch.cat(plain)) / count
+    k = torch.where(found.k.abs() < bounds.eps, bounds.eps, found.k)
+    quantile = torch.expm1(k * exponential) * (found.scale / k)
+    log_w = (quantile.clamp(min=bounds.tiny) + tail.cutoff).log()
+    level = tail.log_w[:, :1].detach()
+    return torch.minimum(log_w, (tail.log_w[:, :1] - level).to(dtype)) + level

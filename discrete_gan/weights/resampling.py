@@ -41,7 +41,7 @@ def resample(
 ) -> Tensor:
     r"""Ancestors of equally weighted samples: sample m is taken :math:`M' \tilde w_m` times in expectation.
 
-    One cumulative sum of the weights, in float64 where the device has it, and one search of points in it. The points:
+    Points from 0 to 1 meet the cumulative sum of the weights, in float64 where the device has it. The points:
 
     - ``"systematic"``: :math:`(i + u) / M'` with one uniform number u for all. A sample is taken
       :math:`\lfloor M' \tilde w_m \rfloor` times or once more, so that no method has counts of less variance. That of
@@ -61,8 +61,9 @@ def resample(
         check: Read the values, and raise where they are NaN or no sample has a weight.
 
     Returns:
-        int64, the shape of ``log_w`` with M' along ``dim``: ``take(x, index)`` are the samples. None of weight zero is
-        taken unless all are. No gradient.
+        int64, the shape of ``log_w`` with M' along ``dim``, in ascending order whatever the method: ``take(x, index)``
+        are the samples. None of weight zero is taken unless all are. Where ``where`` leaves none at all it is as if all
+        were there, with equal weights: an index has no NaN. No gradient.
 
     Raises:
         ValueError: If ``num`` is below 1, ``method`` is unknown, or another argument does not fit, as in
@@ -76,7 +77,8 @@ def resample(
     num = given.log_w.shape[given.dim] if num is None else num
     check_at_least("num", num, 1)
     with torch.no_grad():
-        return given.from_rows(_ancestors(rows, num, method, generator) for rows in given.rows())
+        blocks = (_ancestors(rows, num, method, generator) for rows in given.rows())
+        return given.shaped(given.together(blocks, torch.int64))
 
 
 def resample_if(
@@ -155,27 +157,21 @@ def take(x: Tensor, index: Tensor, *, dim: int = 0) -> Tensor:
 
 def _ancestors(given: Samples, num: int, method: Method, generator: torch.Generator | None) -> Tensor:
     """Of log-weights (B, M), shape (B, num)."""
-    finite = given.finite
+    finite = given.finite.contiguous()
     mass = finite.sub_(finite.amax(dim=1, keepdim=True)).exp_()
-    num_samples, device = mass.shape[1], mass.device
-    dtype = widest_float(device.type)
-    rows = (len(mass), 1 if method == "systematic" else num)
-    uniform = torch.rand(rows, dtype=dtype, device=device, generator=generator)
+    dtype = widest_float(mass.device.type)
     if method == "residual":
-        # Whole copies first, then what is left of each: one measure on both, of total num.
-        mass = mass.to(dtype) * (num / mass.sum(dim=1, keepdim=True, dtype=dtype))
-        whole = (mass * (1 + 1e-12)).floor()  # a whole number that division left just below itself
-        copies, left = whole.sum(dim=1, keepdim=True), (mass - whole).clamp(min=0)
-        place = torch.arange(num, dtype=dtype, device=device)
-        point = torch.where(place < copies, place + 0.5, copies + uniform * left.sum(dim=1, keepdim=True))
-        return _search(torch.cat([whole, left], dim=1).cumsum(dim=1), point) % num_samples
-    cumulative = mass.cumsum(dim=1, dtype=dtype)
-    if method == "multinomial":
-        return _search(cumulative, uniform * cumulative[:, -1:])
-    if device.type == "cpu":
-        return _count(cumulative, uniform, num)
-    place = torch.arange(num, dtype=dtype, device=device)
-    return _search(cumulative, (place + uniform) * (cumulative[:, -1:] / num))
+        below = _whole_and_left(mass.to(dtype), num, generator)
+    else:
+        cumulative = mass.cumsum(dim=1, dtype=dtype)
+        if method == "multinomial":
+            number = torch.full((len(mass), 1), num, device=mass.device)
+            return _search(cumulative, _sorted_uniform(number, num, dtype, generator).mul_(cumulative[:, -1:]))
+        shape = (len(mass), 1 if method == "systematic" else num)
+        uniform = torch.rand(shape, dtype=dtype, device=mass.device, generator=generator)
+        below = _count(cumulative, uniform, num)
+    below[:, -1] = num
+    return _spread(below, num)
 
 
 def _search(cumulative: Tensor, point: Tensor) -> Tensor:
@@ -185,19 +181,45 @@ def _search(cumulative: Tensor, point: Tensor) -> Tensor:
 
 
 def _count(cumulative: Tensor, uniform: Tensor, num: int) -> Tensor:
-    """What a search of the points (i + u) / num, one in each of as many strata, would find.
+    """How many of the points i + 1 - u, one in each of ``num`` strata, each cumulative sum (B, M) is not below.
 
-    How many points lie below a cumulative sum is known from the stratum it falls into: several times as fast on a CPU,
-    where sums over one row after another never decrease. Whole numbers of 32 bits make nothing of NaN.
+    Takes the place of ``cumulative``. With one u for all it is a floor, with one for each stratum that of its own.
     """
-    # The total itself is above all points, whatever rounding does.
-    place = cumulative * (num / cumulative[:, -1:] * (1 + 4 * torch.finfo(cumulative.dtype).eps))
-    if uniform.shape[1] == 1:
-        below = place.sub_(uniform).ceil_().int().clamp_(0, num)
-    else:
-        stratum = place.int().clamp_(0, num - 1)
-        below = stratum + (place.sub_(stratum) > uniform.gather(1, stratum.long()))
-    below[:, -1] = num
-    times = below.diff(dim=1, prepend=below.new_zeros(len(below), 1)).flatten()
-    index = torch.repeat_interleave(times, output_size=len(below) * num).view(-1, num)
-    return index - cumulative.shape[1] * torch.arange(len(index), device=index.device)[:, None]
+    # The total itself is above all points, whatever rounding does. Whole numbers make nothing of NaN.
+    place = cumulative.mul_(num / cumulative[:, -1:] * (1 + 4 * torch.finfo(cumulative.dtype).eps))
+    if uniform.shape[1] > 1:
+        uniform = uniform.gather(1, place.long().clamp_(0, num - 1))
+    return place.add_(uniform).long().clamp_(0, num)
+
+
+def _whole_and_left(mass: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
+    """As :func:`_count`, of the whole copies that masses (B, M) make, and of independent points in what is left."""
+    mass = mass.mul_(num / mass.sum(dim=1, keepdim=True))
+    whole = (mass * (1 + 1e-12)).floor_()  # a whole number that division left just below itself
+    left = mass.sub_(whole).clamp_(min=0).cumsum(dim=1)
+    whole = whole.cumsum(dim=1)
+    number = (num - whole[:, -1:]).long().clamp_(0, num)
+    bounds = torch.finfo(mass.dtype)
+    share = left.mul_((1 + 4 * bounds.eps) / left[:, -1:].clamp(min=bounds.tiny))
+    below = torch.searchsorted(_sorted_uniform(number, num, mass.dtype, generator), share)
+    return torch.minimum(below, number).add_(whole.long()).clamp_(0, num)
+
+
+def _sorted_uniform(number: Tensor, num: int, dtype: torch.dtype, generator: torch.Generator | None) -> Tensor:
+    """In each row as many uniform numbers as ``number`` (B, 1) says, in ascending order, then none below 1, (B, num).
+
+    The times of a Poisson process over that of the next one: no sorting, which takes several times as long.
+    """
+    shape = (len(number), num + 1)
+    waiting = torch.rand(shape, dtype=dtype, device=number.device, generator=generator).neg_().log1p_()
+    times = waiting.cumsum(dim=1)
+    return times[:, :-1] / times.gather(1, number)
+
+
+def _spread(below: Tensor, num: int) -> Tensor:
+    """From how many of ``num`` are at most sample m, for each of (B, M), which sample each is, (B, num)."""
+    if below.device.type != "cpu":
+        place = torch.arange(num, device=below.device).expand(len(below), num).contiguous()
+        return torch.searchsorted(below, place, right=True)
+    ones = torch.ones_like(below, dtype=torch.int32)
+    return ones.new_zeros(len(below), num + 1).scatter_add_(1, below, ones)[:, :-1].cumsum(dim=1, dtype=ones.dtype)

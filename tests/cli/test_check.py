@@ -101,6 +101,28 @@ def test_what_would_not_train(
     assert "memory     unknown free on cpu" in capsys.readouterr().out
 
 
+def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{n},{n * 7 % 13},{'ab'[n % 2]},{['', n / 8][n % 5 > 0]},x" for n in range(200)]
+    spec = write(tmp_path / "people.csv", "id,age,sort,size,same\n" + "\n".join(rows))
+    main(["check", spec, "--drop", "age", "--out", str(tmp_path / "schema.json")])
+    assert capsys.readouterr().out.splitlines() == [
+        "people: 160 rows for training, 40 held out",
+        "columns    2 to learn, of 19 categories in all; left out: age",
+        "  id   identifier  values are all different: left out",
+        "  sort categorical 2 values: a, b",
+        "  size real        0.125 to 24.875; 0 single values, 16 bins; 40 missing, written ''",
+        "  same constant    'x' in all rows: not learnt, but written",
+        f"{tmp_path / 'schema.json'}: what the columns are, for --schema",
+    ]
+    main(["check", spec, "--schema", str(tmp_path / "schema.json")])
+    assert "19 categories in all; left out: age" in capsys.readouterr().out
+    assert "expected a file name ending in .json" in fails(capsys, spec, "--out", "a.txt")[1]
+    assert "a batch of 500 on each of 1" in fails(capsys, spec, "--batch-size", "500")[1]
+    assert "expected a schema: " in fails(capsys, spec, "--schema", spec)[1]
+    main(["check", "wine"])
+    assert "wine: 143 rows for training, 35 held out" in capsys.readouterr().out
+
+
 def test_usage_names_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     assert "check DATA [options]" in capsys.readouterr().out

@@ -82,6 +82,37 @@ def test_lines_keep_their_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(resampled) == 50 and set(resampled) <= set(lines)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_of_tables_are_weighed_and_resampled(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Samples lack the identifier of the data and have a value of their own; what is resampled is as it was read."""
+    random = np.random.RandomState(0)
+    real, samples, table, drawn = (tmp_path / name for name in ("a.csv", "b.csv", "w.csv", f"drawn{suffix}"))
+    sizes = random.normal(3, 1, 300)
+    rows = [f"{n},{size:.2f},{'red' if random.rand() < 0.8 else 'blue'}," for n, size in enumerate(sizes)]
+    real.write_text("id,size,color,gap\n" + "\n".join(row + ["?", "1"][n % 2] for n, row in enumerate(rows)))
+    rows = [f"{size:.2f};{'red' if random.rand() < 0.4 else 'blue'};" for size in sizes[::-1]]
+    samples.write_text("size;color;gap\n" + "\n".join(row + ["NA", "1"][n % 2] for n, row in enumerate(rows)))
+    samples.write_text(samples.read_text() + "\n2.00;green;1\n")
+    out = ["--out", str(table), "--resample", "150", "--out", str(drawn), "--max-steps", "60"]
+    main(["weigh", "--real", str(real), "--samples", str(samples), *QUICK, *out])
+    printed = capsys.readouterr().out
+    assert "301 lines to be weighed, 300 real ones" in printed and f"{drawn}: 150 lines drawn" in printed
+    weights = list(csv.DictReader(table.open()))
+    assert [int(row["line"]) for row in weights] == list(range(2, 303))
+    lines = samples.read_text().splitlines()
+    red = np.array([";red;" in lines[int(row["line"]) - 1] for row in weights])
+    assert np.corrcoef(red, [float(row["log_weight"]) for row in weights])[0, 1] > 0.8
+    if suffix == ".csv":
+        header, *resampled = drawn.read_text().splitlines()
+        assert header == "size;color;gap" and len(resampled) == 150 and set(resampled) <= set(lines)
+        assert np.mean([";red;" in row for row in resampled]) > 0.6
+    else:
+        pandas = pytest.importorskip("pandas", reason="needs pandas")
+        assert len(pandas.read_parquet(drawn)) == 150
+
+
 def test_grey_pixels_meet_bits_once_they_are_made_bits(
     bits: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,8 +134,11 @@ def test_grey_pixels_meet_bits_once_they_are_made_bits(
             "expected images of shape (1, 8, 8), as of --real, got (1, 3, 3)",
         ),
         (["--samples", "{few}"], "--samples: expected at least 20 images, got 19"),
-        (["--real", "table.csv"], "tables are not weighed yet, expected images or text"),
-        (["--real", "hub:any"], "expected --kind images or --kind text, as the hub has both"),
+        (["--real", "table.csv"], "table.csv: expected at least two rows below the header, found 1"),
+        (["--real", "wine", "--samples", "two.csv"], "two.csv: expected a column 'alcohol', as in wine"),
+        (["--real", "two.csv", "--samples", "bad.csv"], "bad.csv: line 3, column 'a': expected a finite number, found"),
+        (["--real", "two.csv", "--samples", "two.csv"], "--real: expected at least 20 lines, got 2"),
+        (["--real", "hub:any"], "expected --kind images, tables or text, as the hub has all of them"),
         (["--out", "w.txt"], "--out w.txt: expected a file name ending in .csv or .png or .npy"),
         (["--out", "x.npy"], "--out x.npy: expected --resample and how many, or a file name ending in .csv"),
         (["--resample", "9"], "--resample: expected an --out ending in .png or .npy"),
@@ -126,6 +160,8 @@ def test_mistakes_are_told_before_the_training(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "table.csv").write_text("1,2\n")
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n3,3\n")
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\nx,3\n")
     np.save("few.npy", np.load(bits[1])[:19])
     words = [word.format(bits=bits[1], few="few.npy") for word in words]
     defaults = {"--real": bits[0], "--samples": bits[1]}

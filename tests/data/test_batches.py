@@ -114,3 +114,25 @@ def test_impossible_arguments_are_refused() -> None:
             Batches(10, 2, seed=0, rank=rank, world_size=2)
     with pytest.raises(ValueError, match="expected a step from 0, got -1"):
         Batches(10, 2, seed=0).indices(-1)
+
+
+def test_what_is_set_apart_is_in_no_later_batch() -> None:
+    batches, others = (Batches(20, 3, seed=seed) for seed in (0, 1))
+    batches.indices(0)
+    apart = batches.set_apart(0.3)
+    assert len(apart.unique()) == 6
+    assert batches.steps_per_epoch == 4
+    for epoch in range(3):
+        seen = torch.cat([batches.indices(4 * epoch + step) for step in range(4)])
+        assert len(seen.unique()) == 12
+        assert not torch.isin(seen, apart).any()
+    assert not torch.equal(apart, others.set_apart(0.3))
+    again = Batches(20, 3, seed=0)
+    assert torch.equal(again.set_apart(0.3), apart)
+    assert torch.equal(again.indices(7), batches.indices(7))
+    more = batches.set_apart(0.5)
+    assert len(torch.cat([apart, more]).unique()) == 13
+    with pytest.raises(
+        InputError, match=r"takes 3 items, but of 7 with 6 set apart 1 are left: use a smaller batch_si"
+    ):
+        batches.set_apart(0.9)

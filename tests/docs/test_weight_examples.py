@@ -73,6 +73,20 @@ def test_weights_mend_a_language_model() -> None:
 
 
 @pytest.mark.slow
+def test_a_language_model_is_mended_in_a_lightning_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, after = example("lightning_module")["main"](pretrain=100, steps=200)
+    assert after > before
+    assert not list(tmp_path.iterdir())  # it leaves nothing behind
+
+
+@pytest.mark.slow
+def test_a_plain_loop_learns_from_what_weigh_wrote() -> None:
+    plain, weighted = example("weighted_loop")["main"](1000, folds=2)
+    assert weighted < plain - 0.1
+
+
+@pytest.mark.slow
 def test_both_loops_learn_from_weighted_samples() -> None:
     pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
     found = example("fabric_loop")["main"](1000, num_folds=2)

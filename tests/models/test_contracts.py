@@ -34,6 +34,7 @@ dcgan = models.DCGANGenerator(4, SHAPE, width=2)
 am_gan = models.AMGANGenerator(4, SHAPE, width=2)
 rnn = models.RecurrentGenerator(K, D, end=0, latent_dim=4)
 belief = models.BeliefDecoder(4, D, hidden=(8,))
+table = models.TableGenerator(4, (2, 3, 3), hidden=(8,))
 GENERATORS = {
     "MLPGenerator": is_generator(mlp, mlp.forward),
     "MLPImageGenerator": is_generator(mlp_image, mlp_image.forward),
@@ -43,6 +44,7 @@ GENERATORS = {
     "AMGANGenerator": is_generator(am_gan, am_gan.forward),
     "RecurrentGenerator": is_generator(rnn, rnn.forward),
     "BeliefDecoder": is_generator(belief, belief.forward),
+    "TableGenerator": is_generator(table, table.forward),
 }
 
 mlp_d = models.MLPDiscriminator(D, hidden=(8,))
@@ -53,9 +55,11 @@ noisy = models.NoisyMLPClassifier(D, hidden=(8,))
 cnn = models.TextCNN(K, D, end=0, embedding_dim=4, channels=2)
 recurrent = models.RecurrentDiscriminator(K, D, end=0, embedding_dim=4, hidden=4)
 transformer = models.TransformerDiscriminator(K, D, end=0, embedding_dim=4)
+table_d = models.TableDiscriminator((2, 3, 3), hidden=(8,))
 belief_encoder = models.BeliefEncoder(4, D, hidden=(8,))
 DISCRIMINATORS = {
     "MLPDiscriminator": (is_discriminator(mlp_d, mlp_d.forward), torch.zeros(2, D)),
+    "TableDiscriminator": (is_discriminator(table_d, table_d.forward), torch.zeros(2, 3, dtype=torch.int64)),
     "ConvDiscriminator": (is_discriminator(conv_d, conv_d.forward), torch.zeros(2, 256)),
     "DCGANDiscriminator": (is_discriminator(dcgan_d, dcgan_d.forward), torch.zeros(2, 256)),
     "AMGANDiscriminator": (is_discriminator(am_gan_d, am_gan_d.forward), torch.zeros(2, 256)),

@@ -220,3 +220,27 @@ def factors(schedule: Any, num: int) -> list[float]:
         optimizer.step()
         made.step()
     return found
+
+
+def test_the_weights_of_the_least_figure_are_the_best_and_go_on_after_a_resumption(tmp_path: Path) -> None:
+    run = make_run(out=tmp_path / "run", steps=1)
+    generator, discriminator = networks()
+    g = run.player("generator", generator, lr=0.1, keep=True)
+    d = run.player("discriminator", discriminator, lr=0.1)
+    least, since = None, []
+    for value in (3.0, 1.0, 2.0, 1.0):
+        g.descend(square(generator))
+        since.append(g.keep(value))
+        if value == 1.0 and least is None:
+            least = weights(generator)
+    assert since == [0, 0, 1, 2]
+    assert least is not None
+    torch.testing.assert_close(weights(g.best), least, rtol=0, atol=0)
+    torch.testing.assert_close(weights(g.current), weights(generator), rtol=0, atol=0)
+    state = g.state_dict()
+    another = make_run(out=tmp_path / "another", steps=1).player("generator", networks()[0], lr=0.1, keep=True)
+    another.load_state_dict(state)
+    torch.testing.assert_close(weights(another.best), least, rtol=0, atol=0)
+    assert another.keep(1.5) == 3
+    with pytest.raises(ValueError, match="discriminator: expected a player made with keep=True"):
+        d.keep(1.0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.weights import (
+    _generalized_pareto,
     pareto,
     pareto_tail_index,
     psis,
@@ -277,10 +278,21 @@ def test_few_samples_have_no_tail_to_smooth() -> None:
 
 @pytest.mark.parametrize("size", [1e-14, 1e-8, 0.99e-4, 1.01e-4, 0.5])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_profile_is_as_exact_as_the_slower_logarithm(size: float, sign: int) -> None:
-    excess = seeded_normal(95, 3, scale=2).exp().sort(dim=0).values
-    theta = sign * size / excess[-1:]
-    count = torch.tensor([95, 95, 95])
-    expected = torch.log1p(-theta * excess).sum(dim=0, keepdim=True) / count
-    # Above the threshold the plain logarithm is off by the rounding of one, 1e-16, over 1e-4 times a mean of 1 / 95.
-    assert_exact(pareto._profile_index(theta, excess, count), expected, rtol=1e-11, atol=0)
+@pytest.mark.parametrize("num_tail", [5, 95, 96, 300])
+def test_products_are_as_exact_as_a_logarithm_of_each(size: float, sign: int, num_tail: int) -> None:
+    x = seeded_normal(3, num_tail, scale=2).exp().sort(dim=1, descending=True).values
+    theta = sign * size / x[:, :1]
+    powers = (1 / x[:, :1] - theta)[..., None].pow(torch.arange(_generalized_pareto._DEGREE + 1)[:, None])
+    expected = torch.log1p(-theta * x).sum(dim=1, keepdim=True)
+    # Above the threshold it is off by the rounding of sums of some hundred, 1e-14, over 1e-4.
+    assert_exact(_generalized_pareto.log_sums(theta, powers, x), expected, rtol=1e-9, atol=0)
+
+
+def test_the_largest_are_found_by_either_way() -> None:
+    log_w = seeded_normal(5, 200)
+    log_w[0, :150], log_w[1, 3], log_w[2] = 1.0, math.nan, -math.inf
+    mapped = torch.func.vmap(lambda row: pareto._places(row[None], 30)[0])(log_w)  # where NumPy cannot go
+    found = [log_w.gather(1, places) for places in (pareto._places(log_w, 30), mapped)]
+    torch.testing.assert_close(*found, rtol=0, atol=0, equal_nan=True)
+    assert found[0][1, 0].isnan()
+    assert torch.equal(found[0][3:], log_w[3:].sort(dim=1, descending=True).values[:, :30])

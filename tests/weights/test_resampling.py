@@ -47,14 +47,18 @@ def integrated(log_w: Tensor, num: int, method: Method, monkeypatch: pytest.Monk
     share = normalized_weights(log_w)
     whole = (num * share * (1 + 1e-12)).floor()
     left = (num * share - whole).clamp(min=0)
-    changes = [(num * share.cumsum(0)) % 1, share.cumsum(0), left.cumsum(0) / left.sum().clamp(min=1e-30)]
+    changes = [-(num * share.cumsum(0)) % 1, share.cumsum(0), left.cumsum(0) / left.sum().clamp(min=1e-30)]
     ends = torch.cat([torch.zeros(1), *changes, torch.ones(1)]).clamp(0, 1).double().sort().values
     middle, length = (ends[1:] + ends[:-1]) / 2, ends.diff()
 
     def rand(shape: tuple[int, int], **_: Any) -> Tensor:
         return middle[:, None].expand(shape).clone()
 
+    def sorted_uniform(number: Tensor, num: int, *_: Any) -> Tensor:
+        return torch.where(torch.arange(num) < number, middle[:, None], 1.0)
+
     monkeypatch.setattr(torch, "rand", rand)
+    monkeypatch.setattr(resampling, "_sorted_uniform", sorted_uniform)
     columns = log_w[:, None].expand(-1, len(middle))
     return Integrated(length, resample(columns, num, method=method))
 
@@ -76,16 +80,19 @@ def test_counts_are_unbiased(log_w: Tensor, num: int, method: Method, monkeypatc
 def variances(log_w: Tensor, num: int, f: Tensor, monkeypatch: pytest.MonkeyPatch) -> dict[Method, Tensor]:
     """Of the sums of functions (M, F) over what is taken, (F,)."""
     found = {method: integrated(log_w, num, method, monkeypatch) for method in METHODS}
+    whole = (num * normalized_weights(log_w) * (1 + 1e-12)).floor()
     result = {}
     for method, each in found.items():
-        if method == "systematic":
-            sums = counts(each, len(log_w)) @ f
-            mean = each.length @ sums
-            result[method] = each.length @ (sums - mean).square()
-        else:  # a number of its own for each place
+        if method == "stratified":  # a number of its own for each place
             chances = each.chances
             values = f[: chances.shape[1]]
             result[method] = (chances @ values.square() - (chances @ values).square()).sum(dim=0)
+        else:
+            sums = counts(each, len(log_w)) @ f
+            variance = each.length @ (sums - each.length @ sums).square()
+            # R independent numbers have a variance 1 / R of that of R times the same one.
+            number = {"multinomial": num, "residual": num - int(whole.sum())}.get(method, 1)
+            result[method] = variance / max(number, 1)
     return result
 
 
@@ -116,10 +123,43 @@ def test_counting_finds_what_a_search_does(method: Method, num: int) -> None:
     shape = (9, 1 if method == "systematic" else num)
     uniform = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     # The least number, and the largest below one.
-    uniform = torch.cat([uniform, torch.zeros(1, shape[1]), torch.full((1, shape[1]), 1 - 2**-53, dtype=torch.float64)])
+    extremes = torch.tensor([[0], [1 - 2**-53]], dtype=torch.float64)
+    uniform = torch.cat([uniform, extremes.expand(2, shape[1])])
     cumulative = torch.cat([cumulative, cumulative[:2]])
-    point = (torch.arange(num) + uniform) * (cumulative[:, -1:] / num)
-    assert torch.equal(resampling._count(cumulative, uniform, num), resampling._search(cumulative, point))
+    point = (torch.arange(num) + 1 - uniform) * (cumulative[:, -1:] / num)
+    counted = resampling._spread(resampling._count(cumulative.clone(), uniform, num), num)
+    assert torch.equal(counted.long(), resampling._search(cumulative, point))
+
+
+def test_uniform_numbers_in_their_order() -> None:
+    number = torch.tensor([0, 1, 3, 5]).repeat(20_000)[:, None]
+    found = resampling._sorted_uniform(number, 5, torch.float64, torch.Generator().manual_seed(0)).view(-1, 4, 5)
+    for row, count in enumerate([0, 1, 3, 5]):
+        assert bool((found[:, row, count:] >= 1).all()) and bool((found[:, row, :count] < 1).all())
+        assert bool((found[:, row].diff(dim=1) > 0).all())
+        # The i-th of n has the distribution Beta(i, n + 1 - i).
+        place = torch.arange(1, count + 1).double()
+        mean = place / (count + 1)
+        variance = mean * (1 - mean) / (count + 2)
+        assert bool(((found[:, row, :count].mean(dim=0) - mean).abs() < 5 * (variance / 20_000).sqrt()).all())
+        assert_exact(found[:, row, :count].var(dim=0), variance, rtol=0.05)
+
+
+@pytest.mark.parametrize("method", ["residual", "multinomial"])
+def test_counts_that_are_drawn_have_their_mean_and_variance(method: Method) -> None:
+    num_columns, num = 20_000, 7
+    log_w = torch.tensor([0.0, -torch.inf, 1.0, 0.5]).double()
+    index = resample(
+        log_w[:, None].expand(-1, num_columns), num, method=method, generator=torch.Generator().manual_seed(0)
+    )
+    times = torch.nn.functional.one_hot(index, 4).sum(dim=0).double()
+    expected = num * normalized_weights(log_w)
+    whole = expected.floor() if method == "residual" else torch.zeros(4)
+    chance = (expected - whole) / (num - whole.sum())
+    variance = (num - whole.sum()) * chance * (1 - chance)
+    assert bool(((times.mean(dim=0) - expected).abs() <= 5 * (variance / num_columns).sqrt()).all())
+    assert_exact(times.var(dim=0), variance, rtol=0.06)
+    assert bool((times[:, 1] == 0).all())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -186,7 +186,10 @@ def test_where_no_sample_is_there_sums_are_zero_and_means_unknown() -> None:
             assert found.isnan().tolist() == [False, False, False, True, False, False]
     of_others = weights.leave_one_out(LOG_W, LOG_W, where=there).mean
     assert of_others is not None and of_others.isnan().any(dim=0).tolist() == [False, False, False, True, False, False]
-    for name in ("resample, systematic", "resample, residual", "pareto_tail_index"):
+    for method in weights.METHODS[:3]:  # as if all were there, with equal weights
+        index = weights.resample(LOG_W, method=method, where=there)
+        assert index[:, 3].tolist() == list(range(M))
+    for name in ("resample, multinomial", "pareto_tail_index"):
         for found in tensors((CASES | DRAWS)[name](log_w, where=there)):
             assert not found[..., 3].isnan().any()
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from discrete_gan.weights import (
+    Accumulator,
     effective_sample_size,
     expectation,
     leave_one_out,
@@ -62,6 +63,28 @@ def test_errors_of_equal_samples_are_zero_and_have_no_gradient() -> None:
     assert all(bool((each == 0).all()) for each in found)
     for gradient in torch.autograd.grad(found[0].sum() + found[1].sum(), (log_w, f)):
         assert torch.equal(gradient, torch.zeros(5, 2))
+
+
+def test_errors_are_unknown_where_there_is_nothing_to_tell_them_by() -> None:
+    log_w, f = seeded_normal(4, 3), seeded_normal(4, 3, 2, seed=1)
+    one = expectation(f[:1], log_w[:1])
+    assert torch.equal(one.mean, f[0]) and one.standard_error.isnan().all()
+    number = torch.tensor([0, 1, 2])
+    found = expectation(f, log_w, where=torch.arange(4)[:, None] < number)
+    assert found.mean.isnan().any(dim=1).tolist() == [True, False, False]
+    assert found.standard_error.isnan().all(dim=1).tolist() == [True, True, False]
+    streamed = Accumulator(errors=True)
+    streamed.update(log_w, f, where=torch.arange(4)[:, None] < number)
+    torch.testing.assert_close(streamed.standard_error, found.standard_error, equal_nan=True)
+    # A mean weight of zero has a logarithm of minus infinity, and no error that could be added to it.
+    log_w[:, 1] = -math.inf
+    log_w[:3, 2] = -math.inf
+    log_w.requires_grad_()
+    error = log_partition_error(log_w)
+    assert error.isnan().tolist() == [False, True, False]
+    assert error[2].item() == pytest.approx(1)  # all of the weight is one sample's
+    (gradient,) = torch.autograd.grad(error[[0, 2]].sum(), log_w)
+    assert gradient.isfinite().all()
 
 
 def test_samples_without_weight_do_not_count() -> None:

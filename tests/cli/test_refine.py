@@ -1,0 +1,155 @@
+"""refine, and the verbs that then take generator and discriminator as one model."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discrete_gan.cli import main
+from tests.cli.test_saved_runs import QUICK, SEQUENCES, fails, grey  # noqa: F401
+
+FITTED = ["--steps", "6", "--check-every", "2", "--batch-size", "8", "--num-scored", "100"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, grey: Path) -> Path:  # noqa: F811
+    """A run on images and one on text, both refined, and one on images that is not."""
+    folder = tmp_path_factory.mktemp("runs")
+    main(["train", "digits", *QUICK, "--data", str(grey), "--out", str(folder / "bare")])
+    shutil.copytree(folder / "bare", folder / "images")
+    main(["train", "text", *QUICK, *SEQUENCES, "--warmup-steps", "0", "--out", str(folder / "text")])
+    for name in ("images", "text"):
+        main(["refine", str(folder / name), *FITTED])
+    return folder
+
+
+@pytest.fixture
+def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for path in runs.iterdir():
+        shutil.copytree(path, tmp_path / path.name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def scores(folder: Path, name: str) -> dict[str, float]:
+    """Values by name, of results.json or evaluation.json."""
+    return {name: score["value"] for name, score in json.loads((folder / name).read_text())["scores"].items()}
+
+
+def test_a_refinement_keeps_a_discriminator_and_its_figures(here: Path) -> None:
+    found = scores(here / "images/refined", "results.json")
+    assert {"log_likelihood_gain", "log_partition", "scale", "offset", "cross_entropy"} <= found.keys()
+    assert (here / "images/refined/discriminator/model.safetensors").is_file()
+    assert (here / "images/refined/report.html").is_file()
+    own = (here / "images/discriminator/model.safetensors").read_bytes()
+    assert (here / "images/refined/discriminator/model.safetensors").read_bytes() != own
+    assert (here / "images/generator/model.safetensors").read_bytes() == (
+        here / "images/refined/generator/model.safetensors"
+    ).read_bytes()
+
+
+def test_the_weights_kept_are_those_of_the_least_cross_entropy(here: Path) -> None:
+    rows = [json.loads(line) for line in (here / "images/refined/metrics.jsonl").read_text().splitlines()]
+    main(["refine", "images", *FITTED, "--overwrite", "--log-every", "2"])
+    rows = [json.loads(line) for line in (here / "images/refined/metrics.jsonl").read_text().splitlines()]
+    seen = [row["cross_entropy"] for row in rows if "cross_entropy" in row]
+    assert len(seen) == 3
+    assert scores(here / "images/refined", "results.json")["cross_entropy"] == pytest.approx(min(seen), rel=1e-5)
+
+
+def test_it_ends_where_nothing_gets_better(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a learning rate of zero only the first look is better than none."""
+    options = ["--steps", "1000", "--lr", "0", "--average", "0", "--patience", "2", "--overwrite"]
+    main(["refine", "images", *FITTED[2:], *options])
+    assert json.loads((here / "images/refined/results.json").read_text())["steps"] == 6
+
+
+def test_a_resumed_refinement_equals_an_unbroken_one(here: Path) -> None:
+    whole = (here / "images/refined/discriminator/model.safetensors").read_bytes()
+    for path in (here / "images/refined/checkpoints").glob("*"):
+        path.unlink()
+    shutil.rmtree(here / "images/refined")
+    main(["refine", "images", *FITTED, "--checkpoint-every", "3"])
+    kept = here / "images/refined/checkpoints"
+    kept_before = sorted(path.name for path in kept.iterdir())
+    for path in kept.glob("step-00000006*"):
+        path.unlink()
+    (here / "images/refined/results.json").unlink()
+    main(["refine", "images", "--resume"])
+    assert sorted(path.name for path in kept.iterdir()) == kept_before
+    assert (here / "images/refined/discriminator/model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize("method", [[], ["resample"], ["independence-mh"]])
+def test_samples_are_drawn_and_diagnosed(method: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["sample", "images", "--num", "6", "--out", "x.npy", "--reweight", *method, "--candidates", "3"])
+    assert np.load("x.npy").shape == (6, 8, 8)
+    told = capsys.readouterr().out
+    assert "reweighted by images/refined" in told
+    assert f"{(method or ['per-latent'])[0]}: 6 samples, each of 3 candidates" in told
+    assert ("chooses over all latents" in told) == bool(method)
+    capsys.readouterr()
+    main(["sample", "text", "--num", "5", "--reweight", *method, "--prompt", "1"])
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 5 and all(line.startswith("1") for line in told.out.splitlines())
+    assert f"{(method or ['resample'])[0]}: 5 samples" in told.err
+
+
+def test_one_candidate_is_the_generator_alone(here: Path) -> None:
+    main(["sample", "text", "--num", "5", "--out", "alone.txt"])
+    main(["sample", "text", "--num", "5", "--out", "one.txt", "--reweight", "--candidates", "1"])
+    assert Path("alone.txt").read_text() == Path("one.txt").read_text()
+
+
+def test_an_evaluation_shows_both_side_by_side(here: Path) -> None:
+    main(["evaluate", "text", "--num", "30", "--partition-num", "100"])
+    found = scores(here / "text", "evaluation.json")
+    names = list(found)
+    assert names[names.index("valid") + 1] == "reweighted_valid"
+    assert found["log_likelihood_gain"] is not None and "log_partition" in found
+    assert "reweighted_nll_token" not in found
+    page = (here / "text/report.html").read_text()
+    assert "Reweighted: chosen among candidates" in page and "true equations, reweighted" in page
+    main(["evaluate", "text", "--num", "30", "--reweight", "none"])
+    assert not any(name.startswith("reweighted") for name in scores(here / "text", "evaluation.json"))
+
+
+def test_a_run_that_was_not_refined_takes_its_own_discriminator(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["sample", "bare", "--num", "4", "--out", "x.npy", "--reweight"])
+    assert "reweighted by the run's own discriminator, uncalibrated" in capsys.readouterr().out
+
+
+def test_log_ratios_of_another_generator_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "digits", "--resume", "images", "--steps", "3"])
+    for verb in (["sample", "images", "--out", "x.npy", "--reweight"], ["evaluate", "images", "--likelihood", "none"]):
+        expected = "images/refined: it is of another generator than the run has now: discrete-gan refine images --over"
+        assert expected in fails(capsys, verb)
+    assert "fingerprint" in fails(capsys, ["refine", "images", "--resume"])
+
+
+MISTAKES = {
+    "no run": (["refine", "nothing"], "nothing: expected a run directory"),
+    "a refinement there": (["refine", "images"], "already holds a run"),
+    "none to resume": (["refine", "bare", "--resume"], "expected a run directory"),
+    "kind": (["refine", "text", "--network", "conv", "--overwrite"], "--network conv: expected data of another kind"),
+    "start": (["refine", "text", "--network", "cnn", "--start", "run", "--overwrite"], "expected same with --start"),
+    "own": (["refine", "text", "--discriminator", "mine", "--overwrite"], "expected one of your own as FILE.py:CLASS"),
+    "batch": (["refine", "images", "--batch-size", "28", "--overwrite"], "use a smaller batch_size"),
+    "candidates": (["sample", "images", "--out", "x.npy", "--reweight", "--candidates", "0"], "expected at least 1"),
+    "method": (["sample", "images", "--out", "x.npy", "--reweight", "best"], "--reweight"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_one_line(case: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, expected = MISTAKES[case]
+    assert expected in fails(capsys, arguments)
+
+
+def test_a_refinement_that_has_not_finished_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "images/refined/results.json").unlink()
+    assert "has not finished: discrete-gan refine images --resume" in fails(
+        capsys, ["sample", "images", "--out", "x.npy", "--reweight"]
+    )
