@@ -8,6 +8,7 @@ core)::
 """
 
 import argparse
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from discrete_gan.reweighted.gibbs import moves_along
 from discrete_gan.reweighted.particles import filtered
 
 CANDIDATES = (2, 5, 20)
-NAMES = ("table", "categories", "ising", "missing-modes")
+NAMES = ("table", "categories", "ising", "ising, half", "missing-modes")
 NUM_DRAWS, NUM_GROUPS = 1000, 40_000
 K, D = 3, 4  # of the sequences
 DISCRIMINATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -149,8 +150,18 @@ def noise(size: int) -> Tensor:
     return torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
+def problem_of(name: str) -> Problem:
+    """One of the lab; of a half, the data are half of them the generator's own."""
+    name, _, half = name.partition(", ")
+    problem = PROBLEMS[name](0)
+    if not half:
+        return problem
+    log_p_g = problem.generator().log_p_g(problem.states).detach()
+    return dataclasses.replace(problem, log_p=torch.logaddexp(problem.log_p, log_p_g) - math.log(2))
+
+
 def factorized(problem: Problem, change: Callable[[Tensor, Tensor], Tensor]) -> Case:
-    """One of the lab."""
+    """A problem with a log-ratio that is changed."""
     generator = Mixture(problem.logits).requires_grad_(False)
     oracle = Oracle(problem, generator)
     oracle.log_w = log_w = change(oracle.log_w, noise(len(oracle.log_w)))
@@ -222,7 +233,7 @@ def sequences(change: Callable[[Tensor, Tensor], Tensor]) -> Case:
 def cases() -> Iterator[tuple[str, str, Case]]:
     for name in (*NAMES, "sequences"):
         for kind, change in DISCRIMINATORS.items():
-            yield name, kind, sequences(change) if name == "sequences" else factorized(PROBLEMS[name](0), change)
+            yield name, kind, sequences(change) if name == "sequences" else factorized(problem_of(name), change)
 
 
 def row(*cells: object) -> str:

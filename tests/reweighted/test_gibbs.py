@@ -116,4 +116,4 @@ def test_what_is_ruled_out_never_comes() -> None:
     moves = moves_along(FactorizedCategorical(logits))
     state = moves.start(lambda z: 20 * z[..., 1] + 20 * z[..., 5], x)
     state, accepted = moves.move(lambda z: 20 * z[..., 1] + 20 * z[..., 5], state, 1.0, torch.tensor(1.0), 5)
-    assert state.z[..., [1, 5]].sum() == 0 and state.z.sum() == 2 * 500 and accepted.min() >= 0
+    assert state.z[..., [1, 5]].sum() == 0 and state.z.sum() == 2 * 500 and accepted.min() > 0.05

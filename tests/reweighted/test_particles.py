@@ -84,15 +84,17 @@ def test_many_particles_are_draws_of_the_reweighted_model(wrong: bool) -> None:
     assert draws.diagnosis.spread > 0.5 and math.isnan(draws.diagnosis.acceptance)
 
 
-def test_prefixes_and_temperatures_are_those_of_the_generator() -> None:
+def test_prefixes_and_temperatures_are_those_of_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, discriminator, p, w = problem(END, wrong=False)
     model = Reweighted(generator, discriminator, method="smc", candidates=100)
     given = torch.arange(27) // 9 == 2
     expected = torch.where(given, p * w, 0) / (p * w)[given].sum()
     drawn = model(model.latents(500)).sample(prefix=torch.tensor([2]))
     assert_law(drawn, expected)
-    rows = torch.tensor([[0, 2], [2, 0], [1, 1]])
+    rows, asked = torch.tensor([[0, 2], [2, 0], [1, 1]]), []
+    monkeypatch.setattr(discriminator, "steps", lambda x: asked.append(x.shape) or Tables.steps(discriminator, x))
     drawn = model(model.latents(3)).sample((2,), prefix=rows)
+    assert asked == [(100, 6, 3)]  # of prefixes that are all the same nothing is asked
     assert torch.equal(drawn[..., :2], rows.expand(2, 3, 2)) and drawn[:, 2].eq(END).all()
     cold = model(model.latents(20)).sample(temperature=1e-6)
     assert len(cold.unique(dim=0)) == 1
