@@ -95,7 +95,7 @@ def check_table(arguments: list[str]) -> None:
     table, other = read_any(args.data)
     other = other if args.held_out is None else read_any(args.held_out)[0]
     data = make_table(table, other, seed=args.seed, reading=table_reading(args))
-    print(report_table(data, table))
+    print(report_table(data))
     if args.out is not None:
         with told_in_a_line(args.out.parent):
             args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -24,14 +24,14 @@ from discrete_gan.training.launch import find_device
 
 @dataclass(frozen=True)
 class SampleArgs:
-    """Draw from the generator of a run: images into a file, text onto the terminal or into a file."""
+    """Draw from the generator of a run: images and rows of tables into a file, text onto the terminal or into one."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run directory."""
     out: Path | None = None
     """File to write. Images: .png for a grid, .npy for an array of uint8, shape (num, height, width) or (num, channels,
     height, width): bits, or intensities up to 255 where the images are not binary. Text: .txt, a sample per line, or
-    .jsonl, each as {"text": ...}; printed if not given."""
+    .jsonl, each as {"text": ...}; printed if not given. Tables: .csv, in the form of the data, or .parquet."""
     num: Count = 64
     """Number of samples."""
     seed: int = 0
@@ -83,7 +83,7 @@ def sample(arguments: list[str]) -> None:
     if args.out.suffix == ".png" and hasattr(run.task, "pictured"):
         samples = run.task.pictured(samples)  # type: ignore[attr-defined]
     try:
-        write_samples(args.out, samples)
+        getattr(run.task, "write", write_samples)(args.out, samples)
     except OSError as error:
         raise InputError(f"--out {args.out}: cannot be written: {error.strerror}") from None
     print(f"{args.out}: {args.num} samples of {args.run}")

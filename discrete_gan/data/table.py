@@ -31,12 +31,14 @@ class TableData:
         schema: What the columns are.
         train: Categories, int64, shape (N, D).
         held_out: Others, shape (N', D).
+        left_out: Columns of the data that the schema lacks.
     """
 
     name: str
     schema: Schema
     train: Tensor
     held_out: Tensor
+    left_out: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """Changes with any row and any column."""
@@ -88,12 +90,14 @@ def make_table(
     reading = reading or TableReading()
     schema = infer_schema(_both(table, other), reading)
     rows = encode(table, schema)
+    read = {column.name for column in schema.columns}
+    left_out = tuple(name for name in table.frame.columns if name not in read)
     if other is not None:
-        return TableData(table.name, schema, rows, encode(other, schema))
+        return TableData(table.name, schema, rows, encode(other, schema), left_out)
     order = torch.randperm(len(rows), generator=generator_of(seed))
     number = max(1, len(rows) // _HELD_OUT)
     chosen, rest = order[:number].sort().values, order[number:].sort().values
-    return TableData(table.name, schema, rows[rest], rows[chosen])
+    return TableData(table.name, schema, rows[rest], rows[chosen], left_out)
 
 
 def _both(table: RawTable, other: RawTable | None) -> RawTable:
@@ -117,16 +121,14 @@ def _embedded(name: str) -> RawTable:
     return of_frame(frame, name, name)
 
 
-def report_table(data: TableData, table: RawTable) -> str:
+def report_table(data: TableData) -> str:
     """Rows, and a line for each column, for people."""
     schema = data.schema
-    read = {column.name for column in schema.columns}
-    left_out = [name for name in table.frame.columns if name not in read]
     width = min(24, max(len(column.name) for column in schema.columns))
     lines = [
         f"{data.name}: {len(data.train):,} rows for training, {len(data.held_out):,} held out",
         f"columns    {len(schema.learnt)} to learn, of {sum(schema.sizes):,} categories in all"
-        + (f"; left out: {', '.join(left_out)}" if left_out else ""),
+        + (f"; left out: {', '.join(data.left_out)}" if data.left_out else ""),
     ]
     place = 0
     both = torch.cat([data.train, data.held_out])

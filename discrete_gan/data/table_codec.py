@@ -1,6 +1,7 @@
 """Tables as tensors of categories, and back."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from discrete_gan.data.table_files import RawTable
 from discrete_gan.data.table_schema import NUMERIC, Column, Schema
 from discrete_gan.data.table_values import from_numbers, required_numbers, written
 from discrete_gan.errors import InputError
+from discrete_gan.writing import write_aside
 
 
 def encode(table: RawTable, schema: Schema) -> Tensor:
@@ -106,6 +108,15 @@ def as_text(frame: Any, schema: Schema) -> Any:
     """A decoded table with each cell as the data write it."""
     pandas = require("pandas", "pandas", "writing tables")
     return pandas.DataFrame({column.name: written(frame[column.name], column) for column in schema.written})
+
+
+def write_table(path: Path, frame: Any, schema: Schema) -> Path:
+    """Write a decoded table: as delimited text in the form of the data, or into a .parquet file."""
+    if path.suffix == ".parquet":
+        write_aside(path, lambda file: frame.to_parquet(file, index=False))
+    else:
+        write_aside(path, lambda file: file.write(as_csv(frame, schema).encode()))
+    return path
 
 
 def as_csv(frame: Any, schema: Schema) -> str:

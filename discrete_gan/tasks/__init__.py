@@ -11,11 +11,13 @@ from discrete_gan.tasks.options import (
     DataOptions,
     ImageOptions,
     OracleOptions,
+    TableOptions,
     TextOptions,
 )
 from discrete_gan.tasks.oracle import Oracle
 from discrete_gan.tasks.palette_images import PaletteImages
 from discrete_gan.tasks.score import Score
+from discrete_gan.tasks.table import Table
 from discrete_gan.tasks.text import Text
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "OracleOptions",
     "PaletteImages",
     "Score",
+    "Table",
+    "TableOptions",
     "Task",
     "TensorTask",
     "Text",

@@ -52,6 +52,8 @@ def suffixes(samples: Tensor | list[str]) -> tuple[str, ...]:
     """What files such samples can be written into."""
     if isinstance(samples, list):
         return ".txt", ".jsonl"
+    if not isinstance(samples, Tensor):  # a data frame
+        return ".csv", ".parquet"
     return (".png", ".npy") if samples.ndim == 4 else (".npy",)
 
 
