@@ -195,8 +195,8 @@ class PrefixTables(nn.Module):
     def steps(self, x: Tensor) -> Tensor:
         """Of all prefixes."""
         place = K ** torch.arange(D - 1, -1, -1)
-        index = [(x[..., : t + 1] * place[D - 1 - t :]).sum(-1) for t in range(D)]
-        return torch.stack([table[each] for table, each in zip(self.tables, index, strict=True)], dim=-1)
+        index = [(x[..., : t + 1] * place[D - 1 - t :]).sum(-1) for t in range(x.shape[-1])]
+        return torch.stack([table[each] for table, each in zip(self.tables, index, strict=False)], dim=-1)
 
 
 def sequences(change: Callable[[Tensor, Tensor], Tensor]) -> Case:

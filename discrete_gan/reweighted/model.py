@@ -59,8 +59,9 @@ class Reweighted(Networks):
       :math:`\tilde p`; where none is, one of them by weights that allow for it: see ``choice.rejected``.
     - ``"gibbs"``: of independent bits or categories; N informed moves from a draw of g(x | z) that leave
       :math:`g(x \mid z) w(x)` invariant: latents are as often as before. Its step size is tuned once, by a pilot.
-    - ``"smc"``: of sequences and a discriminator with ``steps``, the log-ratio of every prefix: for each output a
-      particle filter of N particles over the positions, one of which is chosen in the end.
+    - ``"smc"``: of sequences and a discriminator with ``steps``, from any number of tokens the log-ratio of every
+      prefix: for each output a particle filter of N particles over the positions, one of which is chosen in the end.
+      It asks the discriminator at every position.
 
     Its networks are in evaluation mode while it draws and keep their own modes otherwise; nothing carries gradient.
 

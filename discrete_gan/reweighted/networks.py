@@ -85,7 +85,7 @@ class Networks(nn.Module):
         return self.scale * at_least_float32(raw) + self.offset
 
     def prefix_ratios(self, tokens: Tensor) -> Tensor:
-        """Log-ratios of all prefixes of tokens (N, R, D), the same shape."""
+        """Log-ratios of all prefixes of tokens (N, R, t), the same shape."""
         raw = self.discriminator.steps(tokens)  # type: ignore[attr-defined]
         if raw.shape != tokens.shape:
             raise InputError(

@@ -44,7 +44,7 @@ def filtered(
     Args:
         prefixes: Of N R sequences that have not begun, the particles before the groups.
         num: N.
-        prefix_ratios: From tokens (N, R, D) to log-ratios of all prefixes in nats, (N, R, D).
+        prefix_ratios: From tokens (N, R, t) to log-ratios of all prefixes in nats, (N, R, t), whatever t is.
         log_ratio: From tokens (N, R, D) to log w(x) in nats, (N, R): what the sequences are weighted by in the end.
     """
     tokens = prefixes.tokens.view(num, -1, prefixes.tokens.shape[-1])
@@ -55,7 +55,7 @@ def filtered(
         tokens = prefixes.tokens.view_as(tokens)
         if prefixes.length < prefixes.given or prefixes.length == tokens.shape[-1]:
             continue
-        now = prefix_ratios(tokens)[..., prefixes.length - 1]
+        now = prefix_ratios(tokens[..., : prefixes.length])[..., -1]
         found = resample_if(_raised(log_w, before, now), _FRACTION)
         prefixes.keep((found.ancestors * len(group) + group).flatten())
         log_w, before = found.log_w, take(now, found.ancestors)

@@ -29,8 +29,8 @@ class Tables(nn.Module):
         return self.of_sequence[(x * PLACE).sum(-1)]
 
     def steps(self, x: Tensor) -> Tensor:
-        index = [(x[..., :length] * PLACE[-length:]).sum(-1) for length in (1, 2, 3)]
-        return torch.stack([table[each] for table, each in zip(self.tables, index, strict=True)], dim=-1)
+        index = [(x[..., :length] * PLACE[-length:]).sum(-1) for length in range(1, x.shape[-1] + 1)]
+        return torch.stack([table[each] for table, each in zip(self.tables, index, strict=False)], dim=-1)
 
 
 def problem(end: int | None, *, wrong: bool) -> tuple[RecurrentGenerator, Tables, Tensor, Tensor]:
@@ -94,7 +94,7 @@ def test_prefixes_and_temperatures_are_those_of_the_generator(monkeypatch: pytes
     rows, asked = torch.tensor([[0, 2], [2, 0], [1, 1]]), []
     monkeypatch.setattr(discriminator, "steps", lambda x: asked.append(x.shape) or Tables.steps(discriminator, x))
     drawn = model(model.latents(3)).sample((2,), prefix=rows)
-    assert asked == [(100, 6, 3)]  # of prefixes that are all the same nothing is asked
+    assert asked == [(100, 6, 2)]  # of prefixes that are all the same nothing is asked
     assert torch.equal(drawn[..., :2], rows.expand(2, 3, 2)) and drawn[:, 2].eq(END).all()
     cold = model(model.latents(20)).sample(temperature=1e-6)
     assert len(cold.unique(dim=0)) == 1
@@ -110,5 +110,5 @@ def test_steps_of_another_shape_are_refused() -> None:
 
         steps = forward
 
-    with pytest.raises(ValueError, match=r"steps: expected one output per token, shape \(5, 2, 3\), got \(5, 2\)"):
+    with pytest.raises(ValueError, match=r"steps: expected one output per token, shape \(5, 2, 1\), got \(5, 2\)"):
         Reweighted(RecurrentGenerator(3, 3, end=None), Last(), method="smc").sample(2)
