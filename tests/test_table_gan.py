@@ -1,0 +1,49 @@
+"""The door to tables without a command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discrete_gan.errors import InputError
+
+pandas = pytest.importorskip("pandas", reason="needs pandas")
+pytest.importorskip("sdmetrics", reason="needs sdmetrics")
+
+from discrete_gan.table_gan import TableGAN  # noqa: E402
+
+NUM = 200
+FRAME = pandas.DataFrame(
+    {
+        "id": np.arange(NUM),
+        "size": pandas.Series([1, 3, 8, 9] * 50, dtype="int32"),
+        "gap": [1.0, np.nan, 2.0, 5.0] * 50,
+        "flag": [True, False] * 100,
+        "shirt": pandas.Categorical(["S", "L"] * 100, categories=["S", "M", "L"], ordered=True),
+        "day": pandas.date_range("2020-01-01", periods=NUM),
+        7: np.linspace(0, 1, NUM).astype("float32"),
+    }
+)
+
+
+@pytest.mark.slow
+def test_a_frame_in_and_a_frame_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = TableGAN(steps=2, num_scored=40, target="flag", out=tmp_path / "run").fit(FRAME)
+    assert capsys.readouterr() == ("", "")
+    rows = made.sample(50)
+    assert list(rows.columns) == list(FRAME.columns)[1:] and len(rows) == 50
+    for name in rows.columns:
+        assert rows[name].dtype == FRAME[name].dtype, name
+    assert rows["gap"].isna().any() and set(rows["size"]) <= {1, 3, 8, 9} and set(rows["shirt"]) == {"S", "L"}
+    assert rows.equals(made.sample(50)) and not rows.equals(made.sample(50, seed=1))
+    assert made.scores_[0].name == "shape_error" and (tmp_path / "run" / "report.html").exists() is False
+    assert made.get_params()["steps"] == 2
+    again = TableGAN(steps=2, num_scored=40, target="flag").fit(FRAME)
+    assert again.sample(50).equals(rows)
+
+
+def test_mistakes_are_told_before_any_training() -> None:
+    with pytest.raises(InputError, match="frame: expected at least two rows below the header, found 1"):
+        TableGAN().fit(FRAME[:1])
+    with pytest.raises(InputError, match="drop: no column 'colour'"):
+        TableGAN(drop=("colour",)).fit(FRAME)
