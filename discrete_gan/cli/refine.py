@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from torch import nn
+from torch import Tensor, nn
 
 from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.cli.runs import SavedRun, open_run, saved_args
@@ -164,7 +164,7 @@ def main(args: Args) -> None:
         if args.r1 and isinstance(discriminator, TokenDiscriminator):
             raw_real, penalty = discriminator.penalized(real)
         else:
-            real = real.requires_grad_() if args.r1 else real
+            real = _relaxed(discriminator, real).requires_grad_() if args.r1 else real
             raw_real = _outputs(discriminator, real, *given)
             penalty = gradient_penalty(raw_real, real) if args.r1 else raw_real.new_zeros(1)
         d_loss = GAN.discriminator_loss(raw_real, _outputs(discriminator, fake, *given))
@@ -175,6 +175,15 @@ def main(args: Args) -> None:
             run.log(cross_entropy=entropy)
             if d.keep(entropy) == args.patience:
                 run.end()
+
+
+def _relaxed(discriminator: Any, x: Tensor) -> Tensor:
+    """Samples that a gradient can be taken in: categories of tables as one-hot rows."""
+    if x.is_floating_point():
+        return x
+    if not hasattr(discriminator, "relaxed"):
+        raise InputError(f"--r1: expected 0 for {type(discriminator).__name__}, which has no gradient in its samples")
+    return discriminator.relaxed(x)
 
 
 def _outputs(discriminator: Any, x: Any, *labels: Any) -> Any:
