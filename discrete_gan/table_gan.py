@@ -93,7 +93,7 @@ class TableGAN(BaseEstimator):
             self.generator_ = load_model(directory)
             self.schema_ = Schema.load(out / "schema.json")
             results = read_results(out)
-            self.scores_ = [] if results is None else list(results.scores)
+            self.scores_ = list((results and results.scores) or [])
         self._types = dict(zip(table.frame.columns, frame.dtypes, strict=True))
         self._names = dict(zip(table.frame.columns, frame.columns, strict=True))
         return self
