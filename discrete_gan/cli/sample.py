@@ -40,6 +40,8 @@ class SampleArgs:
     label: str | None = None
     """Conditional images only: class of all samples, by its exact name, such as that of its folder, else by its index
     from 0; if not given, the classes take turns."""
+    where: tuple[str, ...] = ()
+    """Tables only: values that all rows have, each as COLUMN=VALUE, of columns of categories."""
     device: str = "cpu"
     """Where to draw: cpu, cuda, mps, or auto for the best there is."""
     trust: tuple[Path, ...] = ()
@@ -61,7 +63,10 @@ def sample(arguments: list[str]) -> None:
     label = _label(args, run, generator)
     options = _options(args, run, generator)
     _check_out(args, one)
-    drawn = generate(generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
+    if args.where:
+        drawn = _where(args, run, generator)
+    else:
+        drawn = generate(generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
     samples = run.task.decode(drawn)
     if args.out is None:
         assert isinstance(samples, list)  # as _check_out has seen to
@@ -74,6 +79,16 @@ def sample(arguments: list[str]) -> None:
     except OSError as error:
         raise InputError(f"--out {args.out}: cannot be written: {error.strerror}") from None
     print(f"{args.out}: {args.num} samples of {args.run}")
+
+
+def _where(args: SampleArgs, run: SavedRun, generator: Any) -> torch.Tensor:
+    """Rows that have the values asked for; says how many of all have them."""
+    if not hasattr(run.task, "where"):
+        raise InputError(f"--where: expected a run on a table, {args.run} is one of {run.config['recipe']}")
+    found = run.task.where(generator, args.where, args.num, seed=args.seed)  # type: ignore[attr-defined]
+    told = f"{100 * found.share:.3g} % of all rows, drawn from latents worth {found.effective:,.0f} different ones"
+    print(f"{', '.join(args.where)}: {told}")
+    return found.x
 
 
 def _label(args: SampleArgs, run: SavedRun, generator: Any) -> int | None:

@@ -51,6 +51,10 @@ def test_a_file_in_and_rows_out(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert "2020-01-10" <= day <= "2020-09-19" and len(day) == 10
     main(["sample", run, "--num", "30", "--out", str(tmp_path / "again.csv")])
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "rows.csv").read_text()
+    main(["sample", run, "--num", "30", "--out", str(tmp_path / "c.csv"), "--where", "sort=c", "rich=1"])
+    assert all(";c;" in row and row.endswith(";1") for row in (tmp_path / "c.csv").read_text().splitlines()[1:])
+    assert "sort=c, rich=1: " in capsys.readouterr().out
+    assert "expected one of a,b, c" in refusal(capsys, "sample", run, "--out", "a.csv", "--where", "sort=d")
     assert "expected a file name ending in .csv or .parquet" in refusal(capsys, "sample", run, "--out", "a.png")
     assert "--out: expected a file name ending in .csv" in refusal(capsys, "sample", run)
 
