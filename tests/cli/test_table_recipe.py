@@ -67,14 +67,25 @@ def test_other_estimators_train(estimator: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_is_evaluated_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = train(tmp_path, "--data", "breast_cancer")
+    run = train(tmp_path, "--data", people(tmp_path))
     few = ["--num", "200", "--likelihood-num", "2", "--ais-steps", "10", "--ais-simulated", "2"]
     main(["evaluate", run, *few])
     printed = capsys.readouterr().out
     for told in ("two-sample accuracy", "coverage", "distance to training", "likelihood gap", "mean weight"):
         assert told in printed
     main(["train", "table", "--resume", run, "--steps", "3"])
-    options = ["--steps", "4", "--batch-size", "20", "--num-scored", "20", "--device", "cpu"]
+    options = [
+        "--data",
+        people(tmp_path),
+        "--steps",
+        "4",
+        "--batch-size",
+        "20",
+        "--num-scored",
+        "20",
+        "--device",
+        "cpu",
+    ]
     main(["train", "table", "--verify-resume", *options])
 
 
