@@ -50,6 +50,8 @@ class SampleArgs:
     prefix). Without a word after it, or with auto: per-latent, and resample where there are no latents."""
     candidates: Count = 5
     """With --reweight: for each sample."""
+    where: tuple[str, ...] = ()
+    """Tables only: values that all rows have, each as COLUMN=VALUE, of columns of categories."""
     device: str = "cpu"
     """Where to draw: cpu, cuda, mps, or auto for the best there is."""
     trust: tuple[Path, ...] = ()
@@ -72,7 +74,10 @@ def sample(arguments: list[str]) -> None:
     label = _label(args, run, generator)
     options = _options(args, run, generator)
     _check_out(args, one)
-    drawn = generate(model or generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
+    if args.where:
+        drawn = _where(args, run, generator)
+    else:
+        drawn = generate(model or generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
     samples = run.task.decode(drawn)
     if model is not None:  # not among the samples
         print("\n".join(model.diagnosis().lines()), file=sys.stderr if args.out is None else sys.stdout)
@@ -93,11 +98,23 @@ def _reweighted(args: SampleArgs, run: SavedRun, generator: Any) -> Reweighted |
     """The generator with its discriminator, where that is asked for."""
     if args.reweight in (None, "none"):
         return None
+    if args.where:
+        raise InputError("--reweight: expected without --where, which has weights of its own")
     model, which = reweighted(run, generator, args.reweight, args.candidates)
     model.to(next(generator.parameters()).device)
     told = [f"reweighted by {which}", *filter(None, [shifts_classes(model)])]
     print("\n".join(told), file=sys.stderr if args.out is None else sys.stdout)
     return model
+
+
+def _where(args: SampleArgs, run: SavedRun, generator: Any) -> torch.Tensor:
+    """Rows that have the values asked for; says how many of all have them."""
+    if not hasattr(run.task, "where"):
+        raise InputError(f"--where: expected a run on a table, {args.run} is one of {run.config['recipe']}")
+    found = run.task.where(generator, args.where, args.num, seed=args.seed)  # type: ignore[attr-defined]
+    told = f"{100 * found.share:.3g} % of all rows, drawn from latents worth {found.effective:,.0f} different ones"
+    print(f"{', '.join(args.where)}: {told}")
+    return found.x
 
 
 def _label(args: SampleArgs, run: SavedRun, generator: Any) -> int | None:

@@ -93,14 +93,24 @@ def required_numbers(table: RawTable, column: Column) -> np.ndarray:
 
 
 def date_format(table: RawTable, name: str) -> str:
-    """The format of a column of dates; empty if it is none."""
+    """The format of a column of dates; empty if it is none.
+
+    Raises:
+        InputError: If nearly all cells are dates of a format and one is not: names its row.
+    """
     cells = table.frame[name].dropna()
     if cells.dtype.kind == "M":
         on_days = (cells == cells.dt.normalize()).all()
         return FORMATS[0] if on_days else FORMATS[1]
     start = cells.iloc[:_LOOKED_AT]
-    fitting = (each for each in FORMATS if _dates(start, each).notna().all())
-    return next((each for each in fitting if _dates(cells, each).notna().all()), "")
+    mostly = [each for each in FORMATS if _dates(start, each).notna().mean() > _MOSTLY]
+    bad = {each: _dates(cells, each).isna().to_numpy() for each in mostly}
+    if fitting := [each for each in mostly if not bad[each].any()]:
+        return fitting[0]
+    for each in (each for each in mostly if bad[each].mean() < 1 - _MOSTLY):
+        told = f"expected a date as {each}, as in other rows, found {_first(cells, bad[each])}"
+        raise InputError(f"{_place(table, name, cells, bad[each])}: {told}; a categorical column takes any text")
+    return ""
 
 
 def step_of(form: str) -> int:

@@ -20,6 +20,7 @@ from discrete_gan.tasks.options import TableOptions, table_reading
 from discrete_gan.tasks.score import Score
 from discrete_gan.tasks.table_picture import write_marginals
 from discrete_gan.tasks.table_scores import TableScorer
+from discrete_gan.tasks.table_where import ConditionalRows, conditions, sample_where
 
 _QUICK = 1000  # samples of a line of the log
 _SHOWN = 2000  # samples of the picture
@@ -112,6 +113,10 @@ class Table:
             raise InputError(f"{path}: expected a file name ending in .csv or .parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_table(path, samples, self.schema)
+
+    def where(self, generator: Generator, where: Sequence[str], num: int, *, seed: int = 0) -> ConditionalRows:
+        """Rows that have values given as ``COLUMN=VALUE``; raises as :func:`conditions` does."""
+        return sample_where(generator, conditions(where, self.schema), num, seed=seed)
 
     def scores(
         self,

@@ -51,6 +51,10 @@ def test_a_file_in_and_rows_out(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert "2020-01-10" <= day <= "2020-09-19" and len(day) == 10
     main(["sample", run, "--num", "30", "--out", str(tmp_path / "again.csv")])
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "rows.csv").read_text()
+    main(["sample", run, "--num", "30", "--out", str(tmp_path / "c.csv"), "--where", "sort=c", "rich=1"])
+    assert all(";c;" in row and row.endswith(";1") for row in (tmp_path / "c.csv").read_text().splitlines()[1:])
+    assert "sort=c, rich=1: " in capsys.readouterr().out
+    assert "expected one of a,b, c" in refusal(capsys, "sample", run, "--out", "a.csv", "--where", "sort=d")
     assert "expected a file name ending in .csv or .parquet" in refusal(capsys, "sample", run, "--out", "a.png")
     assert "--out: expected a file name ending in .csv" in refusal(capsys, "sample", run)
 
@@ -63,14 +67,25 @@ def test_other_estimators_train(estimator: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_is_evaluated_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = train(tmp_path, "--data", "breast_cancer")
+    run = train(tmp_path, "--data", people(tmp_path))
     few = ["--num", "200", "--likelihood-num", "2", "--ais-steps", "10", "--ais-simulated", "2"]
     main(["evaluate", run, *few])
     printed = capsys.readouterr().out
     for told in ("two-sample accuracy", "coverage", "distance to training", "likelihood gap", "mean weight"):
         assert told in printed
     main(["train", "table", "--resume", run, "--steps", "3"])
-    options = ["--steps", "4", "--batch-size", "20", "--num-scored", "20", "--device", "cpu"]
+    options = [
+        "--data",
+        people(tmp_path),
+        "--steps",
+        "4",
+        "--batch-size",
+        "20",
+        "--num-scored",
+        "20",
+        "--device",
+        "cpu",
+    ]
     main(["train", "table", "--verify-resume", *options])
 
 

@@ -249,6 +249,10 @@ def test_options_and_an_edited_schema_say_what_columns_are(tmp_path: Path) -> No
         ("a,5\n1,2\n3,4\n", ": line 1: expected names of columns in the first line, found 5"),
         ("a,b\n1,\n2,\n", ": column 'b': all 2 values are missing, expected some"),
         ("a,b\n" + "1,2\n" * 20 + "2,x\n", ": line 22, column 'b': expected a number, as in other rows, found 'x'"),
+        (
+            "d\n" + "2020-01-02\n" * 20 + "2020-13-01\n",
+            ": line 22, column 'd': expected a date as %Y-%m-%d, as in other",
+        ),
         ("a,b\n1,2\n3,inf\n", ": line 3, column 'b': expected finite numbers, found 'inf'"),
         ("a;b\n1,5;2\n3,25;3\n", ": line 2, column 'a': expected a decimal point, found '1,5'"),
         ("a,b\n1,2\n1,2\n", ": expected columns to learn, found only constants and identifiers"),
