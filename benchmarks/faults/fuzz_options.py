@@ -81,6 +81,7 @@ def commands(folder: Path) -> dict[str, Command]:
         options = load_recipe(recipe).Args
         names = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(options)}
         data = [] if "--oracle" in names else text if "--tokenizer" in names else images
+        data = ["--data", "wine"] if "--schema" in names else data
         given = [word for name, value in small.items() if name in names for word in (name, str(value))]
         found[f"train {recipe}"] = Command(["train", recipe], [], [*given, *data], options)
     run, other = f"{folder}/runs/digits", f"{folder}/runs/text"
@@ -101,6 +102,7 @@ def commands(folder: Path) -> dict[str, Command]:
             ([], ["--real", f"{folder}/text.txt", "--samples", f"{folder}/text.txt", *briefly, "--out", "w.csv"]),
             ([], ["--real", f"{folder}/images.npz", "--samples", f"{folder}/images.npz", *briefly]),
         ],
+        "refine": [([run], ["--steps", "2", "--batch-size", "4", "--num-scored", "100", "--overwrite"])],
         "recipes": [([], []), (["copy", "digits", "mine.py"], [])],
     }
     assert {*verbs, "train"} == _verbs().keys(), "a verb without a command to try"
@@ -129,7 +131,10 @@ def options_of(kind: type | None) -> list[Option]:
     hints = get_type_hints(kind, include_extras=True) if kind else {}
     for field in dataclasses.fields(kind) if kind else ():  # type: ignore[arg-type]
         word = "--" + field.name.replace("_", "-")
-        if tyro.conf.Positional in getattr(hints[field.name], "__metadata__", ()):
+        marks = getattr(hints[field.name], "__metadata__", ())
+        if tyro.conf.Suppress in marks:
+            continue
+        if tyro.conf.Positional in marks:
             found.append(Option(field.name, ""))
         elif hints[field.name] is bool:
             found += [Option(field.name, each, flag=True) for each in (word, f"--no-{word[2:]}")]

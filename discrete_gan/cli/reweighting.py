@@ -1,5 +1,6 @@
 """The reweighted model of a run: its generator with the discriminator that refined it, else with its own."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ Choice = Literal["auto", "none"] | Method
 def with_default(arguments: Sequence[str], option: str, value: str) -> list[str]:
     """The words of a command line with a value after an option that has none."""
     words: list[str] = []
-    for word, after in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for word, after in itertools.pairwise([*arguments, "--"]):
         words += [word, value] if word == option and after.startswith("-") else [word]
     return words
 

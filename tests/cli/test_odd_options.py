@@ -18,6 +18,7 @@ from discrete_gan.estimators.spec import ESTIMATORS
 ENDS = {
     "sample": ["no/run"],
     "evaluate": ["no/run"],
+    "refine": ["no/run"],
     "compare": ["digits", "--estimators", "none"],
     "lab": ["--estimators", "none"],
     "check": ["no/file"],
