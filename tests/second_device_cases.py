@@ -355,6 +355,8 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "TextCNN": lambda: models.TextCNN(K, 4, widths=(1, 2), channels=3, dropout=0.2, **TEXT),
     "RecurrentDiscriminator": lambda: models.RecurrentDiscriminator(K, 4, hidden=5, dropout=0.2, **TEXT),
     "TransformerDiscriminator": lambda: models.TransformerDiscriminator(K, 4, num_heads=2, dropout=0.2, **TEXT),
+    "TableGenerator": lambda: models.TableGenerator(3, (2, 4, 3), hidden=(4,)),
+    "TableDiscriminator": lambda: models.TableDiscriminator((2, 4, 3), hidden=(4,)),
     "MinibatchDiscrimination": lambda: models.MinibatchDiscrimination(64, 3, 2),
     "VirtualBatchNorm": lambda: models.VirtualBatchNorm(64),
     "ClassProjection": lambda: models.ClassProjection(2, 64),
@@ -378,6 +380,11 @@ def run_model(model: nn.Module) -> dict[str, Tensor]:
         raw, penalty = model.penalized(tokens)
         every = [model(tokens), model(relaxed), model.outputs(tokens), model.features(tokens), raw, penalty]
         return gradients(model, sum(each.sum() for each in every))  # type: ignore[arg-type]
+    if isinstance(model, models.TableDiscriminator):
+        rows = torch.randint(2, (6, 3), device=device)
+        relaxed = model.relaxed(rows).double().requires_grad_()
+        (slope,) = torch.autograd.grad(model(relaxed).sum(), relaxed, create_graph=True)
+        return {"slope": slope, **gradients(model, model(rows).sum() + slope.square().sum())}
     size = 256 if isinstance(model, models.DCGANDiscriminator) else 64
     x = torch.rand(6, size, dtype=torch.float64, device=device).requires_grad_()
     if isinstance(model, models.VirtualBatchNorm):

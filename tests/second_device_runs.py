@@ -48,6 +48,7 @@ RECIPES: dict[str, str] = {
     "semi_supervised": "--data digits --model conv --width 2",
     "semi_supervised, K + 1": "--data digits --generated-class --generator-loss plain",
     "wake_sleep": "--data digits --latent-dim 4 --bound-latents 20 --bound-num 20 --estimator relax",
+    "table": "--batch-size 16 --generator-width 8 --discriminator-width 8",
     "text": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --r1 1",
     "text, rollouts": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --discriminator cnn --estimator seqgan "
     "--latent-dim 2 --cell gru --dropout 0.1",

@@ -237,7 +237,7 @@ def test_annealing_on_the_page_of_the_evaluation(capsys: pytest.CaptureFixture[s
 def test_page_of_the_weights_names_every_function_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
     named = set(re.findall(r"`([a-z_]+)", PAGES["weights.md"]))
     functions = {name for name in weights.__all__ if inspect.isfunction(getattr(weights, name))}
-    assert functions - named == {"effective_sample_size", "pareto_tail_index", "union_weights"}  # what others stand on
+    assert functions - named == {"effective_sample_size", "union_weights"}  # what others stand on
     (code,) = blocks("python", "weights.md")
     torch.manual_seed(0)
     found: dict[str, torch.Tensor] = {}
