@@ -1,6 +1,7 @@
-"""Scores of finished runs as drawn and reweighted by what refined them, over candidates, mean and spread over seeds.
+"""Scores of finished runs as drawn and reweighted, over candidates, mean and spread over seeds.
 
-Each argument is a pattern of run directories, one for each seed, that ``discrete-gan refine`` has refined::
+Each argument is a pattern of run directories, one for each seed. Those that ``discrete-gan refine`` has refined are
+reweighted by that, others by their own discriminator::
 
     python benchmarks/refined.py "runs/equations-*" --names valid distinct new --candidates 5 20 --num 2000
     python benchmarks/refined.py "runs/mnist-*" --names frechet classes_covered --methods per-latent resample
@@ -49,7 +50,9 @@ def measured(folder: Path, method: str, candidates: int, num: int) -> dict[str, 
     if key not in known:
         known[key] = measure(folder, method, candidates, num)
         file.write_text(json.dumps(known, indent=1))
-    refined = json.loads((folder / "refined" / "results.json").read_text())
+    if not (results := folder / "refined" / "results.json").exists():
+        return known[key]
+    refined = json.loads(results.read_text())
     about = {"gain, nats": refined["scores"]["log_likelihood_gain"]["value"], "steps": refined["steps"]}
     return {**known[key], **about, "seconds of refine": refined["seconds"]}
 

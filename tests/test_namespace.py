@@ -51,6 +51,7 @@ print(dg.__version__)
     assert version == dg.__version__
 
 
+@pytest.mark.slow
 def test_completion_offers_the_parts_and_imports_them() -> None:
     assert {*LIBRARY, *OTHERS, "__version__"} == set(dir(dg))
     code = """

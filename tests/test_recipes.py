@@ -86,6 +86,7 @@ def test_help_opens_with_the_recipe_and_groups_its_options(name: str, capsys: py
     assert {"data", "optimization", "run"} <= set(headings)
 
 
+@pytest.mark.slow
 def test_a_file_run_by_python_leaves_what_train_leaves(tmp_path: Path) -> None:
     options = ["--steps", "2", "--num-scored", "10", "--sample-every", "0"]
     main(["train", "digits", *options, "--out", str(tmp_path / "train")])

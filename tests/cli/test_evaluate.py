@@ -140,6 +140,7 @@ def test_scores_are_those_of_the_functions(here: Path) -> None:
     assert found["distinct"]["value"] == pytest.approx(len(samples.unique(dim=0)) / 200)
 
 
+@pytest.mark.slow
 def test_several_runs_of_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", "conditional", "grey", "colors", "--num", "100", *QUICK])
     printed = capsys.readouterr().out

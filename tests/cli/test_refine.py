@@ -103,6 +103,7 @@ def test_one_candidate_is_the_generator_alone(here: Path) -> None:
     assert Path("alone.txt").read_text() == Path("one.txt").read_text()
 
 
+@pytest.mark.slow
 def test_an_evaluation_shows_both_side_by_side(here: Path) -> None:
     main(["evaluate", "text", "--num", "30", "--partition-num", "100"])
     found = scores(here / "text", "evaluation.json")

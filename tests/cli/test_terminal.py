@@ -145,7 +145,7 @@ def _to_ascii(command: list[str]) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     ("run", "status", "told"),
     [
-        (_to_head, 141, b""),
+        pytest.param(_to_head, 141, b"", marks=pytest.mark.slow),
         pytest.param(_to_full, 1, b"cannot be written (No space left on device)", marks=pytest.mark.slow),
         pytest.param(_to_ascii, 0, b"", marks=pytest.mark.slow),
     ],

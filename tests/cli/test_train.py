@@ -133,7 +133,11 @@ def test_logging_and_pictures_do_not_disturb_a_run(digits_run: Path, tmp_path: P
         pytest.param("digits", ["--estimator", "reinforce:baseline=moving-average"], marks=pytest.mark.slow),
         pytest.param("digits", ["--estimator", "relax"], marks=pytest.mark.slow),
         pytest.param("digits", ["--estimator", "boundary-seeking-union"], marks=pytest.mark.slow),
-        ("binary_mnist", ["--data", "digits", "--estimator", "boundary-seeking-union:chunk_size=8"]),
+        pytest.param(
+            "binary_mnist",
+            ["--data", "digits", "--estimator", "boundary-seeking-union:chunk_size=8"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(  # where bfloat16 is emulated it takes long
             "binary_mnist",
             ["--data", "digits", "--estimator", "nvil", "--spectral-norm", "--precision", "bf16-mixed"],

@@ -121,7 +121,10 @@ def test_disarm_never_varies_more_than_arm(problem: Problem, objective: Objectiv
     assert bool((variance < arm_moments(problem, objective)[1]).all())
 
 
-@pytest.mark.parametrize("name", ["table", "table3", "parity", "missing-modes", "ising"])
+@pytest.mark.parametrize(
+    "name",
+    ["table", "table3", "parity", *(pytest.param(name, marks=pytest.mark.slow) for name in ("missing-modes", "ising"))],
+)
 def test_nor_on_any_problem_of_the_lab(name: str) -> None:
     # ising4 has 3^16 pairs
     lab = LAB_PROBLEMS[name](0)

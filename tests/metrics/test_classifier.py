@@ -219,6 +219,7 @@ def test_cache_where_there_is_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert classifier.default_cache_dir() == Path(tempfile.gettempdir()) / "discrete_gan"
 
 
+@pytest.mark.slow
 def test_digits_accuracy() -> None:
     # Shuffled: the file's own order puts other writers last. An RBF SVM gets 97.2 % on this split; the bound
     # leaves a standard error of 0.9 % for what another machine's rounding does to 360 test images.

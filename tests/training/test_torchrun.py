@@ -157,6 +157,7 @@ def _as_torchrun_does(rank: int, port: int, run: Path) -> None:
     main(["train", FAULTY, "--resume", str(run)])
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_stops_both_in_the_same_step_and_they_go_on(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
