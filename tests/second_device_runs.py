@@ -56,7 +56,7 @@ RECIPES: dict[str, str] = {
     "oracle_text, rewards": f"--oracle oracle.npz --length 5 --num-train 20 {SEQUENCE_OPTIONS} "
     "--estimator scratchgan:num_samples=2",
 }
-BY_DEFAULT = {"digits", "continuous", "text"}  # one of each kind
+BY_DEFAULT = {"digits", "text"}  # one of each kind
 PRETRAINED = ("text", "oracle_text")
 NOT_SCORED = {"semi_supervised"}  # by --num-scored
 

@@ -136,6 +136,7 @@ def test_semi_supervised_losses_take_the_classes_logits(
     assert outputs == (4 if options else 3)
 
 
+@pytest.mark.slow
 def test_the_losses_differ(tmp_path: Path, data: Path) -> None:
     """On the same networks and draws, all but the pairs that share a side."""
     first: dict[str, tuple[float, float]] = {}
@@ -151,6 +152,7 @@ def test_the_losses_differ(tmp_path: Path, data: Path) -> None:
     assert len({losses[1] for losses in first.values()}) == 6
 
 
+@pytest.mark.slow
 def test_smoothing_and_class_weight_reach_the_losses(tmp_path: Path, data: Path) -> None:
     def first(name: str, *options: str) -> dict:
         return train("am_gan", tmp_path / name, data, *SMALL, "--steps", "1", *options)

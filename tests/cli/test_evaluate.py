@@ -176,6 +176,7 @@ def test_results_are_there_if_no_page_can_be_drawn(
         assert words(score["protocol"]) in words(printed)
 
 
+@pytest.mark.slow
 def test_prior_that_is_not_stated_is_found_before_anything_is_measured(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +197,7 @@ def test_prior_that_is_not_stated_is_found_before_anything_is_measured(
     main(["evaluate", "grey", "runs/oracle_text", "--likelihood", "ais", *options])
 
 
+@pytest.mark.slow
 def test_text_and_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evaluate", "text", "runs/oracle_text", "--num", "60", *QUICK])
     printed, text, oracle = capsys.readouterr().out, scores_of("text"), scores_of("runs/oracle_text")

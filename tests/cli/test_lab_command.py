@@ -31,6 +31,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_every_estimator_has_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["lab", *QUICK, "--out", str(tmp_path)])
     found = rows(tmp_path / "table-network.csv")
@@ -46,6 +47,7 @@ def test_every_estimator_has_its_rows(tmp_path: Path, capsys: pytest.CaptureFixt
     assert picture.std() > 0.1
 
 
+@pytest.mark.slow
 def test_each_m_has_a_row_unless_the_text_says_it(tmp_path: Path) -> None:
     names = ["reinforce", "boundary-seeking:num_samples=3,zero_sum=false", "exact"]
     options = ["--num-samples", "2", "4", "--discriminator", "oracle", "--problem", "table3", "parity"]

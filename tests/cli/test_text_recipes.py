@@ -251,6 +251,7 @@ def test_oracle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not Path("no").exists()
 
 
+@pytest.mark.slow
 def test_evaluation_over_temperatures(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
