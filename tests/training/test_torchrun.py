@@ -15,6 +15,7 @@ import torch
 import torch.multiprocessing as mp
 
 from discrete_gan.cli.main import main
+from discrete_gan.cli.recipes import recipe_files
 from discrete_gan.cli.verify import first_difference
 from discrete_gan.errors import InputError
 from discrete_gan.training import interrupts
@@ -35,6 +36,8 @@ RECIPES = {
     "softmax_gan": "--data digits --steps 3 --num-scored 20 --width 2 --image-size 16",
     "am_gan": "--data digits --steps 3 --num-scored 20",
     "semi_supervised": "--data digits --steps 3",
+    "wake_sleep": "--data digits --steps 3 --latent-dim 4 --hidden 4 --bound-latents 20 --bound-num 20 --num-scored 20",
+    "table": "--steps 3 --num-scored 20 --batch-size 16",
 }
 FAULTY = str(Path(__file__).with_name("faulty.py"))
 
@@ -51,6 +54,10 @@ def torchrun(*words: str, fault: str = "", rank: int = 0) -> subprocess.Complete
 def checkpoints(run: Path) -> list[int]:
     """Steps of those that are kept."""
     return sorted(int(path.stem[5:]) for path in (run / "checkpoints").glob("step-*.pt"))
+
+
+def test_every_recipe_has_a_run() -> None:
+    assert RECIPES.keys() == recipe_files().keys()
 
 
 @pytest.mark.slow
