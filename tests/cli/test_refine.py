@@ -51,11 +51,12 @@ def test_a_refinement_keeps_a_discriminator_and_its_figures(here: Path) -> None:
 
 
 def test_the_weights_kept_are_those_of_the_least_cross_entropy(here: Path) -> None:
-    rows = [json.loads(line) for line in (here / "images/refined/metrics.jsonl").read_text().splitlines()]
-    main(["refine", "images", *FITTED, "--overwrite", "--log-every", "2"])
+    """A learning rate that is too large, so that the looks differ."""
+    options = ["--log-every", "2", "--lr", "0.3", "--average", "0", "--decay-from", "1"]
+    main(["refine", "images", *FITTED, *options, "--overwrite"])
     rows = [json.loads(line) for line in (here / "images/refined/metrics.jsonl").read_text().splitlines()]
     seen = [row["cross_entropy"] for row in rows if "cross_entropy" in row]
-    assert len(seen) == 3
+    assert len(seen) == 3 and min(seen) < max(seen) - 0.01
     assert scores(here / "images/refined", "results.json")["cross_entropy"] == pytest.approx(min(seen), rel=1e-5)
 
 
