@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 from tqdm import tqdm
 
 from discrete_gan.cli.parsing import parse_plain
-from discrete_gan.cli.reweighting import Choice, is_refined, reweighted, with_default
+from discrete_gan.cli.reweighting import Choice, reweighted, wants_reweighted, with_default
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
@@ -68,8 +68,8 @@ class EvaluateArgs:
     """Beside each score that of samples chosen by the discriminator, and what its log-ratios add to the log-likelihood:
     by the methods of discrete-gan sample; none leaves it out. If not given, auto for runs that discrete-gan refine has
     refined."""
-    candidates: Count = 5
-    """Of each of these samples."""
+    candidates: tuple[Count, ...] = (5,)
+    """Of each of these samples; with --temperatures several numbers, each a curve beside those of samples as drawn."""
     partition_num: Annotated[int, Range(100)] = 20_000
     """Samples that log Z is measured on."""
     scores: tuple[str, ...] = ()
@@ -100,33 +100,35 @@ def evaluate(arguments: list[str]) -> None:
     device = find_device(args.device)
     if args.temperatures is not None:
         options = {"num": args.num or 2000, "seed": args.seed, "out": args.out, "device": device, "trust": args.trust}
-        score_temperatures(args.runs, args.temperatures, data=args.data, **options)
+        score_temperatures(
+            args.runs, args.temperatures, data=args.data, reweight=args.reweight, candidates=args.candidates, **options
+        )
         return
     if args.out is not None:
         raise InputError("--out: expected with --temperatures only; else each run directory gets its evaluation")
     # All of them first: a mistake in the last one costs nothing.
     opened = [open_run(path, args.trust, data=args.data) for path in args.runs]
-    loaded = [(run, run.scores(args.scores), *_networks(run)) for run in opened]
+    loaded = [_Loaded(run, run.scores(args.scores), *_networks(args, run)) for run in opened]
     told: dict[str, str] = {}
-    for run, _, generator, discriminator in loaded:
+    for run, _, generator, discriminator, model in loaded:
         try_writing(run.directory.path / "evaluation.json", run.directory.path / "report.html")
         if args.data is not None:
             run.recall()
         told[str(run.directory.path)] = run.check_data(others=args.data is not None)
         run.one_sample(generator, discriminator)
-        if (model := _reweighted(args, run, generator)) is not None:
+        if model is not None:
             run.one_sample(generator, model.discriminator)
         if args.likelihood == "ais":
             check_annealing(generator)
     found: dict[str, Evaluation] = {}
     # Pages come when everything is computed, written and printed: one that cannot be drawn takes nothing with it.
     with ExitStack() as pages:
-        for run, own, generator, discriminator in tqdm(loaded, desc="runs", unit="run", disable=len(loaded) == 1):
+        for one in tqdm(loaded, desc="runs", unit="run", disable=len(loaded) == 1):
+            run, _, generator, discriminator, model = one
             run.task.to(device)
-            generator.to(device)
-            if discriminator is not None:
-                discriminator.to(device)
-            evaluation = _evaluate(args, run, own, generator, discriminator)
+            for network in filter(None, (generator, discriminator, model)):
+                network.to(device)
+            evaluation = _evaluate(args, one)
             if trained_on := told[str(run.directory.path)]:
                 evaluation.scores = [
                     score._replace(protocol="|".join(filter(None, (score.protocol, trained_on))))
@@ -141,10 +143,25 @@ def evaluate(arguments: list[str]) -> None:
         _print_scores(found)
 
 
-def _networks(run: SavedRun) -> tuple[Any, Any]:
-    """Generator, and discriminator if the run has one."""
-    has_discriminator = "discriminator" in run.config["models"]
-    return run.model(), run.model("discriminator") if has_discriminator else None
+class _Loaded(NamedTuple):
+    """A run with what it is scored by."""
+
+    run: SavedRun
+    own: Sequence[OwnScore]
+    generator: Any
+    discriminator: Any
+    reweighted: Reweighted | None
+
+
+def _networks(args: EvaluateArgs, run: SavedRun) -> tuple[Any, Any, Reweighted | None]:
+    """Generator; discriminator if the run has one; both as one model, if that is asked for or the run was refined."""
+    generator = run.model()
+    discriminator = run.model("discriminator") if "discriminator" in run.config["models"] else None
+    if not wants_reweighted(run, args.reweight):
+        return generator, discriminator, None
+    if len(args.candidates) > 1:
+        raise InputError("--candidates: expected one number, or --temperatures, which take several")
+    return generator, discriminator, reweighted(run, generator, args.reweight or "auto", args.candidates[0])[0]
 
 
 def _steps(run: SavedRun) -> int | None:
@@ -155,9 +172,8 @@ def _steps(run: SavedRun) -> int | None:
     return results and results.steps
 
 
-def _evaluate(
-    args: EvaluateArgs, run: SavedRun, own: Sequence[OwnScore], generator: Any, discriminator: Any
-) -> Evaluation:
+def _evaluate(args: EvaluateArgs, one: _Loaded) -> Evaluation:
+    run, own, generator, discriminator, model = one
     likelihood = LikelihoodOptions(
         method=args.likelihood,
         num_steps=args.ais_steps,
@@ -167,7 +183,6 @@ def _evaluate(
         num_latents=args.bound_latents,
     )
     test, fingerprint = _test_data(args, run, generator)
-    model = _reweighted(args, run, generator)
     evaluation = evaluate_task(
         run.task,
         generator,
@@ -186,14 +201,6 @@ def _evaluate(
         shown = [score for score in evaluation.scores if score.name.startswith("reweighted_")]
         run.task.show(model, run.directory.path / "reweighted", shown)
     return evaluation
-
-
-def _reweighted(args: EvaluateArgs, run: SavedRun, generator: Any) -> Reweighted | None:
-    """The generator with a discriminator, where that is asked for, or the run was refined."""
-    if args.reweight == "none" or (args.reweight is None and not is_refined(run)):
-        return None
-    model, _ = reweighted(run, generator, args.reweight or "auto", args.candidates)
-    return model.to(next(generator.parameters()).device)
 
 
 def _test_data(args: EvaluateArgs, run: SavedRun, generator: Any) -> tuple[Batch | None, str]:

@@ -29,7 +29,14 @@ def is_refined(run: SavedRun) -> bool:
     return (run.directory.path / REFINED / "config.json").is_file()
 
 
-def reweighted(run: SavedRun, generator: Any, choice: Choice, candidates: int) -> tuple[Reweighted, str]:
+def wants_reweighted(run: SavedRun, choice: Choice | None) -> bool:
+    """Whether to measure the reweighted model: it is asked for, or the run was refined."""
+    return choice != "none" and (choice is not None or is_refined(run))
+
+
+def reweighted(
+    run: SavedRun, generator: Any, choice: Choice, candidates: int, bound: float | None = None
+) -> tuple[Reweighted, str]:
     """Generator and discriminator as one model, and in a few words which discriminator it is.
 
     Args:
@@ -37,6 +44,7 @@ def reweighted(run: SavedRun, generator: Any, choice: Choice, candidates: int) -
         generator: Its generator.
         choice: Method; ``auto`` chooses among samples of each latent, or without latents among all.
         candidates: For each sample.
+        bound: Log of the largest weight in nats, of rejection; None for that of a pilot.
 
     Raises:
         InputError: If the run has no discriminator of its own and was not refined, or was by another generator's, or
@@ -55,9 +63,11 @@ def reweighted(run: SavedRun, generator: Any, choice: Choice, candidates: int) -
         told = "its second network is an encoder: discrete-gan refine --network mlp fits a discriminator"
         raise InputError(f"--reweight: {run.directory.path}: {told}")
     method: Method = ("per-latent" if generator.latent_dim else "resample") if choice in ("auto", "none") else choice  # type: ignore[assignment]
+    if bound is not None and method != "rejection":
+        raise InputError(f"--bound: expected with --reweight rejection, got {method}")
     try:
-        calibrated = {"scale": scale, "offset": offset}
-        return Reweighted(generator, discriminator, method=method, candidates=candidates, **calibrated), which
+        options: dict[str, Any] = {"scale": scale, "offset": offset, "bound": bound}
+        return Reweighted(generator, discriminator, method=method, candidates=candidates, **options), which
     except ValueError as error:
         raise InputError(f"--reweight {method}: {error}") from None
 

@@ -50,6 +50,9 @@ class SampleArgs:
     prefix). Without a word after it, or with auto: per-latent, and resample where there are no latents."""
     candidates: Count = 5
     """With --reweight: for each sample."""
+    bound: float | None = None
+    """With --reweight rejection: log of the largest weight in nats, where it is known; if not given, that of 1,000
+    draws. Candidates above it are counted."""
     where: tuple[str, ...] = ()
     """Tables only: values that all rows have, each as COLUMN=VALUE, of columns of categories."""
     device: str = "cpu"
@@ -97,10 +100,12 @@ def sample(arguments: list[str]) -> None:
 def _reweighted(args: SampleArgs, run: SavedRun, generator: Any) -> Reweighted | None:
     """The generator with its discriminator, where that is asked for."""
     if args.reweight in (None, "none"):
+        if args.bound is not None:
+            raise InputError("--bound: expected with --reweight rejection")
         return None
     if args.where:
         raise InputError("--reweight: expected without --where, which has weights of its own")
-    model, which = reweighted(run, generator, args.reweight, args.candidates)
+    model, which = reweighted(run, generator, args.reweight, args.candidates, args.bound)
     model.to(next(generator.parameters()).device)
     told = [f"reweighted by {which}", *filter(None, [shifts_classes(model)])]
     print("\n".join(told), file=sys.stderr if args.out is None else sys.stdout)

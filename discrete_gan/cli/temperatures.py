@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from discrete_gan.cli.reweighting import Choice, reweighted, wants_reweighted
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.report.curves import save_temperature_curves
@@ -26,6 +27,8 @@ def score_temperatures(
     device: torch.device,
     trust: Sequence[Path] = (),
     data: str | None = None,
+    reweight: Choice | None = None,
+    candidates: Sequence[int] = (),
 ) -> None:
     """Print scores of every generator at every temperature; write temperatures.json and a picture.
 
@@ -38,6 +41,9 @@ def score_temperatures(
         device: Where to compute.
         trust: Files of the user's own that the runs name and that may be run.
         data: Where the text is now, if it has moved since.
+        reweight: Method by which samples are chosen, for curves of their own: the log-ratios stay those of
+            temperature 1, whatever the candidates are drawn with. None for runs that were refined alone.
+        candidates: Of each of these samples: for every number a curve.
 
     Raises:
         InputError: If a run is none of text, its data are gone or not those of the others, or a temperature is no
@@ -53,7 +59,7 @@ def score_temperatures(
     try_writing(folder / "temperatures.json", folder / "temperatures.png")
     generators: dict[str, Any] = {}
     for run in opened:
-        generators |= _generators(run)
+        generators |= _generators(run, reweight, candidates)
     task = _shared_task(opened)
     task.to(device)
     temperatures = sorted(set(temperatures))
@@ -79,10 +85,16 @@ def score_temperatures(
     print(f"picture  {folder / 'temperatures.png'}")
 
 
-def _generators(run: SavedRun) -> dict[str, Any]:
-    """The run's generator, and the one that maximum likelihood left, by name."""
+def _generators(run: SavedRun, reweight: Choice | None, candidates: Sequence[int]) -> dict[str, Any]:
+    """The run's generator, it with its discriminator, and the one that maximum likelihood left, by name."""
     path = run.directory.path
-    found = {f"{path}: {run.config['args'].get('estimator', 'generator')}": run.model()}
+    generator, name = run.model(), f"{path}: {run.config['args'].get('estimator', 'generator')}"
+    found: dict[str, Any] = {name: generator}
+    if wants_reweighted(run, reweight):
+        for number in candidates:
+            model, _ = reweighted(run, generator, reweight or "auto", number)
+            run.one_sample(generator, model.discriminator)
+            found[f"{name}, {model.method} of {number}"] = model
     if (path / "pretrained").is_dir():
         found[f"{path}: mle start"] = run.model("pretrained")
     return found

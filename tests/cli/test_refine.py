@@ -104,6 +104,35 @@ def test_one_candidate_is_the_generator_alone(here: Path) -> None:
     assert Path("alone.txt").read_text() == Path("one.txt").read_text()
 
 
+def test_a_bound_is_taken_as_it_is_given(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights far below the bound are next to never accepted; those far above it always, and counted."""
+    draw = ["sample", "images", "--num", "6", "--out", "x.npy", "--candidates", "3", "--reweight", "rejection"]
+    main([*draw, "--bound", "50"])
+    told = capsys.readouterr().out
+    assert "log of the bound 50.00 nats" in told and "accepted for 6 of 6 outputs" in told
+    main([*draw, "--bound=-50"])
+    told = capsys.readouterr().out
+    assert "100 % of the proposals accepted" in told and "18 candidates lie above the bound" in told
+
+
+def test_curves_over_temperatures_of_both(here: Path) -> None:
+    """One candidate is the generator alone, at every temperature; three are not."""
+    main(["evaluate", "text", "--num", "40", "--temperatures", "0.5", "1", "--candidates", "1", "3"])
+    drawn, one, three, _ = json.loads((here / "text/temperatures.json").read_text())["curves"].items()
+    assert one[0] == f"{drawn[0]}, resample of 1" and three[0] == f"{drawn[0]}, resample of 3"
+    samples = ("bleu2", "self_bleu2", "distinct1")
+    for points, others in ((drawn, one), (drawn, three)):
+        same = [
+            point["scores"][name]["value"] == other["scores"][name]["value"]
+            for point, other in zip(points[1], others[1], strict=True)
+            for name in samples
+        ]
+        assert all(same) == (others is one)
+        assert "nll_token" in points[1][0]["scores"] and "nll_token" not in others[1][0]["scores"]
+    main(["evaluate", "text", "--num", "40", "--temperatures", "1", "--reweight", "none"])
+    assert len(json.loads((here / "text/temperatures.json").read_text())["curves"]) == 2
+
+
 @pytest.mark.slow
 def test_an_evaluation_shows_both_side_by_side(here: Path) -> None:
     main(["evaluate", "text", "--num", "30", "--partition-num", "100"])
@@ -140,6 +169,10 @@ MISTAKES = {
     "own": (["refine", "text", "--discriminator", "mine", "--overwrite"], "expected one of your own as FILE.py:CLASS"),
     "batch": (["refine", "images", "--batch-size", "28", "--overwrite"], "use a smaller batch_size"),
     "candidates": (["sample", "images", "--out", "x.npy", "--reweight", "--candidates", "0"], "expected at least 1"),
+    "several": (["evaluate", "images", "--candidates", "2", "3"], "--candidates: expected one number"),
+    "bound alone": (["sample", "images", "--out", "x.npy", "--bound", "1"], "--bound: expected with --reweight rej"),
+    "bound": (["sample", "images", "--out", "x.npy", "--reweight", "--bound", "1"], "--bound: expected with"),
+    "no bound": (["sample", "images", "--out", "x.npy", "--reweight", "rejection", "--bound", "inf"], "finite number"),
     "method": (["sample", "images", "--out", "x.npy", "--reweight", "best"], "--reweight"),
 }
 
