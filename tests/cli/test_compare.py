@@ -318,7 +318,7 @@ def test_interrupt_reaches_every_run_once(tmp_path: Path, number: signal.Signals
         while not ready():
             threading.Event().wait(0.01)
         threading.Event().wait(0.3)  # for a third run, if it is begun
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
 
     begun = [tmp_path / name / "begun" for name in names]
     thread = threading.Thread(target=interrupt, args=[lambda: all(path.exists() for path in begun)], daemon=True)

@@ -88,7 +88,7 @@ def _signal(number: int, *, launcher: bool) -> Callable[[Run], None]:
 
 def _press(run: Run) -> None:
     """Ctrl-C at a terminal may reach a process and torchrun, which passes it on."""
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     os.kill(os.getppid(), signal.SIGINT)
 
 

@@ -432,7 +432,7 @@ class TestSignals:
     def test_the_step_is_finished_and_saved(self, number: signal.Signals, tmp_path: Path, whole: Path) -> None:
         def end(run: Run, step: int) -> None:
             if step == 2:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
 
         with pytest.raises(SystemExit) as info:
             train(end, out=tmp_path / "run")
@@ -443,8 +443,8 @@ class TestSignals:
 
     def test_a_second_one_ends_at_once(self, tmp_path: Path) -> None:
         def end(run: Run, step: int) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
         with pytest.raises(SystemExit) as info:
             train(end, out=tmp_path / "run")
@@ -454,7 +454,7 @@ class TestSignals:
     def test_a_hang_up_that_nohup_ignores_stays_ignored(self, tmp_path: Path) -> None:
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
-            train(lambda run, step: os.kill(os.getpid(), signal.SIGHUP), out=tmp_path / "run")
+            train(lambda run, step: signal.raise_signal(signal.SIGHUP), out=tmp_path / "run")
         finally:
             signal.signal(signal.SIGHUP, before)
         assert newest(tmp_path / "run").stem == "step-00000006"
