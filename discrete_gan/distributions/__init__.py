@@ -7,6 +7,7 @@ from discrete_gan.distributions.independent import as_factorized
 from discrete_gan.distributions.point_mass import PointMass
 from discrete_gan.distributions.prefixes import Prefixes
 from discrete_gan.distributions.ragged import RaggedCategorical
+from discrete_gan.distributions.ragged_autoregressive import RaggedAutoregressive
 
 __all__ = [
     "Autoregressive",
@@ -14,6 +15,7 @@ __all__ = [
     "FactorizedCategorical",
     "PointMass",
     "Prefixes",
+    "RaggedAutoregressive",
     "RaggedCategorical",
     "as_factorized",
     "before_end",

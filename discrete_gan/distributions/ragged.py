@@ -132,9 +132,14 @@ class RaggedCategorical(Distribution):
         Returns:
             int64, shape (S, B, D) with S the product of the sizes, or (S, 1, D) without ``expand``.
         """
-        columns = [torch.arange(size, device=self.logits.device) for size in self.sizes]
-        values = torch.cartesian_prod(*columns).view(-1, *[1] * len(self.batch_shape), len(columns))
-        return values.expand(len(values), *self.batch_shape, len(columns)) if expand else values
+        return all_rows(self.sizes, self.batch_shape, self.logits.device, expand)
+
+
+def all_rows(sizes: Sequence[int], batch_shape: Sequence[int], device: torch.device, expand: bool) -> Tensor:
+    """Every row of indices, the last column counting fastest, shape (S, *batch_shape, D), or with ones for it."""
+    columns = [torch.arange(size, device=device) for size in sizes]
+    rows = torch.cartesian_prod(*columns).view(-1, *[1] * len(batch_shape), len(columns))
+    return rows.expand(len(rows), *batch_shape, len(columns)) if expand else rows
 
 
 def by_runs(value: Tensor, sizes: Sequence[int]) -> list[Tensor]:

@@ -18,6 +18,7 @@ from discrete_gan.distributions import (
     Autoregressive,
     FactorizedBernoulli,
     FactorizedCategorical,
+    RaggedAutoregressive,
     RaggedCategorical,
     as_factorized,
 )
@@ -29,7 +30,7 @@ OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 COLUMNS = (*FACTORIZED, RaggedCategorical)
-RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical)
+RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive)
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
@@ -165,7 +166,9 @@ def columns(g: Distribution, estimator: object) -> Factorized | RaggedCategorica
     return g
 
 
-def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive | RaggedCategorical:
+def relaxed(
+    g: Distribution, estimator: object
+) -> Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive:
     """The distribution, if its samples have a relaxation, ``rsample(shape, temperature=, hard=)``.
 
     Raises:
@@ -173,9 +176,8 @@ def relaxed(g: Distribution, estimator: object) -> Factorized | Autoregressive |
     """
     g = as_factorized(g)
     if not isinstance(g, RELAXED):
-        raise _not_accepted(
-            g, estimator, "FactorizedBernoulli or FactorizedCategorical or Autoregressive or RaggedCategorical"
-        )
+        kinds = ("FactorizedBernoulli", "FactorizedCategorical", "Autoregressive", "RaggedCategorical")
+        raise _not_accepted(g, estimator, " or ".join([*kinds, "RaggedAutoregressive"]))
     return g
 
 

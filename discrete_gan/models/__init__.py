@@ -10,7 +10,7 @@ from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
 from discrete_gan.models.noisy_mlp import NoisyMLPClassifier
 from discrete_gan.models.rnn import RecurrentGenerator
-from discrete_gan.models.table import TableDiscriminator, TableGenerator
+from discrete_gan.models.table import AutoregressiveTableGenerator, TableDiscriminator, TableGenerator
 from discrete_gan.models.token_discriminators import (
     RecurrentDiscriminator,
     TextCNN,
@@ -22,6 +22,7 @@ from discrete_gan.models.token_discriminators import (
 __all__ = [
     "AMGANDiscriminator",
     "AMGANGenerator",
+    "AutoregressiveTableGenerator",
     "BeliefDecoder",
     "BeliefEncoder",
     "ClassProjection",
