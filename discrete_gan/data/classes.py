@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, escaped
 from .pixels import Array
 
 MOST_CLASSES = 1 << 16
@@ -86,7 +86,7 @@ class Classes(NamedTuple):
 def printable(name: str, longest: int = 40) -> str:
     """A name of a class for people: on one line, its first characters if it is longer, without control codes."""
     short = name if len(name) <= longest else f"{name[: longest - 3]}..."
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)
+    return escaped(short)
 
 
 def in_order(names: Iterable[str]) -> list[str]:

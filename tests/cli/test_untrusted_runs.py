@@ -164,6 +164,12 @@ def test_a_class_that_is_no_model_of_the_package(origin: str, run: Path, capsys:
     assert "expected a model of discrete_gan.models" in fails(capsys, "sample", "run", "--out", "x.npy")
 
 
+def test_what_a_message_quotes_stays_on_its_line(run: Path) -> None:
+    change(run, "models", generator="é\n\x1b[31m<b>")
+    with pytest.raises(InputError, match=r"generator é\\n\\x1b\[31m<b>: expected a model of discrete_gan.models"):
+        load_model(RunDirectory(run))
+
+
 def test_weights_of_something_else_are_not_sampled(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"foreign": torch.zeros(3)}, run / "generator" / "model.safetensors")
     for verb in (["sample", "run", "--out", "x.npy"], ["evaluate", "run", *FEW]):
