@@ -7,8 +7,8 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """A user's mistake: the message names what was wrong and what was expected, on one line.
 
-    The command line prints the message and exits with status 2; in a library call it is a ``ValueError``. What a message
-    quotes may hold anything: line breaks and control codes are escaped.
+    The command line prints the message and exits with status 2; in a library call it is a ``ValueError``. What a
+    message quotes may hold anything: line breaks and control codes are escaped.
     """
 
     def __init__(self, message: str) -> None:

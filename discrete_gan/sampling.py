@@ -100,6 +100,24 @@ def generate(
         return samples
 
 
+@torch.no_grad()
+def negative_log_likelihood(generator: Generator, x: Tensor, *, batch_size: int = 1000) -> float:
+    """Mean over data of -log g(x | z) in nats, in evaluation mode: exact without latents, else with one of the prior.
+
+    Args:
+        generator: Returns a distribution with ``log_prob``.
+        x: Shape (N, *event).
+        batch_size: Data at a time.
+    """
+    with evaluating(generator), seeded("likelihood"):
+        parts = [-_log_prob(generator, part) for part in x.split(batch_size)]
+    return float(torch.cat(parts).mean())
+
+
+def _log_prob(generator: Any, x: Tensor) -> Tensor:
+    return generator(generator.latents(len(x))).log_prob(x)
+
+
 def _are_not_numbers(g: Distribution, x: Tensor) -> Tensor:
     """Whether weights that are finite have overflowed on the way to the logits, shape ()."""
     g = getattr(g, "base", g)  # of a reweighted model, the generator's own

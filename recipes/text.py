@@ -11,6 +11,7 @@ References:
     Training Language GANs from Scratch (de Masson d'Autume et al., 2019), https://arxiv.org/abs/1905.09922
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import GAN
 from discrete_gan.estimators import MaximumLikelihood, parse_estimator
 from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
+from discrete_gan.sampling import negative_log_likelihood
 from discrete_gan.tasks import Text, TextOptions, make_task
 from discrete_gan.training import Run, SequenceOptions, phased_decay, seeded
 from discrete_gan.training.memory import check_text_fits
@@ -47,12 +49,14 @@ def networks(args: SequenceOptions, data: Any) -> tuple[RecurrentGenerator, Toke
     return generator, discriminator
 
 
-def train(args: Any, data: Any) -> None:
-    """Train on sequences of any task: the recipe ``oracle_text`` does too."""
+def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] = networks) -> None:
+    """Train on sequences of any task, as ``oracle_text`` does too, or on other data by networks for these."""
     run = Run(args, data)
     with seeded(args.seed, "weights", "estimator"):
         estimator, likelihood = parse_estimator(args.estimator), MaximumLikelihood()
-    check_text_fits(data, args, estimator, run.device)
+    if hasattr(data, "max_length"):
+        check_text_fits(data, args, estimator, run.device)
+    apart = data.set_apart(args.apart).x if args.apart else None
     generator, discriminator = run.networks(lambda: networks(args, data))
     estimate, state = run.estimator(args.estimator, generator, discriminator, num_reference=64)
     only_likelihood = isinstance(estimator, MaximumLikelihood)
@@ -62,7 +66,15 @@ def train(args: Any, data: Any) -> None:
         print(f"note: {args.steps} steps end before the adversarial phase, see --pretrain-steps and --warmup-steps")
     zero = torch.zeros((), device=run.device)
     rates = phased_decay(args.steps, pretrained, args.decay_from)
-    g = run.player("generator", generator, lr=args.generator_lr, also=state, schedule=rates, average=args.average)
+    g = run.player(
+        "generator",
+        generator,
+        lr=args.generator_lr,
+        also=state,
+        schedule=rates,
+        average=args.average,
+        keep=apart is not None,
+    )
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr, schedule=rates)
     by_likelihood = run.player("likelihood", generator, lr=args.pretrain_lr, betas=(0.9, 0.999), schedule=rates)
     for step in run.steps():
@@ -71,8 +83,13 @@ def train(args: Any, data: Any) -> None:
             g_loss = likelihood(generator, discriminator, z, real=real).mean()
             by_likelihood.descend(g_loss)
             run.log(g_loss=g_loss)
+            if apart is not None and (run.due(args.check_every) or run.step == pretrained):
+                nll = negative_log_likelihood(g.current, apart)
+                run.log(nll_apart=nll)
+                g.keep(nll)
             continue
         if 0 < step == pretrained:
+            g.take_up_best()
             run.save_model("pretrained", g.best)
         for _ in range(args.discriminator_steps):
             fake = run.draw(generator)

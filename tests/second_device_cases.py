@@ -356,6 +356,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "RecurrentDiscriminator": lambda: models.RecurrentDiscriminator(K, 4, hidden=5, dropout=0.2, **TEXT),
     "TransformerDiscriminator": lambda: models.TransformerDiscriminator(K, 4, num_heads=2, dropout=0.2, **TEXT),
     "TableGenerator": lambda: models.TableGenerator(3, (2, 4, 3), hidden=(4,)),
+    "AutoregressiveTableGenerator": lambda: models.AutoregressiveTableGenerator(3, (2, 4, 3), 4, order=(1, 0, 2)),
     "TableDiscriminator": lambda: models.TableDiscriminator((2, 4, 3), hidden=(4,)),
     "MinibatchDiscrimination": lambda: models.MinibatchDiscrimination(64, 3, 2),
     "VirtualBatchNorm": lambda: models.VirtualBatchNorm(64),
@@ -382,9 +383,9 @@ def run_model(model: nn.Module) -> dict[str, Tensor]:
         return gradients(model, sum(each.sum() for each in every))  # type: ignore[arg-type]
     if isinstance(model, models.TableDiscriminator):
         rows = torch.randint(2, (6, 3), device=device)
-        relaxed = model.relaxed(rows).double().requires_grad_()
-        (slope,) = torch.autograd.grad(model(relaxed).sum(), relaxed, create_graph=True)
-        return {"slope": slope, **gradients(model, model(rows).sum() + slope.square().sum())}
+        relaxed = torch.rand(6, 9, dtype=torch.float64, device=device)
+        raw, penalty = model.penalized(rows)
+        return gradients(model, model(relaxed).sum() + raw.sum() + penalty.sum())
     size = 256 if isinstance(model, models.DCGANDiscriminator) else 64
     x = torch.rand(6, size, dtype=torch.float64, device=device).requires_grad_()
     if isinstance(model, models.VirtualBatchNorm):

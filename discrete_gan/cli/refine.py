@@ -18,7 +18,7 @@ from discrete_gan.cli.runs import SavedRun, open_run, saved_args
 from discrete_gan.divergences import GAN
 from discrete_gan.errors import InputError
 from discrete_gan.losses.penalties import gradient_penalty
-from discrete_gan.models import ConvDiscriminator, MLPDiscriminator, TokenDiscriminator, token_discriminator
+from discrete_gan.models import ConvDiscriminator, MLPDiscriminator, token_discriminator
 from discrete_gan.own import is_own
 from discrete_gan.ranges import AtLeastTwo, Count, Fraction, Portion, Range, Weight
 from discrete_gan.report.run_page import write_run_page
@@ -62,6 +62,8 @@ class Args(RunOptions):
     batch_size: AtLeastTwo = 128
     lr: Weight = 1e-3
     """Adam's learning rate."""
+    weight_decay: Weight = 0.0
+    """What a step takes from the weights, in parts of the learning rate (AdamW): against learning by heart."""
     decay_from: Portion = 0.4
     """Part of the steps after which the learning rate falls linearly to zero."""
     average: Fraction = 0.99
@@ -156,15 +158,17 @@ def main(args: Args) -> None:
     run = Run(args, data)
     generator, discriminator = run.networks(lambda: networks(args, saved, data))
     g = run.player("generator", generator, lr=0.0)
-    d = run.player("discriminator", discriminator, lr=args.lr, average=args.average, keep=True)
+    d = run.player(
+        "discriminator", discriminator, lr=args.lr, weight_decay=args.weight_decay, average=args.average, keep=True
+    )
     for step in run.steps():
         real, labels = data.batch(step)
         fake = run.draw(g.network, labels)
         given = () if labels is None else (labels,)
-        if args.r1 and isinstance(discriminator, TokenDiscriminator):
+        if args.r1 and hasattr(discriminator, "penalized"):
             raw_real, penalty = discriminator.penalized(real)
         else:
-            real = _relaxed(discriminator, real).requires_grad_() if args.r1 else real
+            real = _continuous(discriminator, real).requires_grad_() if args.r1 else real
             raw_real = _outputs(discriminator, real, *given)
             penalty = gradient_penalty(raw_real, real) if args.r1 else raw_real.new_zeros(1)
         d_loss = GAN.discriminator_loss(raw_real, _outputs(discriminator, fake, *given))
@@ -177,13 +181,11 @@ def main(args: Args) -> None:
                 run.end()
 
 
-def _relaxed(discriminator: Any, x: Tensor) -> Tensor:
-    """Samples that a gradient can be taken in: categories of tables as one-hot rows."""
-    if x.is_floating_point():
-        return x
-    if not hasattr(discriminator, "relaxed"):
+def _continuous(discriminator: Any, x: Tensor) -> Tensor:
+    """Samples, if a gradient can be taken in them."""
+    if not x.is_floating_point():
         raise InputError(f"--r1: expected 0 for {type(discriminator).__name__}, which has no gradient in its samples")
-    return discriminator.relaxed(x)
+    return x
 
 
 def _outputs(discriminator: Any, x: Any, *labels: Any) -> Any:

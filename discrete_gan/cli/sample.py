@@ -117,8 +117,8 @@ def _where(args: SampleArgs, run: SavedRun, generator: Any) -> torch.Tensor:
     if not hasattr(run.task, "where"):
         raise InputError(f"--where: expected a run on a table, {args.run} is one of {run.config['recipe']}")
     found = run.task.where(generator, args.where, args.num, seed=args.seed)  # type: ignore[attr-defined]
-    told = f"{100 * found.share:.3g} % of all rows, drawn from latents worth {found.effective:,.0f} different ones"
-    print(f"{', '.join(args.where)}: {told}")
+    worth = f"these are worth {min(args.num, found.effective):,.0f} independent ones"
+    print(f"{', '.join(args.where)}: {100 * found.share:.3g} % of all rows; {worth}")
     return found.x
 
 

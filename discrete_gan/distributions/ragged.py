@@ -1,7 +1,8 @@
 """Independent columns of different numbers of categories, as the rows of a table have them."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,18 @@ from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_support
 from discrete_gan.distributions.categorical import FactorizedCategorical
+
+
+class Clamped(NamedTuple):
+    """What ``sample_given`` returns.
+
+    Attributes:
+        x: Rows, int64, shape (B, D).
+        log_w: Log-probability of the given categories, each given what was drawn before it, in nats, shape (B,).
+    """
+
+    x: Tensor
+    log_w: Tensor
 
 
 class RaggedCategorical(Distribution):
@@ -75,6 +88,18 @@ class RaggedCategorical(Distribution):
             int64 of shape ``sample_shape`` + (B, D). No gradient.
         """
         return torch.cat([part.sample_indices(sample_shape) for part in self.parts], dim=-1)
+
+    def sample_given(self, given: Mapping[int, int]) -> Clamped:
+        """Draws a row per latent whose columns at some positions have given categories: the others are as ever.
+
+        Args:
+            given: The category of each of these positions.
+        """
+        x, starts = self.sample(), [0, *itertools.accumulate(self.sizes)]
+        positions, values = list(given), torch.tensor(list(given.values()), device=x.device)
+        x[:, positions] = values
+        index = torch.tensor([starts[position] for position in positions], device=x.device) + values
+        return Clamped(x, self.logits[:, index].sum(dim=1))
 
     def to_one_hot(self, value: Tensor) -> Tensor:
         """Indices (..., D) as rows of K numbers, one 1 in each column, of the logits' type."""

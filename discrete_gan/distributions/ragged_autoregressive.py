@@ -1,7 +1,7 @@
 """Rows of a table, drawn column by column, each given those before it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.types import _size as Shape
 from discrete_gan._arguments import check_positive, check_support
 from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions._draw import draw
-from discrete_gan.distributions.ragged import all_rows, ragged_one_hot
+from discrete_gan.distributions.ragged import Clamped, all_rows, ragged_one_hot
 
 
 class ColumnDecoder(Protocol):
@@ -42,18 +42,6 @@ class ColumnDecoder(Protocol):
     def all_logits(self, sums: Tensor) -> list[Tensor]:
         """Those of all columns, in runs of columns of one size, (N, columns, K_d) each, from sums (N, D, H)."""
         ...
-
-
-class Clamped(NamedTuple):
-    """What :meth:`RaggedAutoregressive.sample_given` returns.
-
-    Attributes:
-        x: Rows, int64, shape (B, D).
-        log_w: Log-probability of the given categories, each given the columns drawn before, in nats, shape (B,).
-    """
-
-    x: Tensor
-    log_w: Tensor
 
 
 class RaggedAutoregressive(Distribution):

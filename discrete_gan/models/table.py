@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.distributions import RaggedAutoregressive, RaggedCategorical
-from discrete_gan.distributions.ragged import by_runs, ragged_one_hot
+from discrete_gan.distributions.ragged import by_runs
 from discrete_gan.models.base import Generator, HubModel
 from discrete_gan.models.mlp import mlp_layers
 
@@ -191,17 +191,41 @@ class TableDiscriminator(HubModel):
 
     def features(self, x: Tensor) -> Tensor:
         """Activations of the last hidden layer, shape (..., width), of indices (..., D) or relaxed rows (..., K)."""
+        return self.layers(self._added(x) + self.bias)
+
+    def _added(self, x: Tensor) -> Tensor:
+        """The vectors of a row's categories, added up, (..., width)."""
         if x.is_floating_point():
-            return self.layers(x @ self.first.weight + self.bias)
-        added = self.first((x + self.starts).reshape(-1, len(self.sizes)))
-        return self.layers(added.view(*x.shape[:-1], -1) + self.bias)
+            return x @ self.first.weight
+        return self.first((x + self.starts).reshape(-1, len(self.sizes))).view(*x.shape[:-1], -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs in nats, shape (...), of indices (..., D) or relaxed rows (..., K)."""
-        features = self.features(x)
-        with torch.autocast(x.device.type, enabled=False):  # weights are exponentials of this output
+        return self._of(self._added(x))
+
+    def _of(self, added: Tensor) -> Tensor:
+        features = self.layers(added + self.bias)
+        with torch.autocast(added.device.type, enabled=False):  # weights are exponentials of this output
             return self.output(features.to(self.output.weight.dtype)).squeeze(-1)
 
-    def relaxed(self, x: Tensor) -> Tensor:
-        """Indices (..., D) as rows of K numbers, by which a penalty can differentiate."""
-        return ragged_one_hot(x, self.sizes, self.first.weight.dtype)
+    def outputs(self, x: Tensor) -> Tensor:
+        """What :meth:`forward` returns: there is one raw output for each row."""
+        return self(x)
+
+    def penalized(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Raw outputs of rows and the R1 penalty on them, :math:`\tfrac12 \lVert \partial F / \partial x \rVert^2`.
+
+        With x one-hot; the sum over categories is a quadratic form in the Gram matrix of their vectors, as what a
+        category adds is the product of its vector with the gradient in the sum of vectors.
+
+        Args:
+            x: Data, int64, shape (B, D).
+
+        Returns:
+            Raw outputs and penalties, (B,) each. Gradients reach the parameters.
+        """
+        added = self._added(x)
+        raw = self._of(added)
+        (slope,) = torch.autograd.grad(raw.sum(), added, create_graph=True)
+        gram = self.first.weight.T @ self.first.weight
+        return raw, 0.5 * ((slope @ gram) * slope).sum(dim=-1)

@@ -32,12 +32,13 @@ class Table:
     Args:
         options: Names data and reading.
         target: Column that is predicted from the others, in a score; the last one that is learnt if not given.
+        condition: Columns to be drawn before all others.
     """
 
     num_classes = 0  # batches come without labels
 
-    def __init__(self, options: TableOptions, target: str | None = None) -> None:
-        self.options, self.target = options, target
+    def __init__(self, options: TableOptions, target: str | None = None, condition: Sequence[str] = ()) -> None:
+        self.options, self.target, self.condition = options, target, tuple(condition)
         self._schema: Schema | None = None
 
     @functools.cached_property
@@ -57,6 +58,17 @@ class Table:
         """Categories of each column that is learnt."""
         return self.schema.sizes
 
+    @property
+    def order(self) -> list[int]:
+        """Columns in the order in which they are best drawn: those of conditions, the others, and the target."""
+        names = [column.name for column in self.schema.learnt]
+        target = self.target or names[-1]
+        places = {name: place for place, name in enumerate(self.condition)}
+        return sorted(
+            range(len(names)),
+            key=lambda d: (places.get(names[d], len(places)), names[d] == target and target not in places),
+        )
+
     @functools.cached_property
     def scorer(self) -> TableScorer:
         """Scores rows against the training and the held-out ones."""
@@ -70,11 +82,15 @@ class Table:
         """What config.json says of the data.
 
         Raises:
-            InputError: If the target is no column that is learnt.
+            InputError: If the target, or a condition, is no column that is learnt.
         """
         names = [column.name for column in self.data.schema.learnt]
-        if self.target is not None and self.target not in names:
-            raise InputError(f"--target {self.target}: expected a column that is learnt, one of {', '.join(names)}")
+        asked = [("--target", self.target)] * (self.target is not None) + [
+            ("--condition", name) for name in self.condition
+        ]
+        for option, name in asked:
+            if name not in names:
+                raise InputError(f"{option} {name}: expected a column that is learnt, one of {', '.join(names)}")
         return self.data.summary()
 
     def save(self, folder: Path) -> None:
@@ -94,6 +110,10 @@ class Table:
     def batch(self, step: int) -> Batch:
         """Training rows, each once per epoch, int64, shape (B, D)."""
         return Batch(self.rows[self._batches.indices(step, device=self.rows.device)])
+
+    def set_apart(self, part: float) -> Batch:
+        """Training rows that no later batch has."""
+        return Batch(self.rows[self._batches.set_apart(part).to(self.rows.device)])
 
     def held_out(self) -> Batch:
         """The others."""

@@ -1,7 +1,8 @@
 r"""Rows that have given values in some columns, from a generator that was trained without conditions.
 
-Given z the columns are independent, so rows with :math:`x_c = v` come from latents of the law
-:math:`p(z)\, g(x_c = v \mid z)`, and their other columns from g given z: latents of the prior are resampled by weight.
+Columns that are given are not drawn, and rows are resampled by the probability that they would have been: of a
+generator whose columns are independent given z the latents are, :math:`p(z)\, g(x_c = v \mid z)`, and their other
+columns drawn anew. Where the given columns are the first to be drawn, all weights are one and the rows exact.
 
 Reference:
     Bayesian Statistics without Tears: a Sampling-Resampling Perspective (Smith and Gelfand, 1992),
@@ -16,14 +17,16 @@ from torch import Tensor
 
 from discrete_gan.contracts import Generator
 from discrete_gan.data.table_schema import LISTED, Schema
+from discrete_gan.distributions import RaggedCategorical
 from discrete_gan.errors import InputError
 from discrete_gan.sampling import evaluating
 from discrete_gan.seeds import seeded
 from discrete_gan.weights import diagnose, log_partition, resample
 
-_POOL = 10  # latents for each row
-_FEWEST = 10_000  # latents
+_POOL = 10  # drawn for each row
+_FEWEST = 10_000  # drawn
 _ROWS = 1000  # at a time
+_ROUNDING = 1e-4  # nats, between equal log-weights of rows at different places of a batch
 
 
 class ConditionalRows(NamedTuple):
@@ -32,7 +35,7 @@ class ConditionalRows(NamedTuple):
     Attributes:
         x: Categories, int64, shape (N, D).
         share: Of all rows of the generator, those that have the values.
-        effective: Different latents that the rows are worth.
+        effective: Different rows, or latents, that they are worth.
     """
 
     x: Tensor
@@ -68,25 +71,29 @@ def sample_where(generator: Generator, given: Mapping[int, int], num: int, *, se
     """Rows whose columns at some positions have given categories.
 
     Args:
-        generator: Returns :class:`~discrete_gan.distributions.RaggedCategorical`.
+        generator: Returns :class:`~discrete_gan.distributions.RaggedAutoregressive` or ``RaggedCategorical``.
         given: The category of each of these positions.
         num: N, rows.
         seed: Of latents and samples.
 
     Raises:
-        InputError: If no latent leads to such rows.
+        InputError: If nothing that was drawn leads to such rows.
     """
     with torch.no_grad(), evaluating(generator), seeded(seed, "where"):
         z = generator.latents(max(_FEWEST, _POOL * num))
-        value = torch.tensor(list(given.values()), device=z.device)
-        starts = [sum(_of(generator, z[:2]).sizes[:position]) for position in given]
-        index = torch.tensor(starts, device=z.device) + value
-        log_w = torch.cat([_of(generator, part).logits[:, index].sum(dim=1) for part in z.split(_ROWS)])
+        drawn = [_of(generator, z[:_ROWS]).sample_given(given)]
+        first = drawn[0].log_w
+        if first.max() - first.min() < _ROUNDING:  # so are all others: the given columns are drawn first
+            z = z[: max(num, _ROWS)]
+        drawn += [_of(generator, part).sample_given(given) for part in z[_ROWS:].split(_ROWS)]
+        x, log_w = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         if not log_w.isfinite().any():
             raise InputError("--where: expected values that occur together, the generator has no such row")
-        chosen = z[resample(log_w, num)[torch.randperm(num, device=z.device)]]
-        x = torch.cat([_of(generator, part).sample() for part in chosen.split(_ROWS)])
-        x[:, list(given)] = value
+        chosen = resample(log_w, num)[torch.randperm(num, device=z.device)]
+        if isinstance(_of(generator, z[:1]), RaggedCategorical):  # rows of one latent differ in their other columns
+            x = torch.cat([_of(generator, part).sample_given(given).x for part in z[chosen].split(_ROWS)])
+        else:
+            x = x[chosen]
         effective = diagnose(log_w).effective_sample_size
         return ConditionalRows(x, float(log_partition(log_w).exp()), float(effective))
 

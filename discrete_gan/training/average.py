@@ -55,6 +55,16 @@ class Kept(nn.Module):
         self.register_buffer("value", torch.tensor(math.inf, dtype=torch.float64))
         self.register_buffer("since", torch.tensor(0))
 
+    @property
+    def holds(self) -> bool:
+        """Whether there was a figure; read back from the device."""
+        return bool(self.value < math.inf)
+
+    def forget(self) -> None:
+        """Begin anew: the next figure is the best."""
+        self.value.fill_(math.inf)
+        self.since.zero_()
+
     @torch.no_grad()
     def consider(self, model: nn.Module, value: float) -> int:
         """Take the model's weights if the figure is less than all before; how many since then were not."""

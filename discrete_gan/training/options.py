@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Fraction, Portion, Weight
+from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Fraction, Portion, Range, Weight
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
@@ -121,7 +121,28 @@ class SequenceNetworkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceOptions(SequenceNetworkOptions, EstimatorOptions, RunOptions):
+class PhaseOptions(EstimatorOptions):
+    """Optimization."""
+
+    pretrain_steps: CountOrZero = 1500
+    """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
+    warmup_steps: CountOrZero = 1000
+    """Steps after them in which only the discriminator learns."""
+    discriminator_steps: Count = 1
+    """Updates of the discriminator per step."""
+    pretrain_lr: Weight = 3e-3
+    """Adam's learning rate of the maximum likelihood."""
+    likelihood_weight: Weight = 1.0
+    """Weight of the negative log-likelihood of real data beside the estimator's loss."""
+    apart: Annotated[float, Range(0, 0.5, closed=True)] = 0.0
+    """Part of the training data that is set apart: what maximum likelihood leaves is then the weights that it was best
+    with there."""
+    check_every: Count = 100
+    """Steps between looks at what is set apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions(SequenceNetworkOptions, PhaseOptions, RunOptions):
     """Optimization."""
 
     precision: Literal["32-true"] = "32-true"
@@ -133,20 +154,10 @@ class SequenceOptions(SequenceNetworkOptions, EstimatorOptions, RunOptions):
     own as FILE.py:FUNCTION."""
     steps: Count = 7500
     """Steps of the run, those of all phases together."""
-    pretrain_steps: CountOrZero = 1500
-    """First steps, in which the generator learns by maximum likelihood; all of them with --estimator mle."""
-    warmup_steps: CountOrZero = 1000
-    """Steps after them in which only the discriminator learns."""
-    discriminator_steps: Count = 1
-    """Updates of the discriminator per step."""
-    pretrain_lr: Weight = 3e-3
-    """Adam's learning rate of the maximum likelihood."""
     generator_lr: Weight = 2e-3
     """Adam's learning rate of the generator in the adversarial phase."""
     discriminator_lr: Weight = 2e-3
     """Adam's learning rate of the discriminator."""
-    likelihood_weight: Weight = 1.0
-    """Weight of the negative log-likelihood of real sequences beside the estimator's loss."""
     decay_from: Portion = 0.5
     """Part of each of the two phases, likelihood and adversarial, after which the learning rates fall linearly to
     zero; 1 for rates that stay."""

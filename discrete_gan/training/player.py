@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from discrete_gan.errors import InputError
@@ -39,6 +39,7 @@ class Player(Generic[N]):
         *,
         lr: float,
         betas: tuple[float, float],
+        weight_decay: float,
         also: nn.Module | None,
         schedule: Callable[[Optimizer], LRScheduler] | None,
         average: float,
@@ -47,7 +48,7 @@ class Player(Generic[N]):
     ) -> None:
         self._run, self.name, self.network, self._also, self.owns = run, name, network, also, owns
         weights = [*network.parameters(), *(() if also is None else also.parameters())]
-        self.optimizer = Adam(weights, lr, betas=betas, fused=True)
+        self.optimizer = AdamW(weights, lr, betas=betas, weight_decay=weight_decay, fused=True)
         self._schedule = None if schedule is None else schedule(self.optimizer)
         self._average = MovingAverage(network, average) if average else None
         self._kept = Kept(network) if keep else None
@@ -56,7 +57,7 @@ class Player(Generic[N]):
     @property
     def best(self) -> N:
         """What is saved and sampled from: what :meth:`keep` has kept, else what :attr:`current` is."""
-        return self.current if self._kept is None else self._kept.module  # type: ignore[return-value]
+        return self.current if self._kept is None or not self._kept.holds else self._kept.module  # type: ignore[return-value]
 
     @property
     def current(self) -> N:
@@ -75,6 +76,15 @@ class Player(Generic[N]):
         if self._kept is None:
             raise ValueError(f"{self.name}: expected a player made with keep=True")
         return self._kept.consider(self.current, value)
+
+    def take_up_best(self) -> None:
+        """Go on from the weights that were kept, if any were: from now on what is saved is :attr:`current` again."""
+        if self._kept is None or not self._kept.holds:
+            return
+        weights = self._kept.module.state_dict()
+        self.network.load_state_dict(weights)
+        self.current.load_state_dict(weights)
+        self._kept.forget()
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer down a scalar loss, with gradients averaged over processes."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from discrete_gan.distributions import FactorizedCategorical, RaggedCategorical
 from discrete_gan.distributions.ragged import ragged_one_hot
 from discrete_gan.estimators import adapted, parse_estimator
+from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import TableDiscriminator, TableGenerator
 from tests.problems import ColumnGenerator, assert_exact, seeded_normal
 
@@ -151,7 +152,8 @@ def test_networks_see_indices_and_relaxed_rows_alike() -> None:
     torch.manual_seed(0)
     generator, discriminator = TableGenerator(4, SIZES, hidden=(8,)), TableDiscriminator(SIZES, hidden=(8, 5))
     x = generator(generator.latents(7)).sample((2,))
-    hard, relaxed = discriminator(x), discriminator(discriminator.relaxed(x))
+    one_hot = ragged_one_hot(x, SIZES)
+    hard, relaxed = discriminator(x), discriminator(one_hot)
     assert hard.shape == (2, 7) and discriminator.features(x).shape == (2, 7, 5)
     torch.testing.assert_close(hard, relaxed)
     for raw in (hard, relaxed):
@@ -159,10 +161,23 @@ def test_networks_see_indices_and_relaxed_rows_alike() -> None:
         raw.square().sum().backward()
     gradients = [
         torch.autograd.grad(discriminator(each).square().sum(), list(discriminator.parameters()))
-        for each in (x, discriminator.relaxed(x))
+        for each in (x, one_hot)
     ]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_the_penalty_is_that_of_one_hot_rows() -> None:
+    torch.manual_seed(0)
+    discriminator = TableDiscriminator(SIZES, hidden=(8, 5)).double()
+    x = torch.stack([torch.randint(size, (7,)) for size in SIZES], dim=-1)
+    rows = ragged_one_hot(x, SIZES, torch.float64).requires_grad_()
+    raw, penalty = discriminator.penalized(x)
+    expected = gradient_penalty(discriminator(rows), rows)
+    assert_exact(raw, discriminator(rows))
+    assert_exact(penalty, expected)
+    gradients = [torch.autograd.grad(each.sum(), discriminator.first.weight)[0] for each in (penalty, expected)]
+    assert_exact(*gradients)
 
 
 def test_an_untrained_generator_begins_at_the_shares_of_the_data() -> None:

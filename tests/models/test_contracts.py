@@ -35,6 +35,7 @@ am_gan = models.AMGANGenerator(4, SHAPE, width=2)
 rnn = models.RecurrentGenerator(K, D, end=0, latent_dim=4)
 belief = models.BeliefDecoder(4, D, hidden=(8,))
 table = models.TableGenerator(4, (2, 3, 3), hidden=(8,))
+columns = models.AutoregressiveTableGenerator(4, (2, 3, 3), hidden=8)
 GENERATORS = {
     "MLPGenerator": is_generator(mlp, mlp.forward),
     "MLPImageGenerator": is_generator(mlp_image, mlp_image.forward),
@@ -45,6 +46,7 @@ GENERATORS = {
     "RecurrentGenerator": is_generator(rnn, rnn.forward),
     "BeliefDecoder": is_generator(belief, belief.forward),
     "TableGenerator": is_generator(table, table.forward),
+    "AutoregressiveTableGenerator": is_generator(columns, columns.forward),
 }
 
 mlp_d = models.MLPDiscriminator(D, hidden=(8,))
