@@ -50,7 +50,7 @@ def networks(args: SequenceOptions, data: Any) -> tuple[RecurrentGenerator, Toke
 
 
 def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] = networks) -> None:
-    """Train on sequences of any task, as ``oracle_text`` does too, or on other data by networks for these."""
+    """Train on sequences of any task, or on other data by networks for these."""
     run = Run(args, data)
     with seeded(args.seed, "weights", "estimator"):
         estimator, likelihood = parse_estimator(args.estimator), MaximumLikelihood()
@@ -66,15 +66,8 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
         print(f"note: {args.steps} steps end before the adversarial phase, see --pretrain-steps and --warmup-steps")
     zero = torch.zeros((), device=run.device)
     rates = phased_decay(args.steps, pretrained, args.decay_from)
-    g = run.player(
-        "generator",
-        generator,
-        lr=args.generator_lr,
-        also=state,
-        schedule=rates,
-        average=args.average,
-        keep=apart is not None,
-    )
+    kept: dict[str, Any] = {"average": args.average, "keep": apart is not None}
+    g = run.player("generator", generator, lr=args.generator_lr, also=state, schedule=rates, **kept)
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr, schedule=rates)
     by_likelihood = run.player("likelihood", generator, lr=args.pretrain_lr, betas=(0.9, 0.999), schedule=rates)
     for step in run.steps():

@@ -31,8 +31,12 @@ class ColumnDecoder(Protocol):
         """Vectors (N, H) of a column's categories (N,), or of relaxed ones (N, K_d)."""
         ...
 
+    def ordered(self, x: Tensor) -> Tensor:
+        """Rows (N, D) with their columns in the order in which they are drawn."""
+        ...
+
     def vectors(self, x: Tensor) -> Tensor:
-        """Vectors (N, D, H) of the categories of rows (N, D), in the order in which they are drawn."""
+        """Vectors (N, D, H) of the categories of such rows, (N, D)."""
         ...
 
     def logits(self, sums: Tensor, column: int) -> Tensor:
@@ -165,16 +169,16 @@ class RaggedAutoregressive(Distribution):
         check_positive("temperature", temperature)
         if self._validate_args:
             check_support(value, self.support, "indices of categories")
-        rows = value.long().reshape(-1, len(self.sizes))
+        rows = self.decoder.ordered(value.long().reshape(-1, len(self.sizes)))
         vectors = self.decoder.vectors(rows)
         start = self.decoder.start(self._rows(len(rows) // max(1, len(self.z))))
         # Exclusive sums: what each column knows of those before it.
         sums = torch.cat([start[:, None], start[:, None] + vectors[:, :-1].cumsum(dim=1)], dim=1)
         logits = self.decoder.all_logits(sums)
-        in_order = rows[:, list(self.decoder.order)].split([run.shape[1] for run in logits], dim=1)
+        of_runs = rows.split([run.shape[1] for run in logits], dim=1)
         terms = [
             torch.log_softmax(at_least_float32(run) / temperature, dim=-1).gather(-1, x[..., None]).sum(dim=(-2, -1))
-            for run, x in zip(logits, in_order, strict=True)
+            for run, x in zip(logits, of_runs, strict=True)
         ]
         return torch.stack(terms).sum(dim=0).view(value.shape[:-1])
 

@@ -70,6 +70,7 @@ class AutoregressiveTableGenerator(Generator):
         A Deep and Tractable Density Estimator (Uria et al., 2014), https://arxiv.org/abs/1310.1757
     """
 
+    in_order: Tensor
     starts: Tensor
 
     def __init__(
@@ -86,13 +87,14 @@ class AutoregressiveTableGenerator(Generator):
         self.order = tuple(range(len(sizes)) if order is None else order)
         if sorted(self.order) != list(range(len(sizes))):
             raise ValueError(f"order: expected each of the columns 0 to {len(sizes) - 1} once, got {self.order}")
-        self._in_order = [self.sizes[column] for column in self.order]
-        ends = dict(zip(self.order, itertools.accumulate(self._in_order), strict=True))
+        self._ordered_sizes = [self.sizes[column] for column in self.order]
+        ends = dict(zip(self.order, itertools.accumulate(self._ordered_sizes), strict=True))
         self._heads = [slice(ends[column] - size, ends[column]) for column, size in enumerate(self.sizes)]
         self._places = [self.order.index(column) for column in range(len(sizes))]
         starts = [0, *itertools.accumulate(self.sizes)]
         self._columns = [slice(*ends) for ends in itertools.pairwise(starts)]
-        self.register_buffer("starts", torch.tensor(starts[:-1])[list(self.order)], persistent=False)
+        self.register_buffer("in_order", torch.tensor(self.order), persistent=False)
+        self.register_buffer("starts", torch.tensor(starts[:-1])[self.in_order], persistent=False)
         self.embedding = nn.Embedding(sum(sizes), hidden)
         nn.init.normal_(self.embedding.weight, std=len(sizes) ** -0.5)
         self.column = nn.Parameter(torch.randn(len(sizes), hidden))  # by place in the order
@@ -126,9 +128,13 @@ class AutoregressiveTableGenerator(Generator):
         weight = self.embedding.weight[self._columns[column]]
         return x @ weight if x.is_floating_point() else nn.functional.embedding(x, weight)
 
+    def ordered(self, x: Tensor) -> Tensor:
+        """Rows (N, D) with their columns in the order in which they are drawn."""
+        return x.index_select(1, self.in_order)
+
     def vectors(self, x: Tensor) -> Tensor:
-        """Vectors (N, D, H) of the categories of rows (N, D), in the order in which they are drawn."""
-        return self.embedding(x[:, list(self.order)] + self.starts)
+        """Vectors (N, D, H) of the categories of such rows, (N, D)."""
+        return self.embedding(x + self.starts)
 
     def _hidden(self, sums: Tensor, column: Tensor) -> Tensor:
         h = sums + column
@@ -145,9 +151,9 @@ class AutoregressiveTableGenerator(Generator):
         """Those of all columns, in runs of columns of one size, (N, columns, K_d) each, from sums (N, D, H)."""
         h, weight, bias, place = self._hidden(sums, self.column), self.output.weight, self.output.bias, 0
         found = []
-        for size, equal in itertools.groupby(self._in_order):
+        for size, equal in itertools.groupby(self._ordered_sizes):
             number = len(list(equal))
-            head = slice(start := sum(self._in_order[:place]), start + size * number)
+            head = slice(start := sum(self._ordered_sizes[:place]), start + size * number)
             of_run = weight[head].view(number, size, -1).transpose(1, 2)
             products = torch.bmm(h[:, place : place + number].transpose(0, 1), of_run).transpose(0, 1)
             found.append(products + bias[head].view(number, size))
