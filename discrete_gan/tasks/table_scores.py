@@ -24,12 +24,15 @@ from discrete_gan.seeds import generator_of, word_seed
 from discrete_gan.tasks.base import Depth
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.score import Score
+from discrete_gan.tasks.table_constraints import broken, dependencies
 
 _REFERENCE = 50_000  # training rows that marginals, pairs and classifiers are compared with
 _COMPARED = 2000  # samples, and held-out rows, of everything that is compared in pairs
 _NEIGHBORS = 5
 _ROWS = 500  # whose distances to all training rows are held at a time
 _EQUAL = 1e-6  # a distance that is rounding
+_PAIRED = 24  # columns whose pairs are scored: their number grows with its square
+_NAMED = 5  # dependencies of a note
 _RESAMPLES = 100
 
 
@@ -61,7 +64,7 @@ class TableScorer:
         self.reference = data.train[order]
 
     @functools.cached_property
-    def _frames(self) -> tuple[Any, Any]:
+    def frames(self) -> tuple[Any, Any]:
         """Training rows, or as many as are compared, and the held-out ones."""
         return decode(self.reference, self.schema), decode(self.data.held_out, self.schema)
 
@@ -83,18 +86,21 @@ class TableScorer:
             return found
         found += self.learnt(frame, intervals=depth == "full", seed=seed)
         if depth == "full":
-            found += self.likeness(frame, seed)
+            found += self.constraints(x) + self.likeness(frame, seed)
         return found
 
     def quality(self, frame: Any, *, pairs: bool, seed: int = 0) -> list[Score]:
         """One minus SDMetrics' column shapes, and pair trends, in percent, of samples and of held-out rows.
 
         A number counts by the Kolmogorov-Smirnov distance, categories by total variation; a pair of numbers by half the
-        difference of their correlations, any other pair by total variation of the contingency table.
+        difference of their correlations, any other pair by total variation of the contingency table. Of more than 24
+        columns, the pairs of 24 that are drawn once, the target among them.
         """
-        real, held_out = self._frames
-        errors, floor = (_errors(real, side, self.schema, pairs=pairs) for side in (frame, held_out))
+        real, held_out = self.frames
+        errors, floor = (self._errors(side, pairs=pairs) for side in (frame, held_out))
         sizes = f"n:{len(frame)}|train:{len(real)}|held-out:{len(held_out)}"
+        if pairs and len(self.schema.learnt) > _PAIRED:
+            sizes += f"|pairs-of:{_PAIRED}"
         protocol = f"{sizes}|data:{self._fingerprint}|seed:{seed}|sdmetrics:{version('sdmetrics')}"
         names = {"shape_error": "column shape error", "trend_error": "pair trend error"}
         return [
@@ -103,12 +109,29 @@ class TableScorer:
             if name in errors
         ]
 
+    def constraints(self, x: Tensor) -> list[Score]:
+        """How many samples break what decides one column by another in every training row; nothing if nothing does.
+
+        Args:
+            x: Categories of samples, shape (N, D).
+        """
+        columns = self.schema.learnt
+        held = dependencies(self.data.train, columns)
+        if not held:
+            return []
+        named = [f"{columns[each.of].name} decides {columns[each.on].name}" for each in held]
+        note = "; ".join(named[:_NAMED]) + (f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
+        breaks, real = mean_interval(broken(x, held).double()), float(broken(self.data.held_out, held).double().mean())
+        protocol = f"n:{len(x)}|train:{len(self.data.train)}|data:{self._fingerprint}"
+        score = Score("broken", breaks.value, "broken dependencies", "of samples", "less", 0, real, protocol=protocol)
+        return [score._replace(note=note).within(breaks)]
+
     def learnt(self, frame: Any, *, intervals: bool, seed: int = 0) -> list[Score]:
         """Train on synthetic rows, test on held-out real ones: gradient boosting predicts the target."""
         column = next(each for each in self.schema.learnt if each.name == self.target)
         is_number = column.kind in NUMERIC
         name, label = ("tstr_r2", "trained on samples, R^2") if is_number else ("tstr_auc", "trained on samples, AUC")
-        real, held_out = self._frames
+        real, held_out = self.frames
         protocol = f"n:{len(frame)}|held-out:{len(held_out)}|target:{self.target}|data:{self._fingerprint}|seed:{seed}"
         try:
             of_samples, of_real = (self._learn(side, held_out, column, seed) for side in (frame, real))
@@ -143,7 +166,7 @@ class TableScorer:
 
     def likeness(self, frame: Any, seed: int = 0) -> list[Score]:
         """A two-sample test, density and coverage, distances to the closest training row and a verdict on copies."""
-        train, held_out = self._frames
+        train, held_out = self.frames
         sides = [self.vectors(side) for side in (train, held_out[:_COMPARED], frame[:_COMPARED])]
         of_train, of_real, of_fake = map(torch.from_numpy, sides)
         protocol = (
@@ -161,6 +184,21 @@ class TableScorer:
         copies = memorization(nearest_distances(of_fake, of_train), nearest_distances(of_real, of_train))
         return [*scores, *memorization_scores(copies, protocol, "standard deviations, or columns that differ,")]
 
+    def _errors(self, frame: Any, *, pairs: bool) -> dict[str, float]:
+        real, schema = self.frames[0], self.schema
+        errors = {"shape_error": _error(real, frame, schema, "ColumnShapes")}
+        if pairs and len(schema.learnt) > 1:
+            errors["trend_error"] = _error(real, frame, self._paired, "ColumnPairTrends")
+        return errors
+
+    @functools.cached_property
+    def _paired(self) -> Schema:
+        """The columns whose pairs are scored."""
+        columns = self.schema.learnt
+        order = torch.randperm(len(columns), generator=generator_of(0)).tolist()
+        order.sort(key=lambda place: columns[place].name != self.target)
+        return Schema(tuple(columns[place] for place in sorted(order[:_PAIRED])))
+
     def vectors(self, frame: Any) -> np.ndarray:
         """Rows as :func:`discrete_gan.data.table_features.features` has them, shape (N, F)."""
         return _features(frame, self.schema)
@@ -169,7 +207,7 @@ class TableScorer:
         """Numbers to unit variance, and categories so that two that differ are at distance one."""
         scale: list[Tensor] = []
         for column in self.schema.learnt:
-            width = _features(self._frames[0][:2], Schema((column,))).shape[1]
+            width = _features(self.frames[0][:2], Schema((column,))).shape[1]
             here = rows[:, sum(map(len, scale)) :][:, :width]
             is_number = torch.tensor([column.kind in NUMERIC, *[False] * (width - 1)])
             spread = here.std(dim=0)
@@ -185,24 +223,15 @@ def nearest_distances(rows: Tensor, references: Tensor) -> Tensor:
     return torch.where(distances < _EQUAL, 0.0, distances)
 
 
-def _errors(real: Any, other: Any, schema: Schema, *, pairs: bool) -> dict[str, float]:
-    """Errors in percent; of a table of one column no pairs."""
-    reports: Any = require("sdmetrics.reports.single_table", "sdmetrics", "scoring tables")
+def _error(real: Any, other: Any, schema: Schema, kind: str) -> float:
+    """One minus a property of SDMetrics' quality report, in percent."""
     properties: Any = require("sdmetrics.reports.single_table._properties", "sdmetrics", "scoring tables")
     kinds = {"datetime": "datetime", "integer": "numerical", "real": "numerical"}
     about = {"columns": {each.name: {"sdtype": kinds.get(each.kind, "categorical")} for each in schema.learnt}}
     sides = [_plain(side, schema) for side in (real, other)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of columns that have one value in a few rows
-        if not (pairs and len(schema.learnt) > 1):
-            return {"shape_error": 100 * (1 - float(properties.ColumnShapes().get_score(*sides, about)))}
-        report = reports.QualityReport()
-        report.generate(*sides, about, verbose=False)
-    found = report.get_properties().set_index("Property")["Score"]
-    return {
-        "shape_error": 100 * (1 - float(found["Column Shapes"])),
-        "trend_error": 100 * (1 - float(found["Column Pair Trends"])),
-    }
+        return 100 * (1 - float(getattr(properties, kind)().get_score(*sides, about)))
 
 
 def _plain(frame: Any, schema: Schema) -> Any:

@@ -78,7 +78,7 @@ def test_copies_are_told_from_fresh_rows() -> None:
     random = np.random.default_rng(1)
     data = table(y=random.normal(size=600).round(3), z=random.normal(size=600).round(3))
     scorer = TableScorer(data)
-    copied = by_name(scorer.likeness(scorer._frames[0]))
+    copied = by_name(scorer.likeness(scorer.frames[0]))
     fresh = by_name(scorer.likeness(data.frame(data.held_out)))
     assert copied["copies"].note.startswith("copies: ") and copied["nearest_training"].value == 0
     assert fresh["copies"].note.startswith("no sign of copying: ")
@@ -88,7 +88,7 @@ def test_copies_are_told_from_fresh_rows() -> None:
 
 def test_distances_count_standard_deviations_and_columns_that_differ() -> None:
     scorer = TableScorer(table())
-    real = scorer._frames[0]
+    real = scorer.frames[0]
     spread = real["x"].std()
     rows = pandas.DataFrame(
         {"x": [0.0, spread, 0.0, 0.0], "color": ["red", "red", "blue", "blue"], "sort": ["low"] * 3 + ["high"]}
