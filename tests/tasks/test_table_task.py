@@ -14,7 +14,7 @@ from discrete_gan.errors import InputError
 from discrete_gan.models import TableGenerator
 from discrete_gan.tasks import Table, TableOptions
 from discrete_gan.tasks.score import Score
-from discrete_gan.tasks.table_picture import write_marginals
+from discrete_gan.tasks.table_picture import associations, write_marginals
 from discrete_gan.tasks.table_scores import TableScorer, nearest_distances
 
 pandas = pytest.importorskip("pandas", reason="needs pandas")
@@ -105,6 +105,18 @@ def test_nearest_distances_are_those_of_all_pairs() -> None:
     expected = (a[:, None].double() - b.double()).norm(dim=-1).min(dim=1).values
     torch.testing.assert_close(nearest_distances(a, b), expected, rtol=1e-6, atol=1e-6)
     assert nearest_distances(a, b)[5] == 0 and (nearest_distances(a, b) > 0).sum() == 1099
+
+
+def test_how_far_columns_tell_of_each_other() -> None:
+    """A 2 x 2 table of (4, 1; 1, 4) tenths has V = (4 * 4 - 1 * 1) / (5 * 5) = 0.6."""
+    a = torch.tensor([0] * 5 + [1] * 5)
+    b = torch.tensor([0] * 4 + [1] + [0] + [1] * 4)
+    three = torch.tensor([2, 0] * 5)
+    found = associations(torch.stack([a, b, 1 - a, three, torch.zeros_like(a)], dim=1), [2, 3, 2, 3, 2])
+    assert abs(found[0, 1] - 0.6) < 1e-12 and abs(found[1, 2] - 0.6) < 1e-12 and found[0, 2] == 1
+    assert torch.equal(found, found.T) and found.diag().tolist() == [1, 1, 1, 1, 0]
+    even = torch.tensor([0, 1] * 6)
+    assert associations(torch.stack([even, torch.arange(12) // 2], dim=1), [2, 6])[0, 1] < 1e-12
 
 
 def test_the_task_keeps_its_schema(tmp_path: Path) -> None:
