@@ -81,7 +81,8 @@ def sample(arguments: list[str]) -> None:
         drawn = _where(args, run, generator)
     else:
         drawn = generate(model or generator, args.num, seed=args.seed, label=label, convert=generator.decode, **options)
-    samples = run.task.decode(drawn)
+    # What is large when it is decoded is written in parts.
+    samples = drawn if getattr(run.task, "writes_in_parts", False) else run.task.decode(drawn)
     if model is not None:  # not among the samples
         print("\n".join(model.diagnosis().lines()), file=sys.stderr if args.out is None else sys.stdout)
     if args.out is None:

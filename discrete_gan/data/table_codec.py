@@ -1,8 +1,9 @@
 """Tables as tensors of categories, and back."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -110,15 +111,29 @@ def as_text(frame: Any, schema: Schema) -> Any:
     return pandas.DataFrame({column.name: written(frame[column.name], column) for column in schema.written})
 
 
-def write_table(path: Path, frame: Any, schema: Schema) -> Path:
-    """Write a decoded table: as delimited text in the form of the data, or into a .parquet file."""
-    if path.suffix == ".parquet":
-        write_aside(path, lambda file: frame.to_parquet(file, index=False))
-    else:
-        write_aside(path, lambda file: file.write(as_csv(frame, schema).encode()))
+def write_table(path: Path, frames: Iterable[Any], schema: Schema) -> Path:
+    """Write a decoded table, part by part: as delimited text in the form of the data, or into a .parquet file."""
+    write_aside(path, lambda file: (_write_parquet if path.suffix == ".parquet" else _write_csv)(file, frames, schema))
     return path
 
 
-def as_csv(frame: Any, schema: Schema) -> str:
-    """A decoded table as delimited text, in the form of the data."""
-    return as_text(frame, schema).to_csv(index=False, sep=schema.separator, header=schema.header, lineterminator="\n")
+def as_csv(frame: Any, schema: Schema, *, header: bool = True) -> str:
+    """A decoded table as delimited text, in the form of the data, with their header if they have one."""
+    form: dict[str, Any] = {"index": False, "sep": schema.separator, "lineterminator": "\n"}
+    return as_text(frame, schema).to_csv(header=header and schema.header, **form)
+
+
+def _write_csv(file: IO[bytes], frames: Iterable[Any], schema: Schema) -> None:
+    for number, frame in enumerate(frames):
+        file.write(as_csv(frame, schema, header=number == 0).encode())
+
+
+def _write_parquet(file: IO[bytes], frames: Iterable[Any], schema: Schema) -> None:
+    arrow, parquet = (require(name, "pyarrow", "writing .parquet") for name in ("pyarrow", "pyarrow.parquet"))
+    writer = None
+    for frame in frames:
+        table = arrow.Table.from_pandas(frame, schema=writer and writer.schema, preserve_index=False)
+        writer = writer or parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()

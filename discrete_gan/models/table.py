@@ -12,7 +12,17 @@ from discrete_gan.models.base import Generator, HubModel
 from discrete_gan.models.mlp import mlp_layers
 
 
-class TableGenerator(Generator):
+class _OfColumns(Generator):
+    """What generators of tables share."""
+
+    sizes: tuple[int, ...]
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Categories, shape (N, D), as integers that take little memory: a million rows may be drawn."""
+        return x.to(torch.int16 if max(self.sizes) < 2**15 else torch.int32)
+
+
+class TableGenerator(_OfColumns):
     """g(x | z): linear layers with batch norm and leaky ReLU, then a logit for each category of each column.
 
     Args:
@@ -46,7 +56,7 @@ class TableGenerator(Generator):
         output.bias.copy_(centered)
 
 
-class AutoregressiveTableGenerator(Generator):
+class AutoregressiveTableGenerator(_OfColumns):
     r"""g(x | z) = \prod_d g(x_d | x_{<d}, z): each column given those before it, by one network for all of them.
 
     What is known before a column is a sum of vectors, one of z and one of each category so far; blocks of two linear

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.data import Batches
@@ -24,6 +25,7 @@ from discrete_gan.tasks.table_where import ConditionalRows, conditions, sample_w
 
 _QUICK = 1000  # samples of a line of the log
 _SHOWN = 2000  # samples of the picture
+_WRITTEN = 50_000  # rows at a time
 
 
 class Table:
@@ -36,6 +38,7 @@ class Table:
     """
 
     num_classes = 0  # batches come without labels
+    writes_in_parts = True
 
     def __init__(self, options: TableOptions, target: str | None = None, condition: Sequence[str] = ()) -> None:
         self.options, self.target, self.condition = options, target, tuple(condition)
@@ -123,8 +126,12 @@ class Table:
         """A data frame of values."""
         return decode(x, self.schema)
 
-    def write(self, path: Path, samples: Any) -> Path:
-        """Write a data frame of :meth:`decode`, as the data are written.
+    def write(self, path: Path, samples: Tensor) -> Path:
+        """Write rows as the data are written, in parts, so that text of a million of them is never in memory.
+
+        Args:
+            path: The file.
+            samples: Categories, integers, shape (N, D).
 
         Raises:
             InputError: If the file is no .csv and no .parquet.
@@ -132,7 +139,9 @@ class Table:
         if path.suffix not in (".csv", ".parquet"):
             raise InputError(f"{path}: expected a file name ending in .csv or .parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_table(path, samples, self.schema)
+        parts = samples.split(_WRITTEN)
+        frames = (decode(part, self.schema) for part in tqdm(parts, desc="write", disable=len(parts) == 1))
+        return write_table(path, frames, self.schema)
 
     def where(self, generator: Generator, where: Sequence[str], num: int, *, seed: int = 0) -> ConditionalRows:
         """Rows that have values given as ``COLUMN=VALUE``; raises as :func:`conditions` does."""

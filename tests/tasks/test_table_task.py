@@ -10,6 +10,7 @@ import torch
 
 from discrete_gan.data.table import TableData, make_table
 from discrete_gan.data.table_files import of_frame
+from discrete_gan.data.table_schema import Schema
 from discrete_gan.errors import InputError
 from discrete_gan.models import TableGenerator
 from discrete_gan.tasks import Table, TableOptions
@@ -131,10 +132,10 @@ def test_the_task_keeps_its_schema(tmp_path: Path) -> None:
     frame = recalled.decode(batch.x)
     assert frame.equals(task.decode(batch.x)) and recalled.sizes == task.sizes
     for suffix, read in ((".csv", pandas.read_csv), (".parquet", pandas.read_parquet)):
-        again = read(recalled.write(tmp_path / "new" / f"rows{suffix}", frame))
+        again = read(recalled.write(tmp_path / "new" / f"rows{suffix}", batch.x))
         assert list(again.columns) == list(frame.columns) and np.allclose(again["hue"], frame["hue"])
     with pytest.raises(InputError, match=r"rows.txt: expected a file name ending in .csv or .parquet"):
-        recalled.write(tmp_path / "rows.txt", frame)
+        recalled.write(tmp_path / "rows.txt", batch.x)
     other = Table(TableOptions(data="wine", seed=1))
     other.recall(tmp_path, {})
     assert other.data.schema == task.data.schema
@@ -151,3 +152,18 @@ def test_marginals_are_pictured(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
     task = Table(TableOptions(drop=tuple(column.name for column in Table(TableOptions()).schema.learnt[2:])))
     assert task.show(TableGenerator(4, task.sizes, hidden=(8,)), tmp_path / "b").name == "b.png"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_in_parts_are_those_of_one(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of listed columns the same bytes; of numbers the draws inside a bin are those of each part."""
+    task = Table(TableOptions(data="breast_cancer"), None)
+    x = task.data.train[:, [0, 30]]
+    task._schema = Schema(tuple(task.data.schema.learnt[place] for place in (0, 30)))
+    whole = task.write(tmp_path / f"whole{suffix}", x)
+    monkeypatch.setattr("discrete_gan.tasks.table._WRITTEN", 100)
+    read = pandas.read_csv if suffix == ".csv" else pandas.read_parquet
+    one, parts = read(whole), read(task.write(tmp_path / f"parts{suffix}", x.to(torch.int16)))
+    assert len(parts) == len(x) > 400 and (parts.dtypes == one.dtypes).all()
+    assert parts.iloc[:, 1].equals(one.iloc[:, 1]) and not parts.iloc[:, 0].equals(one.iloc[:, 0])
+    assert abs(parts.iloc[:, 0].mean() - one.iloc[:, 0].mean()) < 0.1 * one.iloc[:, 0].std()
