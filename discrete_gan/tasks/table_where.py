@@ -85,7 +85,7 @@ def sample_where(generator: Generator, given: Mapping[int, int], num: int, *, se
         first = drawn[0].log_w
         if first.max() - first.min() < _ROUNDING:  # so are all others: the given columns are drawn first
             z = z[: max(num, _ROWS)]
-        drawn += [_of(generator, part).sample_given(given) for part in z[_ROWS:].split(_ROWS)]
+        drawn += [_of(generator, part).sample_given(given) for part in z[_ROWS:].split(_ROWS) if len(part)]
         x, log_w = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         if not log_w.isfinite().any():
             raise InputError("--where: expected values that occur together, the generator has no such row")
