@@ -77,8 +77,9 @@ def test_conditions_are_drawn_first(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_what_likelihood_leaves_is_the_best_of_what_was_looked_at(tmp_path: Path) -> None:
     """Rates far too large make it worse after a while; the adversarial phase, of one step, begins at the best."""
-    phases = ["--pretrain-steps", "20", "--warmup-steps", "1", "--steps", "21", "--check-every", "2"]
-    options = ["--pretrain-lr", "1", "--decay-from", "1", "--log-every", "1", "--average", "0", "--batch-size", "20"]
+    phases = ["--pretrain-steps", "20", "--warmup-steps", "0", "--steps", "21", "--check-every", "2"]
+    rates = ["--pretrain-lr", "1", "--decay-from", "1", "--generator-lr", "1e-6"]
+    options = [*rates, "--log-every", "1", "--average", "0", "--batch-size", "20"]
     run = Path(train(tmp_path, "--data", people(tmp_path), *phases, *options))
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     seen = [row["nll_apart"] for row in rows if "nll_apart" in row]
@@ -86,11 +87,12 @@ def test_what_likelihood_leaves_is_the_best_of_what_was_looked_at(tmp_path: Path
     task: Any = open_run(run).task
     task.to(torch.device("cpu"))
     apart = task.set_apart(0.1).x
-    for name in ("pretrained", "generator"):  # which the warm-up does not train
-        found = negative_log_likelihood(load_model(RunDirectory(run), name), apart)
-        assert found == pytest.approx(min(seen), rel=1e-5), name
-    left = {row.tobytes() for step in range(30) for row in task.batch(step).x.numpy()}
-    assert len(left) == 108 and not left & {row.tobytes() for row in apart.numpy()}
+    left, end = (load_model(RunDirectory(run), name) for name in ("pretrained", "generator"))
+    assert negative_log_likelihood(left, apart) == pytest.approx(min(seen), rel=1e-5)
+    assert negative_log_likelihood(end, apart) == pytest.approx(min(seen), rel=1e-2)  # after one small step
+    assert not torch.equal(left.output.weight, end.output.weight)
+    others = {row.tobytes() for step in range(30) for row in task.batch(step).x.numpy()}
+    assert len(others) == 108 and not others & {row.tobytes() for row in apart.numpy()}
 
 
 @pytest.mark.slow
