@@ -45,7 +45,8 @@ FOREIGNERS = {f"{kind}, {epochs} epochs": (kind, epochs) for kind, epochs in (("
 INDEPENDENT = "--model mlp --steps 3000 --average 0.999 --generator-lr 1e-3"
 OURS = {
     "column by column, likelihood": "--estimator mle --steps 600",
-    "column by column, then boundary-seeking": "--pretrain-steps 600 --steps 1200",
+    "column by column, then boundary-seeking": "",
+    "column by column, likelihood for as long": "--discriminator-lr 0",
     **{
         f"independent given z, {name}": f"{INDEPENDENT} --estimator {name}:num_samples=8"
         for name in ("boundary-seeking", "reinforce", "straight-through", "gumbel-softmax")

@@ -35,8 +35,8 @@ class Args(TableOptions, NetworkOptions, PhaseOptions, RunOptions):
     estimator: str = "boundary-seeking:num_samples=4"
     """mle alone, or boundary-seeking, reinforce, vimco, gumbel-softmax, straight-through (mlp) or another one of
     docs/estimators.md that takes tables, with options as NAME:KEY=VALUE,KEY=VALUE, or your own as FILE.py:FUNCTION."""
-    steps: Count = 1500
-    pretrain_steps: CountOrZero = 1000
+    steps: Count = 1200
+    pretrain_steps: CountOrZero = 600
     warmup_steps: CountOrZero = 100
     pretrain_lr: Weight = 2e-3
     generator_lr: Weight = 2e-4

@@ -1,5 +1,6 @@
 """Random streams, and samples drawn from them; of conditional generators the classes in turn, or one asked for."""
 
+import math
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from torch import Tensor, nn
 
 from discrete_gan.distributions import FactorizedBernoulli, PointMass
 from discrete_gan.errors import InputError
-from discrete_gan.models import MLPGenerator, RecurrentGenerator
-from discrete_gan.sampling import evaluating, generate, num_classes_of
+from discrete_gan.models import AutoregressiveTableGenerator, MLPGenerator, RecurrentGenerator
+from discrete_gan.sampling import evaluating, generate, negative_log_likelihood, num_classes_of
 from discrete_gan.seeds import derive_seed, generator_of, seeded, word_seed
 
 
@@ -143,3 +144,17 @@ def test_sequences_whose_probabilities_are_not_numbers_are_named() -> None:
         )  # hidden values of nearly one: their sum overflows
     with pytest.raises(InputError, match=r"^generator: its probabilities are not numbers"):
         generate(generator, 3)
+
+
+def test_negative_log_likelihood_is_the_mean_over_data() -> None:
+    """Of independent fair columns it is the logarithm of the number of values, however data are cut into batches."""
+    generator = AutoregressiveTableGenerator(0, (2, 4), hidden=8, dropout=0.5)
+    torch.nn.init.zeros_(generator.output.bias)
+    rows = torch.tensor([[0, 3], [1, 1], [1, 0]])
+    assert negative_log_likelihood(generator, rows, batch_size=2) == pytest.approx(math.log(8))
+    generator.begin_at(rows[:1].repeat(1000, 1))
+    low = negative_log_likelihood(generator, rows[:1])
+    high = negative_log_likelihood(generator, rows[1:])
+    assert low < 0.01 < high
+    assert negative_log_likelihood(generator, rows, batch_size=2) == pytest.approx((low + 2 * high) / 3)
+    assert generator.training
