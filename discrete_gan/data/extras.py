@@ -8,13 +8,14 @@ from types import ModuleType
 from ..errors import InputError
 
 
-def require(module: str, package: str, purpose: str) -> ModuleType:
-    """Imports a library of the ``train`` extra.
+def require(module: str, package: str, purpose: str, *, extra: str = "train") -> ModuleType:
+    """Imports a library of an extra.
 
     Args:
         module: What to import, such as ``scipy.io``.
         package: The name it is installed under.
         purpose: What it is needed for, the subject of the error message.
+        extra: Of this package, that installs it.
 
     Raises:
         InputError: If it is not installed.
@@ -22,7 +23,7 @@ def require(module: str, package: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"{purpose} needs {package}: pip install 'discrete-gan[train]'") from error
+        raise InputError(f"{purpose} needs {package}: pip install 'discrete-gan[{extra}]'") from error
 
 
 def one_line(error: BaseException) -> str:

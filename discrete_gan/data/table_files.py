@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,8 @@ from discrete_gan.errors import InputError
 from discrete_gan.writing import write_aside
 
 TEXT_SUFFIXES = (".csv", ".tsv")
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
-TABLE_FORMATS = "a .csv or .tsv file (plain, .gz or .xz), a .parquet file, or hub:NAME"
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
+TABLE_FORMATS = "a .csv or .tsv file (plain, .gz or .xz), a .parquet or .xlsx file, or hub:NAME"
 """What ``read_table`` reads, as a phrase."""
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "?", "<NA>", "#N/A")
 """How text files write that a value is missing."""
@@ -80,7 +81,7 @@ def read_table(spec: str) -> tuple[RawTable, RawTable | None]:
     try:
         if path.is_dir():
             raise IsADirectoryError
-        return (_read_parquet(path) if path.suffix == ".parquet" else _read_text(path)), None
+        return {".parquet": _read_parquet, ".xlsx": _read_excel}.get(path.suffix, _read_text)(path), None
     except FileNotFoundError:
         raise InputError(f"no table at {spec!r}: {nearest_path(path)}expected {TABLE_FORMATS}") from None
     except IsADirectoryError:
@@ -221,6 +222,23 @@ def _read_parquet(path: Path) -> RawTable:
             stated = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
             check_size(str(path), max(stated, about.num_rows * about.num_columns * _BYTES_PER_CELL))
             frame = held.read().to_pandas()
+        except InputError:
+            raise
+        except Exception as error:  # Damage shows as any of the library's errors.
+            raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+    return of_frame(frame, _stem(path), str(path))
+
+
+def _read_excel(path: Path) -> RawTable:
+    """The first sheet, below a line of names."""
+    pandas = require("pandas", "pandas", "reading tables")
+    require("openpyxl", "openpyxl", "reading .xlsx files", extra="excel")
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as packed:
+                held = packed.infolist()
+            check_size(str(path), sum(each.file_size for each in held), sum(each.compress_size for each in held))
+            frame = pandas.read_excel(file, engine="openpyxl", na_values=MISSING)
         except InputError:
             raise
         except Exception as error:  # Damage shows as any of the library's errors.

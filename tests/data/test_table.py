@@ -2,6 +2,8 @@
 
 import gzip
 import lzma
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,32 @@ def test_decimals_as_in_the_data(tmp_path: Path) -> None:
     ]
     text = as_csv(data.frame(torch.cat([data.train, data.held_out])), data.schema)
     assert sorted(set(text.splitlines()[1:])) == ["-0.00,-0.001,7,3.3333", "1.50,1.5,1,0.001", "2.25,2.25,2.125,5"]
+
+
+def test_a_sheet_of_excel_is_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openpyxl", reason="needs openpyxl")
+    frame = pandas.DataFrame(
+        {
+            "n": np.arange(60) % 7,
+            "x": np.where(np.arange(60) % 5 == 0, np.nan, np.arange(60) / 8),
+            "day": pandas.date_range("2020-01-01", periods=60),
+            "sort": ["a,b", "c"] * 30,
+        }
+    )
+    path = tmp_path / "a.xlsx"
+    frame.to_excel(path, index=False)
+    data = load_table(str(path))
+    kinds = {column.name: column.kind for column in data.schema.columns}
+    assert kinds == {"n": "integer", "x": "real", "day": "datetime", "sort": "categorical"}
+    both = data.frame(torch.cat([data.train, data.held_out]))
+    assert sorted(both["n"]) == sorted(frame["n"]) and both["x"].isna().sum() == 12
+    assert set(both["sort"]) == {"a,b", "c"}
+    assert "a.xlsx: cannot be read" in refusal(write(tmp_path / "a.xlsx", b"PK no"))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/sheet.xml", bytes(100_000_000))
+    assert "packed bytes unpack to 100,000,000" in refusal(str(path))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    assert "reading .xlsx files needs openpyxl: pip install 'discrete-gan[excel]'" in refusal(str(path))
 
 
 def test_parquet_and_frames_keep_types(tmp_path: Path) -> None:
