@@ -244,3 +244,25 @@ def test_the_weights_of_the_least_figure_are_the_best_and_go_on_after_a_resumpti
     assert another.keep(1.5) == 3
     with pytest.raises(ValueError, match="discriminator: expected a player made with keep=True"):
         d.keep(1.0)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_what_was_kept_is_gone_on_from(average: float, tmp_path: Path) -> None:
+    run = make_run(out=tmp_path / "run", steps=1)
+    generator, _ = networks()
+    g = run.player("generator", generator, lr=0.1, average=average, keep=True)
+    g.take_up_best()  # of nothing
+    g.descend(square(generator))
+    torch.testing.assert_close(weights(g.best), weights(g.current), rtol=0, atol=0)
+    g.keep(1.0)
+    least = weights(g.best)
+    for _ in range(3):
+        g.descend(square(generator))
+        g.keep(2.0)
+    assert not torch.equal(weights(generator), least) and torch.equal(weights(g.best), least)
+    g.take_up_best()
+    for module in (generator, g.current, g.best):
+        torch.testing.assert_close(weights(module), least, rtol=0, atol=0)
+    g.descend(square(generator))
+    assert torch.equal(weights(g.best), weights(g.current)) and not torch.equal(weights(g.best), least)
+    assert g.keep(5.0) == 0  # the first figure of another phase
