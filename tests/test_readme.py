@@ -145,7 +145,7 @@ _ACCEPTED = {
     1: "binary",
     2: "factorized",
     3: "factorized or tables",
-    4: "factorized, sequences or tables",
+    5: "factorized, sequences or tables",
 }
 
 
