@@ -219,11 +219,12 @@ def _add_discriminator(
 def calibration_scores(log_w_real: Tensor, log_w_fake: Tensor, protocol: str) -> list[Score]:
     """How far raw outputs are log-ratios, from those on held-out data, shape (N,), and on samples, shape (N',)."""
     fit = fit_calibration(log_w_real, log_w_fake)
-    way = "too sharp" if abs(fit.scale) < 1 else "too flat"
-    verdict = (
-        f"its log-ratios are {way}: {fit.scale:.3g} times them, plus {fit.offset:.3g}, fit best "
-        f"(cross entropy {fit.cross_entropy_fitted:.4f} nats, as they are {fit.cross_entropy:.4f})"
-    )
+    entropies = f"(cross entropy {fit.cross_entropy_fitted:.4f} nats, as they are {fit.cross_entropy:.4f})"
+    if fit.scale < 0:
+        verdict = f"its log-ratios tell nothing of these data, reversed ones fit better {entropies}"
+    else:
+        way = "too sharp" if fit.scale < 1 else "too flat"
+        verdict = f"its log-ratios are {way}: {fit.scale:.3g} times them, plus {fit.offset:.3g}, fit best {entropies}"
 
     def resampled(statistic: Callable[[Tensor, Tensor], float]) -> Interval:
         return bootstrap_interval(statistic, log_w_real, log_w_fake, num_resamples=_RESAMPLES)

@@ -297,6 +297,12 @@ def test_discriminator_that_is_off(scale: float, way: str) -> None:
     assert f"(cross entropy {best:.4f} nats, as they are {float(lost):.4f})" in verdict
 
 
+def test_discriminator_that_tells_nothing() -> None:
+    """Log-ratios of the other sign are neither too flat nor too sharp."""
+    found = calibration(*log_ratios(-1, 0))["calibration_error"]
+    assert "its log-ratios tell nothing of these data, reversed ones fit better (cross entropy" in found.note
+
+
 def test_reliability_of_an_evaluation_is_of_both_sides() -> None:
     class Given(nn.Module):
         """Raw outputs by the first pixel."""
