@@ -19,7 +19,10 @@ from discrete_gan.tasks import Score, Task
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+DOCS = ROOT / "docs"
+PAGES = {"README.md": README} | {
+    path.relative_to(DOCS).as_posix(): path.read_text() for path in sorted(DOCS.rglob("*.md"))
+}
 
 
 def blocks(language: str, page: str = "README.md") -> list[str]:
@@ -72,33 +75,38 @@ def test_inline_commands_are_found() -> None:
 
 
 @pytest.mark.slow
-def test_commands_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each discrete-gan line in turn, with fewer steps, from a folder that sees the data as a checkout does."""
-    (tmp_path / "shared").symlink_to(shared_data.parent)
-    run(commands(), tmp_path, monkeypatch)
+def test_commands_of_the_page_run(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each discrete-gan line in turn, with fewer steps, and data from files in the place of the hub's."""
+    places = {name: str(shared_data / name) for name in ("mnist", "fashion_mnist")}
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "my.txt").write_text("".join(f"line {number} of {number % 7}\n" for number in range(300)))
+    run([[places.get(word, word) for word in words] for words in commands("commands.md")], tmp_path, monkeypatch)
 
 
-def test_commands_that_need_no_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those on what the package brings along and makes itself; comparing and the lab take longer."""
-    made = ("runs/binary_mnist", "runs/gumbel", "runs/conditional", "runs/poems", "../shared")
-    own = [
-        words for words in commands() if words[0] not in ("compare", "lab") and not any(path in words for path in made)
-    ]
-    own = [words for words in own if not any(word.startswith("../shared") for word in words)]
-    assert {words[0] for words in own} >= {"train", "sample", "recipes"}
+def test_commands_run_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of the README; comparing and the lab take longer."""
+    own = [words for words in commands("README.md") if words[0] not in ("compare", "lab")]
+    assert {words[0] for words in own} == {"train", "sample", "evaluate"}
     run(own, tmp_path, monkeypatch)
 
 
-def commands() -> list[list[str]]:
+@pytest.mark.slow
+def test_longer_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [words for page in ("README.md", "lab.md") for words in commands(page) if words[0] in ("compare", "lab")]
+    assert len(found) >= 5
+    run(found, tmp_path, monkeypatch)
+
+
+def commands(page: str) -> list[list[str]]:
     """The discrete-gan lines, as words."""
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
-    found = [shlex.split(line)[1:] for line in lines if line.startswith("discrete-gan ")]
+    lines = [line for block in blocks("bash", page) for line in block.splitlines()]
+    found = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("discrete-gan ")]
     assert found
     return found
 
 
 def run(commands: list[list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "checkout").mkdir()
+    (folder / "checkout").mkdir(exist_ok=True)
     monkeypatch.chdir(folder / "checkout")
     monkeypatch.setenv("DISCRETE_GAN_CACHE", str(folder))  # its MNIST classifier would take a minute
     monkeypatch.setattr("discrete_gan.tasks.images.load_or_train_classifier", _no_classifier)
@@ -115,7 +123,8 @@ def run(commands: list[list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
         if command[0] == "compare" and "--estimators" in command:
             command += ["--steps", "2", "--seeds", "1", "--num-scored", "20"]
         main(command)
-    assert Path("digits.png").is_file()
+        if "--out" in command:
+            assert Path(command[command.index("--out") + 1]).exists()
 
 
 def _no_classifier(*arguments: object, **options: object) -> object:
@@ -184,9 +193,26 @@ def test_own_estimator_of_the_page_runs_in_the_lab(
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:
-    for page in (ROOT / "docs").glob("*.md"):
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (page.parent / link).exists(), link
+    for page in DOCS.rglob("*.md"):
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text):
+            assert (page.parent / link).exists(), (page.name, link)
+
+
+def test_anchors_of_links_are_headings() -> None:
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+        for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]*)\)", page.read_text()):
+            text = (page.parent / link if link else page).read_text()
+            headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings], (
+                page.name,
+                anchor,
+            )
+
+
+def test_the_readme_is_short_and_names_no_file_that_only_some_have() -> None:
+    assert len(README.splitlines()) <= 150
+    assert not [name for name, text in PAGES.items() if "../shared" in text]
 
 
 LOSSES_PAGE = (ROOT / "docs" / "losses.md").read_text()
