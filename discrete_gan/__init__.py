@@ -2,7 +2,8 @@
 
 After ``import discrete_gan as dg`` its parts are there as ``dg.weights``, ``dg.estimators`` and so on, each imported
 when it is first used. torch and numpy are enough for the library: data, distributions, divergences, estimators, losses,
-metrics, models, reweighted models and weights. The lab, the tasks, training and reports need the ``train`` extra.
+metrics, models, reweighted models and weights. The lab, the tasks, training and reports need the ``train`` extra, as
+does ``dg.load("runs/text")``, a trained run.
 """
 
 import importlib.util
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from discrete_gan import tasks as tasks
     from discrete_gan import training as training
     from discrete_gan import weights as weights
+    from discrete_gan.trained import load as load
 else:
     _LIBRARY = (
         "data",
@@ -36,13 +38,15 @@ else:
         "reweighted",
         "weights",
     )
-    _TRAIN_EXTRA = ("lab", "report", "tasks", "training")
+    _TRAIN_EXTRA = ("lab", "load", "report", "tasks", "training")
 
     def __getattr__(name: str) -> object:
         """A part of the package, imported when it is asked for."""
         if name not in _LIBRARY + _TRAIN_EXTRA:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
+            if name == "load":
+                return importlib.import_module(f"{__name__}.trained").load
             return importlib.import_module(f"{__name__}.{name}")
         except ModuleNotFoundError as error:
             if str(error.name).startswith(__name__):

@@ -47,7 +47,7 @@ ARROWS: dict[str, set[str]] = {
 # An oracle is a model: the data of that one task are its samples. Log-ratios are measured by networks.
 OF_ONE_FILE = {"tasks/oracle.py": {"models"}, "metrics/log_ratio.py": {"models", "weights", "sampling"}}
 # The package itself imports a part when it is asked for: tests/test_namespace.py.
-ANYTHING = {"cli", "table_gan", "__main__", "__init__"}
+ANYTHING = {"cli", "table_gan", "trained", "__main__", "__init__"}
 
 LOSSES = [f".losses.{path.stem}" for path in sorted((PACKAGE / "losses").glob("[!_]*.py"))]
 LIGHT = ["", ".weights", ".divergences", ".distributions", ".estimators", *LOSSES]

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import discrete_gan as dg
 from discrete_gan.cli import main
+from discrete_gan.errors import InputError
 from tests.cli.test_saved_runs import QUICK, SEQUENCES, fails, grey  # noqa: F401
 
 FITTED = ["--steps", "6", "--check-every", "2", "--batch-size", "8", "--num-scored", "100"]
@@ -102,6 +104,19 @@ def test_one_candidate_is_the_generator_alone(here: Path) -> None:
     main(["sample", "text", "--num", "5", "--out", "alone.txt"])
     main(["sample", "text", "--num", "5", "--out", "one.txt", "--reweight", "--candidates", "1"])
     assert Path("alone.txt").read_text() == Path("one.txt").read_text()
+
+
+def test_a_run_in_python_is_that_of_the_command_line(here: Path) -> None:
+    main(["sample", "text", "--num", "5", "--out", "lines.txt", "--seed", "3", "--temperature", "0.7"])
+    run = dg.load("text")
+    assert run.sample(5, seed=3, temperature=0.7) == Path("lines.txt").read_text().splitlines()
+    main(["sample", "images", "--num", "6", "--out", "x.npy"])
+    images = dg.load(here / "images")
+    assert np.array_equal(images.sample(6)[:, 0].numpy(), np.load("x.npy"))
+    assert not images.generator.training and not images.discriminator.training
+    assert images.discriminator(images.generator(images.generator.latents(2)).sample()).shape == (2,)
+    with pytest.raises(InputError, match="nothing: expected a run directory"):
+        dg.load("nothing")
 
 
 def test_a_bound_is_taken_as_it_is_given(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
