@@ -23,6 +23,7 @@ from finished import finished, spread, train
 from tqdm import tqdm
 
 from discrete_gan.data.table import TableData, load_table
+from discrete_gan.data.table_files import MISSING
 from discrete_gan.tasks.table_scores import TableScorer
 
 FOREIGN = """
@@ -41,7 +42,7 @@ seconds = time.perf_counter() - start
 model.sample(int(num)).to_csv(out + ".csv", index=False)
 json.dump({"seconds": seconds}, open(out + ".json", "w"))
 """
-FOREIGNERS = {f"{kind}, {epochs} epochs": (kind, epochs) for kind, epochs in (("ctgan", 10), ("tvae", 10))}
+FOREIGNERS = {f"{kind}, {epochs} epochs": (kind, epochs) for epochs in (10, 100) for kind in ("ctgan", "tvae")}
 INDEPENDENT = "--model mlp --steps 3000 --average 0.999 --generator-lr 1e-3"
 OURS = {
     "column by column, likelihood": "--estimator mle --steps 600",
@@ -102,7 +103,8 @@ def scores(args: argparse.Namespace, scorer: TableScorer, out: Path) -> dict[str
     file = out.with_suffix(".scores.json")
     if not file.exists():
         types = scorer.frames[1].dtypes
-        frame = pandas.read_csv(f"{out}.csv")[list(types.index)].astype(types)
+        cells = pandas.read_csv(f"{out}.csv", keep_default_na=False, na_values=list(MISSING))
+        frame = cells[list(types.index)].astype(types)
         found = scorer.quality(frame, pairs=True) + scorer.learnt(frame, intervals=False) + scorer.likeness(frame)
         file.write_text(json.dumps({score.name: score.value for score in found}))
     return json.loads(file.read_text())
