@@ -159,9 +159,10 @@ def _networks(args: EvaluateArgs, run: SavedRun) -> tuple[Any, Any, Reweighted |
     discriminator = run.model("discriminator") if "discriminator" in run.config["models"] else None
     if not wants_reweighted(run, args.reweight):
         return generator, discriminator, None
-    if len(args.candidates) > 1:
+    if len(args.candidates) != 1:
         raise InputError("--candidates: expected one number, or --temperatures, which take several")
-    return generator, discriminator, reweighted(run, generator, args.reweight or "auto", args.candidates[0])[0]
+    (number,) = args.candidates
+    return generator, discriminator, reweighted(run, generator, args.reweight or "auto", number)[0]
 
 
 def _steps(run: SavedRun) -> int | None:

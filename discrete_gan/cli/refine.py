@@ -62,8 +62,6 @@ class Args(RunOptions):
     batch_size: AtLeastTwo = 128
     lr: Weight = 1e-3
     """Adam's learning rate."""
-    weight_decay: Weight = 0.0
-    """What a step takes from the weights, in parts of the learning rate (AdamW): against learning by heart."""
     decay_from: Portion = 0.4
     """Part of the steps after which the learning rate falls linearly to zero."""
     average: Fraction = 0.99
@@ -158,9 +156,7 @@ def main(args: Args) -> None:
     run = Run(args, data)
     generator, discriminator = run.networks(lambda: networks(args, saved, data))
     g = run.player("generator", generator, lr=0.0)
-    d = run.player(
-        "discriminator", discriminator, lr=args.lr, weight_decay=args.weight_decay, average=args.average, keep=True
-    )
+    d = run.player("discriminator", discriminator, lr=args.lr, average=args.average, keep=True)
     for step in run.steps():
         real, labels = data.batch(step)
         fake = run.draw(g.network, labels)

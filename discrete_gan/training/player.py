@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from discrete_gan.errors import InputError
@@ -39,7 +39,6 @@ class Player(Generic[N]):
         *,
         lr: float,
         betas: tuple[float, float],
-        weight_decay: float,
         also: nn.Module | None,
         schedule: Callable[[Optimizer], LRScheduler] | None,
         average: float,
@@ -48,7 +47,7 @@ class Player(Generic[N]):
     ) -> None:
         self._run, self.name, self.network, self._also, self.owns = run, name, network, also, owns
         weights = [*network.parameters(), *(() if also is None else also.parameters())]
-        self.optimizer = AdamW(weights, lr, betas=betas, weight_decay=weight_decay, fused=True)
+        self.optimizer = Adam(weights, lr, betas=betas, fused=True)
         self._schedule = None if schedule is None else schedule(self.optimizer)
         self._average = MovingAverage(network, average) if average else None
         self._kept = Kept(network) if keep else None

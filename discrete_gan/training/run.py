@@ -262,7 +262,6 @@ class Run:
         *,
         lr: float,
         betas: tuple[float, float] = (0.5, 0.999),
-        weight_decay: float = 0.0,
         also: nn.Module | None = None,
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         average: float = 0.0,
@@ -277,7 +276,6 @@ class Run:
             network: Moved to the device. The samples that the discriminator is shown are counted.
             lr: Adam's learning rate.
             betas: Adam's.
-            weight_decay: What each step takes from the weights, as a part of the learning rate (AdamW).
             also: A module whose parameters are optimized with the network's.
             schedule: Of the learning rate; if not given, it falls linearly to zero from the option ``--decay-from`` on.
             average: Decay of the moving average of the weights, which is what is saved and scored; 0 for none.
@@ -297,7 +295,6 @@ class Run:
             network,
             lr=lr,
             betas=betas,
-            weight_decay=weight_decay,
             also=also if also is not None and any(True for _ in also.state_dict()) else None,
             schedule=schedule or linear_decay(self.total, getattr(self.options, "decay_from", 1.0)),
             average=average,
