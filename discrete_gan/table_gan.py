@@ -7,13 +7,17 @@ from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import pandas
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from discrete_gan.cli.recipes import load_recipe
 from discrete_gan.cli.runs import load_model
-from discrete_gan.data.table_codec import decode
+from discrete_gan.data.table_codec import decode, text_of_dates
 from discrete_gan.data.table_files import of_frame
-from discrete_gan.data.table_schema import Schema
+from discrete_gan.data.table_infer import infer_schema
+from discrete_gan.data.table_schema import Schema, TableReading
+from discrete_gan.errors import InputError
 from discrete_gan.sampling import generate
 from discrete_gan.tasks import Score
 from discrete_gan.training.directory import RunDirectory
@@ -33,6 +37,7 @@ class TableGAN(BaseEstimator):
         drop: Columns to leave out.
         categorical: Columns whose values are categories, whatever they look like.
         keep: Identifiers to learn all the same.
+        condition: Columns that are drawn first.
         num_scored: Samples to score at the end.
         seed: Of every draw of the training.
         device: Where to train: cpu, cuda, mps, or auto for the best there is.
@@ -59,6 +64,7 @@ class TableGAN(BaseEstimator):
         drop: Sequence[str] = (),
         categorical: Sequence[str] = (),
         keep: Sequence[str] = (),
+        condition: Sequence[str] = (),
         num_scored: int = 2000,
         seed: int = 0,
         device: str = "auto",
@@ -66,7 +72,7 @@ class TableGAN(BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.steps, self.batch_size, self.estimator, self.target = steps, batch_size, estimator, target
-        self.drop, self.categorical, self.keep = drop, categorical, keep
+        self.drop, self.categorical, self.keep, self.condition = drop, categorical, keep, condition
         self.num_scored, self.seed, self.device, self.out, self.verbose = num_scored, seed, device, out, verbose
 
     def fit(self, frame: Any, y: object = None) -> "TableGAN":
@@ -77,9 +83,15 @@ class TableGAN(BaseEstimator):
             y: Not asked, there for scikit-learn's pipelines.
 
         Raises:
-            InputError: If a column is mixed or all missing, an option names none, or the directory holds a run.
+            InputError: If it is no data frame, a column is mixed or all missing, an option names none, or the directory
+                holds a run.
         """
-        table = of_frame(frame, "frame", "frame")  # which refuses what could not be written
+        if not isinstance(frame, pandas.DataFrame):
+            raise InputError(f"frame: expected a data frame of pandas, got {type(frame).__name__}")
+        table = of_frame(frame, "frame", "frame")
+        options = self._options()
+        # Which refuses what could not be written, by the frame's own name.
+        infer_schema(table, TableReading(options["drop"], options["categorical"], options["keep"]))
         recipe, quiet = load_recipe("table"), io.StringIO()
         with tempfile.TemporaryDirectory() as folder:
             file, out = Path(folder) / "frame.parquet", Path(self.out or Path(folder) / "run")
@@ -99,7 +111,7 @@ class TableGAN(BaseEstimator):
         return self
 
     def _train(self, recipe: Any, file: Path, out: Path, num_rows: int) -> None:
-        options = {name: tuple(getattr(self, name)) for name in ("drop", "categorical", "keep")}
+        options = self._options()
         options |= {
             name: getattr(self, name) for name in ("steps", "estimator", "target", "num_scored", "seed", "device")
         }
@@ -112,12 +124,34 @@ class TableGAN(BaseEstimator):
         finally:
             directory.release()
 
+    def _options(self) -> dict[str, tuple[str, ...]]:
+        """Those that name columns: one alone is one."""
+        found = {name: getattr(self, name) for name in ("drop", "categorical", "keep", "condition")}
+        return {name: (value,) if isinstance(value, str) else tuple(value) for name, value in found.items()}
+
     def sample(self, num: int, *, seed: int = 0) -> Any:
         """Rows as a data frame: columns, order and types of the one it was fitted to, but identifiers.
 
         Args:
             num: Of rows.
-            seed: Of latents and samples.
+            seed: Of latents and samples: the same seed, the same rows.
+
+        Raises:
+            NotFittedError: If it was not fitted.
+            InputError: If ``num`` is below 1.
         """
+        check_is_fitted(self, "generator_")
+        if num < 1:
+            raise InputError(f"num: expected at least 1, got {num}")
         rows = decode(generate(self.generator_, num, seed=seed), self.schema_)
-        return rows.astype({name: self._types[name] for name in rows.columns}).rename(columns=self._names)
+        columns = {name: self._typed(rows[name]) for name in rows.columns}
+        return pandas.DataFrame(columns).rename(columns=self._names)
+
+    def _typed(self, cells: Any) -> Any:
+        """A decoded column in the type of the data frame's; dates that were text are, those with a zone have it."""
+        kind = self._types[cells.name]
+        if isinstance(kind, pandas.DatetimeTZDtype):
+            return cells.dt.tz_localize("UTC").dt.tz_convert(kind.tz).astype(kind)
+        if cells.dtype.kind == "M" and kind.kind != "M":
+            cells = text_of_dates(cells, self.schema_)
+        return cells.astype(kind)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from discrete_gan.cli import recipe_module, run_recipe
+from discrete_gan.errors import InputError
 from discrete_gan.models import AutoregressiveTableGenerator, TableDiscriminator, TableGenerator
 from discrete_gan.ranges import Count, CountOrZero, Fraction, Weight
 from discrete_gan.tasks import Table, TableOptions, make_task
@@ -76,6 +77,8 @@ def networks(args: Args, data: Table) -> tuple[Any, Any]:
 def main(args: Args) -> None:
     """Train: columns that are independent given z learn nothing from the likelihood of rows and latents apart."""
     if args.model == "mlp":
+        if args.condition:
+            raise InputError("--condition: expected with --model autoregressive, mlp draws all columns at once")
         args = replace(args, pretrain_steps=0, warmup_steps=0, likelihood_weight=0.0, apart=0.0)
     recipe_module("text").train(args, task(args), networks)
 

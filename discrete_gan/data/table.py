@@ -153,6 +153,7 @@ def _told(column: Column) -> str:
         found = [*column.points, *(knots[end] for knots in column.bins for end in (0, -1))]
         ends = f"{min(found):g} to {max(found):g}" if column.kind != "datetime" else column.format
         return f"{ends}; {len(column.points)} single values, {len(column.bins)} bins"
-    named = ", ".join(map(str, column.values[:_NAMED])) + (", ..." if len(column.values) > _NAMED else "")
+    quoted = [repr(value) if "," in str(value) else str(value) for value in column.values[:_NAMED]]
+    named = ", ".join(quoted) + (", ..." if len(column.values) > _NAMED else "")
     joined = f"; {len(column.rare):,} rare ones joined" if column.rare else ""
     return f"{len(column.values):,} values: {named}{joined}"

@@ -111,6 +111,12 @@ def as_text(frame: Any, schema: Schema) -> Any:
     return pandas.DataFrame({column.name: written(frame[column.name], column) for column in schema.written})
 
 
+def text_of_dates(dates: Any, schema: Schema) -> Any:
+    """A column of dates or times of a decoded table as text, none where one is missing."""
+    column = next(column for column in schema.written if column.name == dates.name)
+    return written(dates, column).astype("object").where(dates.notna(), None)
+
+
 def write_table(path: Path, frames: Iterable[Any], schema: Schema) -> Path:
     """Write a decoded table, part by part: as delimited text in the form of the data, or into a .parquet file."""
     write_aside(path, lambda file: (_write_parquet if path.suffix == ".parquet" else _write_csv)(file, frames, schema))
@@ -130,8 +136,10 @@ def _write_csv(file: IO[bytes], frames: Iterable[Any], schema: Schema) -> None:
 
 def _write_parquet(file: IO[bytes], frames: Iterable[Any], schema: Schema) -> None:
     arrow, parquet = (require(name, "pyarrow", "writing .parquet") for name in ("pyarrow", "pyarrow.parquet"))
+    times = {column.name for column in schema.written if column.kind == "datetime" and "%d" not in column.format}
     writer = None
     for frame in frames:
+        frame = frame.assign(**{name: text_of_dates(frame[name], schema) for name in times})
         table = arrow.Table.from_pandas(frame, schema=writer and writer.schema, preserve_index=False)
         writer = writer or parquet.ParquetWriter(file, table.schema)
         writer.write_table(table)

@@ -20,7 +20,7 @@ TEXT_SUFFIXES = (".csv", ".tsv")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
 TABLE_FORMATS = "a .csv or .tsv file (plain, .gz or .xz), a .parquet or .xlsx file, or hub:NAME"
 """What ``read_table`` reads, as a phrase."""
-MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "?", "<NA>", "#N/A")
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "<NA>", "#N/A")
 """How text files write that a value is missing."""
 _SEPARATORS = ",;\t|"
 _LOOKED_AT = 100  # lines, for the separator
@@ -238,9 +238,12 @@ def _read_excel(path: Path) -> RawTable:
             with zipfile.ZipFile(file) as packed:
                 held = packed.infolist()
             check_size(str(path), sum(each.file_size for each in held), sum(each.compress_size for each in held))
-            frame = pandas.read_excel(file, engine="openpyxl", na_values=MISSING)
+            # As objects, so that text of digits stays text.
+            frame = pandas.read_excel(file, engine="openpyxl", na_values=MISSING, dtype=object).infer_objects()
         except InputError:
             raise
+        except zipfile.BadZipFile:
+            raise InputError(f"{path}: expected an Excel workbook, .xlsx, which this is not") from None
         except Exception as error:  # Damage shows as any of the library's errors.
             raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
     return of_frame(frame, _stem(path), str(path))

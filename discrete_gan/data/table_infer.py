@@ -20,6 +20,7 @@ from discrete_gan.data.table_values import (
 from discrete_gan.errors import InputError
 
 _TRUTHS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"0", "1"})
+_MOST_OUTSIDE = 0.01  # of the rows, beyond what a schema has
 _FEWEST = 20  # rows, below which values that are all different say nothing
 
 
@@ -146,10 +147,22 @@ def _with_bins(table: RawTable, column: Column, reading: TableReading) -> Column
         found = decimals_of(cells, is_text=table.is_text)
         column = replace(column, decimals=found.decimals, padded=found.padded)
     if column.points or column.bins:
+        _check_in_range(table, column, numbers)
         return column
     step = 0.0 if column.decimals is None and column.kind == "real" else 10.0 ** -(column.decimals or 0)
     bins = fit_bins(numbers, reading.num_bins, step)
     return replace(column, points=bins.points, bins=bins.knots)
+
+
+def _check_in_range(table: RawTable, column: Column, numbers: np.ndarray) -> None:
+    """Refuse a schema whose points and bins do not reach over the data; a few values beyond go to the nearest."""
+    found = [*column.points, *(knots[end] for knots in column.bins for end in (0, -1))]
+    outside = (numbers < min(found)) | (numbers > max(found))
+    if outside.mean() > _MOST_OUTSIDE:
+        row = int(table.frame[column.name].dropna().index[int(outside.argmax())])
+        told = f"expected values from {min(found):g} to {max(found):g}, as the schema's points and bins have"
+        others = f", and in {outside.sum() - 1:,} other rows" if outside.sum() > 1 else ""
+        raise InputError(f"{table.at(row, column.name)}: {told}, found {table.frame[column.name][row]!r}{others}")
 
 
 def _with_values(table: RawTable, column: Column, reading: TableReading) -> Column:

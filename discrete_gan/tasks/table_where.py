@@ -50,20 +50,31 @@ def conditions(where: Sequence[str], schema: Schema) -> dict[int, int]:
         InputError: If one is none, or the schema has no such column or value.
     """
     names = [column.name for column in schema.learnt]
-    found = {}
+    constants = {column.name: column.values[0] for column in schema.columns if column.kind == "constant"}
+    found: dict[int, int] = {}
     for text in where:
         name, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--where {text}: expected COLUMN=VALUE")
+        if name in constants:
+            raise InputError(f"--where {text}: {name!r} is {constants[name]!r} in all rows")
         if name not in names:
             raise InputError(f"--where {text}: no column {name!r}: expected one of {', '.join(names)}")
-        column = schema.learnt[names.index(name)]
+        place = names.index(name)
+        column = schema.learnt[place]
         if column.kind not in LISTED:
             raise InputError(f"--where {text}: expected a column of categories, {name!r} is of kind {column.kind}")
+        if place in found:
+            raise InputError(f"--where {text}: expected one value of {name!r}, it has one already")
         values = list(map(str, column.values))
-        if value not in values:
-            raise InputError(f"--where {text}: expected one of {', '.join(values[:10])}{', ...' * (len(values) > 10)}")
-        found[names.index(name)] = values.index(value)
+        if value in ("", column.missing) and column.missing is not None:
+            found[place] = column.size - 1
+        elif value in values:
+            found[place] = values.index(value)
+        else:
+            listed = f"{', '.join(values[:10])}{', ...' * (len(values) > 10)}"
+            missing = ", or nothing, for a missing one" if column.missing is not None else ""
+            raise InputError(f"--where {text}: expected one of {listed}{missing}")
     return found
 
 

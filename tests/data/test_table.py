@@ -13,7 +13,7 @@ import torch
 
 from discrete_gan.data.table import TableData, load_table, make_table, read_any
 from discrete_gan.data.table_bins import Bins, decode_numbers, encode_numbers, fit_bins
-from discrete_gan.data.table_codec import as_csv, decode, encode
+from discrete_gan.data.table_codec import as_csv, decode, encode, write_table
 from discrete_gan.data.table_files import of_frame, read_table
 from discrete_gan.data.table_infer import infer_schema
 from discrete_gan.data.table_schema import Column, Schema, TableReading
@@ -192,17 +192,18 @@ def test_a_sheet_of_excel_is_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "x": np.where(np.arange(60) % 5 == 0, np.nan, np.arange(60) / 8),
             "day": pandas.date_range("2020-01-01", periods=60),
             "sort": ["a,b", "c"] * 30,
+            "zip": ["01067", "80331", None] * 20,
         }
     )
     path = tmp_path / "a.xlsx"
     frame.to_excel(path, index=False)
     data = load_table(str(path))
     kinds = {column.name: column.kind for column in data.schema.columns}
-    assert kinds == {"n": "integer", "x": "real", "day": "datetime", "sort": "categorical"}
+    assert kinds == {"n": "integer", "x": "real", "day": "datetime", "sort": "categorical", "zip": "categorical"}
     both = data.frame(torch.cat([data.train, data.held_out]))
     assert sorted(both["n"]) == sorted(frame["n"]) and both["x"].isna().sum() == 12
-    assert set(both["sort"]) == {"a,b", "c"}
-    assert "a.xlsx: cannot be read" in refusal(write(tmp_path / "a.xlsx", b"PK no"))
+    assert set(both["sort"]) == {"a,b", "c"} and set(both["zip"].dropna()) == {"01067", "80331"}
+    assert "a.xlsx: expected an Excel workbook" in refusal(write(tmp_path / "a.xlsx", b"PK no"))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("xl/sheet.xml", bytes(100_000_000))
     assert "packed bytes unpack to 100,000,000" in refusal(str(path))
@@ -373,3 +374,24 @@ def test_embedded_tables(name: str) -> None:
     table, _ = read_any(name)
     assert len(data.train) + len(data.held_out) == len(table.frame)
     assert data.schema.columns[-1].name == "class" and len(data.schema.columns[-1].values) in (2, 3)
+
+
+def test_a_schema_whose_bins_do_not_reach_over_the_data_is_refused(tmp_path: Path) -> None:
+    """A few values beyond go into the nearest bin, as in rows that come later."""
+    schema = Schema((Column("n", "integer", bins=((1, 2), (3, 4))), Column("sort", "categorical")))
+    lines = [f"{1 + row % 4},{'ab'[row % 2]}" for row in range(200)]
+    path = tmp_path / "a.csv"
+    few = write(path, "\n".join(["n,sort", "9,a", *lines[1:]]))
+    assert load_table(few, reading=TableReading(schema=schema)).schema.sizes == [2, 2]
+    many = write(path, "\n".join(["n,sort", *lines[:5], *["9,a"] * 195]))
+    told = (
+        "line 7, column 'n': expected values from 1 to 4, as the schema's points and bins have, found '9', and in 194"
+    )
+    assert told in refusal(many, schema=schema)
+
+
+def test_times_of_day_are_text_in_parquet(tmp_path: Path) -> None:
+    lines = [f"{6 + row % 9:02}:30,{'ab'[row % 2]},2020-01-{1 + row % 28:02}" for row in range(60)]
+    data = load_table(write(tmp_path / "a.csv", "\n".join(["at,sort,day", *lines])))
+    rows = pandas.read_parquet(write_table(tmp_path / "b.parquet", [data.frame(data.train[:20])], data.schema))
+    assert set(rows["at"]) <= {f"{hour:02}:30" for hour in range(6, 15)} and rows["day"].dtype.kind == "M"

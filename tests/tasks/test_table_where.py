@@ -16,7 +16,7 @@ SCHEMA = Schema(
         Column("same", "constant", values=("x",)),
         Column("n", "integer", points=(1, 2)),
         Column("color", "categorical", values=("red", "blue", "green")),
-        Column("old", "boolean", values=(False, True)),
+        Column("old", "boolean", values=(False, True), missing="NA"),
     )
 )
 
@@ -70,12 +70,17 @@ def _probability(generator: AutoregressiveTableGenerator) -> float:
 
 def test_values_that_are_asked_for() -> None:
     assert conditions(["color=green", "old=True"], SCHEMA) == {1: 2, 2: 1}
+    assert conditions(["old="], SCHEMA) == conditions(["old=NA"], SCHEMA) == {2: 2}
+    with pytest.raises(InputError, match="--where color=red: expected one value of 'color', it has one already"):
+        conditions(["color=green", "color=red"], SCHEMA)
     for text, told in {
         "color": "--where color: expected COLUMN=VALUE",
         "colour=red": "no column 'colour': expected one of n, color, old",
         "color=pink": "expected one of red, blue, green",
         "n=1": "expected a column of categories, 'n' is of kind integer",
-        "same=x": "no column 'same'",
+        "same=y": "--where same=y: 'same' is 'x' in all rows",
+        "color=": "expected one of red, blue, green$",
+        "old=no": "expected one of False, True, or nothing, for a missing one",
     }.items():
         with pytest.raises(InputError, match=told):
             conditions([text], SCHEMA)
