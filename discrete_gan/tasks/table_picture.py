@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from discrete_gan.data.table_schema import NUMERIC, Column, Schema
+from discrete_gan.data.table_values import from_numbers
 from discrete_gan.writing import write_aside
 
 _ABREAST = 4  # columns of the table beside each other
 _MOST_PICTURED = 40  # columns of the table
 _MOST_BARS = 20  # categories, the others joined
+_MOST_NAMED, _LONGEST = 6, 9  # bars whose values are named, and characters of a name
 _COLORS = ("#0072b2", "#d55e00")
 _DOWN, _MAP = 1.9, 4.5  # inches of a row of charts, and of the maps of pairs
 
@@ -47,7 +50,8 @@ def write_marginals(path: Path, schema: Schema, real: Tensor, generated: Tensor)
         for shift, share, color, label in zip((-0.2, 0.2), shares, _COLORS, ("real", "generated"), strict=True):
             axis.bar([place + shift for place in range(len(share))], share, width=0.4, color=color, label=label)
         axis.set_title(column.name, fontsize=8, parse_math=False)
-        axis.set_xticks([])
+        ticks = _ticks(column)
+        axis.set_xticks(list(ticks), list(ticks.values()), fontsize=6, parse_math=False)
         axis.tick_params(labelsize=6)
     for axis in axes[len(columns) :]:
         axis.set_axis_off()
@@ -55,7 +59,7 @@ def write_marginals(path: Path, schema: Schema, real: Tensor, generated: Tensor)
     maps = below.subplots(1, 2)
     for axis, side, label in zip(maps, sides, ("real", "generated"), strict=True):
         _map(axis, associations(side, [_bars(column) for column in columns]), [column.name for column in columns])
-        axis.set_title(f"pairs of columns, {label}: Cramer's V", fontsize=8)
+        axis.set_title(f"{label} pairs of columns: Cramer's V, 1 where one decides the other", fontsize=8)
     below.colorbar(maps[0].images[0], ax=list(maps), shrink=0.8).ax.tick_params(labelsize=6)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
@@ -98,6 +102,27 @@ def _map(axis: Axes, values: Tensor, names: Sequence[str]) -> None:
     size = max(3, min(7, 120 // len(names)))
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size, parse_math=False)
     axis.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+
+
+def _ticks(column: Column) -> dict[int, str]:
+    """What stands below a chart: the values of few bars, the ends of a range, and where missing values are."""
+    last = _bars(column) - 1
+    ticks: dict[int, str] = {}
+    if column.kind in NUMERIC:
+        found = [*column.points, *(knots[end] for knots in column.bins for end in (0, -1))]
+        ends = np.array([min(found), max(found)])
+        named = from_numbers(ends, column.format).dt.strftime(column.format) if column.kind == "datetime" else ends
+        texts = [str(end) if isinstance(end, str) else f"{end:.6g}" for end in named]
+        # Beside that of missing values there is room for it further to the left only.
+        apart = 0 if column.missing is None else max(1, last // 5)
+        ticks = {0: texts[0], last - apart: texts[1]}
+    elif column.size <= _MOST_NAMED:
+        ticks = {place: _short(str(value)) for place, value in enumerate(column.values)}
+    return ticks | ({last: "missing"} if column.missing is not None else {})
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _bars(column: Column) -> int:
