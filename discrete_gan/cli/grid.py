@@ -128,7 +128,8 @@ def make_plan(grid: Grid) -> Plan:
     if stored["amount"] is None:
         first, steps = grid.estimators[0], grid.args.steps - grid.phase_steps
         if amount is None and first in failures:
-            raise InputError(f"estimator {first}: the budget is what it needs, but {failures[first]}")
+            told = failures[first].removeprefix("failed: ")
+            raise InputError(f"estimator {first}, the first one, whose need is the budget: {told}")
         if amount is None and steps < 1:
             raise InputError(
                 f"--steps: expected more than the {grid.phase_steps} of the phases before, got {grid.args.steps}"

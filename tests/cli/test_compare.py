@@ -209,7 +209,7 @@ def test_other_settings_into_the_same_folder(compared: Path, capsys: pytest.Capt
         (["digits", "--estimators", "arm", "--jobs", "0"], "--jobs: expected at least 1, got 0"),
         (["digits", "--estimators", "arm", "--budget", "steps"], "--budget steps: expected evaluations or seconds"),
         (["digits", "--estimators", "arm", "--budget", "seconds=-1"], "--budget seconds=-1: expected a number above 0"),
-        (["text", "--estimators", "mle"], "estimator mle: the budget is what it needs, but failed: it makes no disc"),
+        (["text", "--estimators", "mle"], "estimator mle, the first one, whose need is the budget: it makes no disc"),
         (["nowhere", "elsewhere"], "nowhere: expected a run directory"),
         (["nowhere", "elsewhere", "--steps", "3"], "--steps: expected --estimators beside it"),
     ],
