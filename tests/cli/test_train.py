@@ -373,7 +373,7 @@ def test_help_names_estimators_their_table_and_every_default(capsys: pytest.Capt
         assert exit_info.value.code == 0
         text = capsys.readouterr().out
         if "--estimator" in text:
-            page = "docs/text.md" if "--pretrain-steps" in text else "docs/estimators.md"
+            page = "docs/text.md" if "--cell" in text else "docs/estimators.md"
             assert all(name in text for name in ("boundary-seeking", "reinforce", page, "FILE.py:FUNCTION"))
             with_estimators.add(recipe)
         assert text.count("(default:") >= 15
