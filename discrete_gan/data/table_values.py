@@ -55,7 +55,7 @@ def as_numbers(table: RawTable, name: str) -> np.ndarray | None:
             told = f"expected a decimal point, found {_first(cells, commas)}"
             raise InputError(f"{_place(table, name, cells, commas)}: {told}")
     if bad.any() and bad.mean() < 1 - _MOSTLY:
-        told = f"expected a number, as in other rows, found {_first(cells, bad)}; named as categorical it takes any text"
+        told = f"expected a number, as in other rows, found {_first(cells, bad)}; as categorical it takes any text"
         raise InputError(f"{_place(table, name, cells, bad)}: {told}")
     if bad.any() or not len(bad):
         return None
@@ -109,7 +109,7 @@ def date_format(table: RawTable, name: str) -> str:
         return fitting[0]
     for each in (each for each in mostly if bad[each].mean() < 1 - _MOSTLY):
         told = f"expected a date as {each}, as in other rows, found {_first(cells, bad[each])}"
-        raise InputError(f"{_place(table, name, cells, bad[each])}: {told}; named as categorical it takes any text")
+        raise InputError(f"{_place(table, name, cells, bad[each])}: {told}; as categorical it takes any text")
     return ""
 
 

@@ -25,7 +25,48 @@ class Clamped(NamedTuple):
     log_w: Tensor
 
 
-class RaggedCategorical(Distribution):
+class RaggedColumns(Distribution):
+    """What distributions over the rows of a table share.
+
+    Args:
+        sizes: :math:`K_d` of each column.
+        like: A tensor of its device and type, of batch (B, ...).
+        validate_args: Whether ``log_prob`` looks at the values, which reads them back from a device.
+    """
+
+    arg_constraints = {}  # pyright: ignore
+    has_enumerate_support = True
+
+    def __init__(self, sizes: Sequence[int], like: Tensor, validate_args: bool | None) -> None:
+        self.sizes, self._like = tuple(sizes), like
+        # Checking values would read them back from the device; torch's default is to check.
+        super().__init__(like.shape[:-1], torch.Size([len(self.sizes)]), validate_args=bool(validate_args))
+
+    @constraints.dependent_property(is_discrete=True, event_dim=1)
+    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Indices from 0 to below the size of each column, shape (D,)."""
+        sizes = torch.tensor(self.sizes, device=self._like.device)
+        return constraints.independent(constraints.integer_interval(torch.zeros_like(sizes), sizes - 1), 1)
+
+    def to_one_hot(self, value: Tensor) -> Tensor:
+        """Indices (..., D) as rows of K numbers, one 1 in each column, of the distribution's type."""
+        return ragged_one_hot(value, self.sizes, self._like.dtype)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All values, the last column counting fastest.
+
+        Args:
+            expand: Over the batch shape.
+
+        Returns:
+            int64, shape (S, B, D) with S the product of the sizes, or (S, 1, D) without ``expand``.
+        """
+        columns = [torch.arange(size, device=self._like.device) for size in self.sizes]
+        rows = torch.cartesian_prod(*columns).view(-1, *[1] * len(self.batch_shape), len(columns))
+        return rows.expand(len(rows), *self.batch_shape, len(columns)) if expand else rows
+
+
+class RaggedCategorical(RaggedColumns):
     r"""D independent categorical variables, the d-th of :math:`K_d` categories, as indices of shape (D,).
 
     The logits of all columns stand side by side, :math:`K = \sum_d K_d` of them, so that a column of many categories
@@ -41,23 +82,12 @@ class RaggedCategorical(Distribution):
         parts: The columns as :class:`FactorizedCategorical`, those of each run of equal sizes together.
     """
 
-    arg_constraints = {}  # pyright: ignore
-    has_enumerate_support = True
-
     def __init__(self, logits: Tensor, sizes: Sequence[int], validate_args: bool | None = None) -> None:
         if logits.dim() < 1 or logits.shape[-1] != sum(sizes) or min(sizes, default=0) < 1:
             raise ValueError(f"logits: expected shape (B, {sum(sizes)}), as sizes say, got {tuple(logits.shape)}")
-        self.sizes = tuple(sizes)
-        self.parts = [FactorizedCategorical(part) for part in by_runs(logits, self.sizes)]
+        self.parts = [FactorizedCategorical(part) for part in by_runs(logits, sizes)]
         self.logits = _joined([part.logits for part in self.parts])
-        # Checking values would read them back from the device; torch's default is to check.
-        super().__init__(logits.shape[:-1], torch.Size([len(self.sizes)]), validate_args=bool(validate_args))
-
-    @constraints.dependent_property(is_discrete=True, event_dim=1)
-    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Indices from 0 to below the size of each column, shape (D,)."""
-        sizes = torch.tensor(self.sizes, device=self.logits.device)
-        return constraints.independent(constraints.integer_interval(torch.zeros_like(sizes), sizes - 1), 1)
+        super().__init__(sizes, self.logits, validate_args)
 
     def expand(self, batch_shape: Shape, _instance: None = None) -> "RaggedCategorical":
         """The same distribution with a broadcast batch shape."""
@@ -101,10 +131,6 @@ class RaggedCategorical(Distribution):
         index = torch.tensor([starts[position] for position in positions], device=x.device) + values
         return Clamped(x, self.logits[:, index].sum(dim=1))
 
-    def to_one_hot(self, value: Tensor) -> Tensor:
-        """Indices (..., D) as rows of K numbers, one 1 in each column, of the logits' type."""
-        return ragged_one_hot(value, self.sizes, self.logits.dtype)
-
     def rsample(self, sample_shape: Shape = (), *, temperature: float = 0.5, hard: bool = False) -> Tensor:
         """Relaxed draws from the Gumbel-softmax (Concrete) distribution of each column.
 
@@ -147,24 +173,6 @@ class RaggedCategorical(Distribution):
     def entropy(self) -> Tensor:
         """Entropy in nats, shape (B,). Carries gradient."""
         return torch.stack([part.entropy() for part in self.parts]).sum(dim=0)
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All values, the last column counting fastest.
-
-        Args:
-            expand: Over the batch shape.
-
-        Returns:
-            int64, shape (S, B, D) with S the product of the sizes, or (S, 1, D) without ``expand``.
-        """
-        return all_rows(self.sizes, self.batch_shape, self.logits.device, expand)
-
-
-def all_rows(sizes: Sequence[int], batch_shape: Sequence[int], device: torch.device, expand: bool) -> Tensor:
-    """Every row of indices, the last column counting fastest, shape (S, *batch_shape, D), or with ones for it."""
-    columns = [torch.arange(size, device=device) for size in sizes]
-    rows = torch.cartesian_prod(*columns).view(-1, *[1] * len(batch_shape), len(columns))
-    return rows.expand(len(rows), *batch_shape, len(columns)) if expand else rows
 
 
 def by_runs(value: Tensor, sizes: Sequence[int]) -> list[Tensor]:

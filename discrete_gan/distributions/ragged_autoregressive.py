@@ -5,13 +5,12 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
 from torch.types import _size as Shape
 
 from discrete_gan._arguments import check_positive, check_support
 from discrete_gan._precision import at_least_float32
 from discrete_gan.distributions._draw import draw
-from discrete_gan.distributions.ragged import Clamped, all_rows, ragged_one_hot
+from discrete_gan.distributions.ragged import Clamped, RaggedColumns
 
 
 class ColumnDecoder(Protocol):
@@ -48,7 +47,7 @@ class ColumnDecoder(Protocol):
         ...
 
 
-class RaggedAutoregressive(Distribution):
+class RaggedAutoregressive(RaggedColumns):
     r"""D columns of :math:`K_d` categories, :math:`g(x \mid z) = \prod_d g(x_d \mid x_{<d}, z)`, as indices (D,).
 
     "Before" is by the decoder's order; rows have the order of the table.
@@ -62,20 +61,11 @@ class RaggedAutoregressive(Distribution):
         sizes: :math:`K_d` of each column.
     """
 
-    arg_constraints = {}  # pyright: ignore
-    has_enumerate_support = True
-
     def __init__(self, decoder: ColumnDecoder, z: Tensor, validate_args: bool | None = None) -> None:
         if z.dim() != 2:
             raise ValueError(f"z: expected shape (B, latent_dim), got {tuple(z.shape)}")
-        self.decoder, self.z, self.sizes = decoder, z, decoder.sizes
-        super().__init__(torch.Size([len(z)]), torch.Size([len(self.sizes)]), validate_args=bool(validate_args))
-
-    @constraints.dependent_property(is_discrete=True, event_dim=1)
-    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Indices from 0 to below the size of each column, shape (D,)."""
-        sizes = torch.tensor(self.sizes, device=self.z.device)
-        return constraints.independent(constraints.integer_interval(torch.zeros_like(sizes), sizes - 1), 1)
+        self.decoder, self.z = decoder, z
+        super().__init__(decoder.sizes, z, validate_args)
 
     def sample(self, sample_shape: Shape = (), *, temperature: float = 1.0) -> Tensor:
         """Draws rows, one column of all of them at once.
@@ -144,10 +134,6 @@ class RaggedAutoregressive(Distribution):
             sums = sums + self.decoder.vector(x.to(sums.dtype), column)
         return torch.cat(columns, dim=-1).view(*sample_shape, *self.batch_shape, -1)
 
-    def to_one_hot(self, value: Tensor) -> Tensor:
-        """Indices (..., D) as rows of K numbers, one 1 in each column."""
-        return ragged_one_hot(value, self.sizes)
-
     def log_prob(self, value: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Log-probability in nats, in one pass over all columns.
 
@@ -181,17 +167,6 @@ class RaggedAutoregressive(Distribution):
             for run, x in zip(logits, of_runs, strict=True)
         ]
         return torch.stack(terms).sum(dim=0).view(value.shape[:-1])
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All values, the last column counting fastest.
-
-        Args:
-            expand: Over the batch shape.
-
-        Returns:
-            int64, shape (S, B, D) with S the product of the sizes, or (S, 1, D) without ``expand``.
-        """
-        return all_rows(self.sizes, self.batch_shape, self.z.device, expand)
 
     def _rows(self, repeats: int) -> Tensor:
         """Latents of rows, M B of them, M outermost."""
