@@ -232,8 +232,8 @@ def _read_parquet(path: Path) -> RawTable:
 def _read_excel(path: Path) -> RawTable:
     """The first sheet, below a line of names."""
     pandas = require("pandas", "pandas", "reading tables")
-    require("openpyxl", "openpyxl", "reading .xlsx files", extra="excel")
-    with open_regular(path) as file:
+    with open_regular(path) as file:  # first: a file that is not there needs no library
+        require("openpyxl", "openpyxl", "reading .xlsx files", extra="excel")
         try:
             with zipfile.ZipFile(file) as packed:
                 held = packed.infolist()

@@ -343,7 +343,8 @@ def test_frames_of_mixed_types_are_refused() -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     spec = write(tmp_path / "table.csv", "a,b\n1,2\n2,3\n")
     assert f"did you mean {spec!r}?" in refusal(str(tmp_path / "tabel.csv"))
-    assert "expected a .csv or .tsv file" in refusal("table.xlsx")
+    assert "table.ods: expected a .csv or .tsv file" in refusal("table.ods")
+    assert "no table at 'table.xlsx': " in refusal("table.xlsx")
     assert "drop: no column 'c': expected one of a, b" in refusal(spec, drop=("c",))
     (tmp_path / "folder.csv").mkdir()
     assert "this is a folder" in refusal(str(tmp_path / "folder.csv"))
