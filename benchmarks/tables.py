@@ -49,6 +49,10 @@ OURS = {
     "column by column, then boundary-seeking": "",
     "column by column, likelihood for as long": "--discriminator-lr 0",
     **{
+        f"column by column, then {name}": f"--estimator {name}:num_samples=4"
+        for name in ("reinforce", "gumbel-softmax", "st-gumbel-softmax")
+    },
+    **{
         f"independent given z, {name}": f"{INDEPENDENT} --estimator {name}:num_samples=8"
         for name in ("boundary-seeking", "reinforce", "straight-through", "gumbel-softmax")
     },
@@ -73,7 +77,7 @@ def main() -> None:
     scorer = TableScorer(data, args.target)
     for seed in () if args.show else args.seeds:
         for model in tqdm(args.models, desc=f"seed {seed}"):
-            run(args, model, seed)
+            run(args, model, seed, batch=256 if len(data.train) >= 2000 else 64)
     show(args, data, scorer)
 
 
@@ -82,7 +86,7 @@ def place(args: argparse.Namespace, model: str, seed: int) -> Path:
     return args.out / f"{''.join(each if each.isalnum() else '-' for each in model)}-{seed}"
 
 
-def run(args: argparse.Namespace, model: str, seed: int) -> None:
+def run(args: argparse.Namespace, model: str, seed: int, batch: int) -> None:
     """Fit and draw, unless both were done."""
     out = place(args, model, seed)
     if model in FOREIGNERS:
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace, model: str, seed: int) -> None:
             subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}, check=True)
         return
     held_out = ["--held-out", args.held_out] if args.held_out else []
-    about = ["--data", args.data, *held_out, "--target", args.target, "--seed", str(seed), "--batch-size", "256"]
+    about = ["--data", args.data, *held_out, "--target", args.target, "--seed", str(seed), "--batch-size", str(batch)]
     train("table", out, [*about, "--num-scored", str(args.num), *OURS[model].split()])
     if not out.with_suffix(".csv").exists():
         draw = ["sample", str(out), "--num", str(args.num), "--out", f"{out}.csv"]
