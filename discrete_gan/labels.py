@@ -26,7 +26,9 @@ def labeled(module: Callable[..., Any], labels: Tensor | None) -> Callable[..., 
     Returns:
         A module of the same parameters, for latents (B, latent_dim), or samples (..., B, *event), of these classes.
     """
-    return module if labels is None else _Labeled(module, labels)
+    if labels is None:
+        return module
+    return (_LabeledSteps if hasattr(module, "steps") else _Labeled)(module, labels)
 
 
 class _Labeled(nn.Module):
@@ -37,3 +39,8 @@ class _Labeled(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.module(x, self.labels)
+
+
+class _LabeledSteps(_Labeled):
+    def steps(self, x: Tensor) -> Tensor:
+        return self.module.steps(x, self.labels)  # type: ignore[attr-defined]

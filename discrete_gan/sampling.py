@@ -1,5 +1,6 @@
 """Drawing from a trained generator."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -101,21 +102,24 @@ def generate(
 
 
 @torch.no_grad()
-def negative_log_likelihood(generator: Generator, x: Tensor, *, batch_size: int = 1000) -> float:
+def negative_log_likelihood(
+    generator: Generator, x: Tensor, labels: Tensor | None = None, *, batch_size: int = 1000
+) -> float:
     """Mean over data of -log g(x | z) in nats, in evaluation mode: exact without latents, else with one of the prior.
 
     Args:
         generator: Returns a distribution with ``log_prob``.
         x: Shape (N, *event).
+        labels: Classes, shape (N,), of a conditional generator.
         batch_size: Data at a time.
     """
     with evaluating(generator), seeded("likelihood"):
-        parts = [-_log_prob(generator, part) for part in x.split(batch_size)]
+        given = ((part,) for part in labels.split(batch_size)) if labels is not None else itertools.repeat(())
+        parts = [
+            -generator(generator.latents(len(part)), *label).log_prob(part)
+            for part, label in zip(x.split(batch_size), given, strict=False)
+        ]
     return float(torch.cat(parts).mean())
-
-
-def _log_prob(generator: Any, x: Tensor) -> Tensor:
-    return generator(generator.latents(len(x))).log_prob(x)
 
 
 def _are_not_numbers(g: Distribution, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 
 from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import GAN
-from discrete_gan.estimators import MaximumLikelihood, parse_estimator
+from discrete_gan.estimators import MaximumLikelihood, adapted, parse_estimator
 from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
 from discrete_gan.sampling import negative_log_likelihood
 from discrete_gan.tasks import Text, TextOptions, make_task
@@ -41,6 +41,7 @@ def networks(args: SequenceOptions, data: Any) -> tuple[RecurrentGenerator, Toke
     """Generator and discriminator of sequences of at most D of K tokens."""
     sizes = {"embedding_dim": args.embedding, "hidden": args.hidden, "num_layers": args.num_layers, "cell": args.cell}
     shape: Any = {"num_categories": data.num_categories, "num_positions": data.max_length, "end": data.end}
+    shape["num_classes"] = getattr(data, "num_classes", 0)
     generator = RecurrentGenerator(**shape, latent_dim=args.latent_dim, **sizes)
     width, dropout = args.discriminator_width, args.dropout
     discriminator = token_discriminator(args.discriminator, **shape, width=width, dropout=dropout)
@@ -53,10 +54,10 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
     """Train on sequences of any task, or on other data by networks for these."""
     run = Run(args, data)
     with seeded(args.seed, "weights", "estimator"):
-        estimator, likelihood = parse_estimator(args.estimator), MaximumLikelihood()
+        estimator, likelihood = parse_estimator(args.estimator), adapted(MaximumLikelihood())
     if hasattr(data, "max_length"):
         check_text_fits(data, args, estimator, run.device)
-    apart = data.set_apart(args.apart).x if args.apart else None
+    apart = data.set_apart(args.apart) if args.apart else None
     generator, discriminator = run.networks(lambda: networks(args, data))
     estimate, state = run.estimator(args.estimator, generator, discriminator, num_reference=64)
     only_likelihood = isinstance(estimator, MaximumLikelihood)
@@ -71,13 +72,13 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr, schedule=rates)
     by_likelihood = run.player("likelihood", generator, lr=args.pretrain_lr, betas=(0.9, 0.999), schedule=rates)
     for step in run.steps():
-        real, z = data.batch(step).x, generator.latents(args.batch_size)
+        (real, labels), z = data.batch(step), generator.latents(args.batch_size)
         if step < pretrained:
-            g_loss = likelihood(generator, discriminator, z, real=real).mean()
+            g_loss = likelihood(generator, discriminator, z, real=real, labels=labels).mean()
             by_likelihood.descend(g_loss)
             run.log(g_loss=g_loss)
             if apart is not None and (run.due(args.check_every) or run.step == pretrained):
-                nll = negative_log_likelihood(g.current, apart)
+                nll = negative_log_likelihood(g.current, *apart)
                 run.log(nll_apart=nll)
                 g.keep(nll)
             continue
@@ -85,16 +86,19 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
             g.take_up_best()
             run.save_model("pretrained", g.best)
         for _ in range(args.discriminator_steps):
-            fake = run.draw(generator)
-            raw_real, penalty = discriminator.penalized(real) if args.r1 else (discriminator.outputs(real), zero)
-            d_loss = GAN.discriminator_loss(raw_real, discriminator.outputs(fake))
+            fake, given = run.draw(generator, labels), () if labels is None else (labels,)
+            raw_fake = discriminator.outputs(fake, *given)
+            real_outputs = discriminator.penalized if args.r1 else lambda *x: (discriminator.outputs(*x), zero)
+            raw_real, penalty = real_outputs(real, *given)
+            d_loss = GAN.discriminator_loss(raw_real, raw_fake)
             d.descend(d_loss + args.r1 * penalty.mean())
             run.log(d_loss=d_loss, penalty=penalty.mean())
-        run.observe(generator, discriminator, real, z)
+        run.observe(generator, discriminator, real, z, labels)
         if step >= adversarial:
-            g_loss = estimate(generator, discriminator, z, real=real).mean()
+            g_loss = estimate(generator, discriminator, z, real=real, labels=labels).mean()
             if args.likelihood_weight:
-                g_loss = g_loss + args.likelihood_weight * likelihood(generator, discriminator, z, real=real).mean()
+                of_real = likelihood(generator, discriminator, z, real=real, labels=labels).mean()
+                g_loss = g_loss + args.likelihood_weight * of_real
             g.descend(g_loss)
             run.log(g_loss=g_loss)
 

@@ -24,7 +24,7 @@ class CheckArgs(TextOptions):
     """Read a text data set as a training would, and say what is in it."""
 
     data: Annotated[str, tyro.conf.Positional] = "equations"
-    """equations, a text file (plain, .gz or .xz), hub:NAME[:CONFIG] or hub:FOLDER."""
+    """equations, a text file (plain, .gz or .xz), a table with --column, hub:NAME[:CONFIG] or hub:FOLDER."""
     seed: int = 0
     """Seed that chooses the lines held out."""
     batch_size: Count = 64
@@ -57,7 +57,9 @@ def check(arguments: list[str]) -> None:
     Raises:
         InputError: If a training would not start.
     """
-    if "--table" in arguments or any(is_table(word) or word in EMBEDDED for word in arguments[:1]):
+    as_text = any(word.partition("=")[0] in ("--column", "--conditional", "--label-column") for word in arguments)
+    named_table = any(is_table(word) or word in EMBEDDED for word in arguments[:1])
+    if "--table" in arguments or (named_table and not as_text):
         check_table(arguments)
         return
     args = parse_plain(CheckArgs, arguments, "discrete-gan check")

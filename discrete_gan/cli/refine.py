@@ -144,6 +144,7 @@ def _another(args: Args, data: Any, num_classes: int) -> nn.Module:
         return ConvDiscriminator(data.image_shape, hidden=args.width or 512, num_classes=num_classes)
     width = args.width or (128 if args.network == "lstm" else 64)
     shape: dict[str, Any] = {"num_categories": data.num_categories, "num_positions": data.max_length, "end": data.end}
+    shape["num_classes"] = num_classes
     return token_discriminator(args.network, **shape, width=width, dropout=args.dropout)  # type: ignore[arg-type]
 
 
@@ -162,7 +163,7 @@ def main(args: Args) -> None:
         fake = run.draw(g.network, labels)
         given = () if labels is None else (labels,)
         if args.r1 and hasattr(discriminator, "penalized"):
-            raw_real, penalty = discriminator.penalized(real)
+            raw_real, penalty = discriminator.penalized(real, *given)
         else:
             real = _continuous(discriminator, real).requires_grad_() if args.r1 else real
             raw_real = _outputs(discriminator, real, *given)

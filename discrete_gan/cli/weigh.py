@@ -25,7 +25,7 @@ from discrete_gan.data.table import EMBEDDED, read_any
 from discrete_gan.data.table_features import common_schema, features
 from discrete_gan.data.table_files import TABLE_FORMATS, is_table, write_rows
 from discrete_gan.data.table_schema import TableReading
-from discrete_gan.data.text_lines import Lines
+from discrete_gan.data.text_lines import Lines, TextReading
 from discrete_gan.data.text_sources import read_source
 from discrete_gan.data.vocabulary import KINDS, Vocabulary
 from discrete_gan.errors import InputError
@@ -73,8 +73,8 @@ class WeighArgs:
     """Text: most frequent characters or words to tell apart, or tokens of bpe; 5,000, or 2,000 of bpe, if not given."""
     max_length: Count = 256
     """Text: tokens at the beginning of a line that count."""
-    column: str = "text"
-    """Text: column, with hub:."""
+    column: str | None = None
+    """Text: column, in data with columns, on both sides; with it a .csv file is text."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """Pictures that cannot be decoded and lines that are not UTF-8: refuse the data, or skip them."""
     drop: tuple[str, ...] = ()
@@ -237,7 +237,7 @@ def read_tables(args: WeighArgs) -> Sides:
 def read_text(args: WeighArgs) -> Sides:
     """Lines of both sides, in tokens learnt from both."""
     lines: list[Lines] = [
-        read_source(spec, column=args.column, corrupt=args.corrupt, seed=args.seed).train
+        read_source(spec, TextReading(args.column, corrupt=args.corrupt, seed=args.seed)).train
         for spec in (args.real, args.samples)
     ]
     name = args.tokenizer or ("char" if args.real == "equations" else "word")

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +67,12 @@ def is_table(spec: str) -> bool:
     return _bare(Path(spec)).suffix in SUFFIXES
 
 
-def read_table(spec: str) -> tuple[RawTable, RawTable | None]:
+def read_table(spec: str, *, missing: Sequence[str] = MISSING) -> tuple[RawTable, RawTable | None]:
     """Reads a table, and the one held out where the data have such a split.
+
+    Args:
+        spec: Names it.
+        missing: How text files write that a value is missing.
 
     Raises:
         InputError: If it is not there, cannot be read or holds no two rows: one line that names the row and column.
@@ -81,7 +85,9 @@ def read_table(spec: str) -> tuple[RawTable, RawTable | None]:
     try:
         if path.is_dir():
             raise IsADirectoryError
-        return {".parquet": _read_parquet, ".xlsx": _read_excel}.get(path.suffix, _read_text)(path), None
+        if path.suffix in (".parquet", ".xlsx"):
+            return (_read_parquet if path.suffix == ".parquet" else _read_excel)(path), None
+        return _read_text(path, missing), None
     except FileNotFoundError:
         raise InputError(f"no table at {spec!r}: {nearest_path(path)}expected {TABLE_FORMATS}") from None
     except IsADirectoryError:
@@ -121,7 +127,7 @@ def write_rows(path: Path, table: RawTable, rows: np.ndarray) -> None:
     write_aside(path, lambda file: file.write(text.encode()))
 
 
-def _read_text(path: Path) -> RawTable:
+def _read_text(path: Path, absent: Sequence[str]) -> RawTable:
     with Unpacked(path) as file:
         content = file.read().removeprefix(b"\xef\xbb\xbf")
     if file.broken:
@@ -144,7 +150,7 @@ def _read_text(path: Path) -> RawTable:
     _check_names(names, f"{path}: line {number}")
     if header and (of_number := next(filter(_NUMBER.fullmatch, names), None)):
         raise InputError(f"{path}: line {number}: expected names of columns in the first line, found {of_number}")
-    return _assembled(path, names, rows, None if header else (number, first), header, separator)
+    return _assembled(path, names, rows, None if header else (number, first), header, separator, absent)
 
 
 def _assembled(
@@ -154,6 +160,7 @@ def _assembled(
     first: tuple[int, list[str]] | None,
     header: bool,
     separator: str,
+    absent: Sequence[str],
 ) -> RawTable:
     """A table of strings from rows, so many at a time, which then take little."""
     pandas = require("pandas", "pandas", "reading tables")
@@ -178,10 +185,10 @@ def _assembled(
     frame = pandas.concat(parts, ignore_index=True)
     missing = {}
     for name in names:
-        absent = frame[name].str.strip().isin(MISSING)
-        if absent.any():
-            missing[name] = str(frame[name][absent].mode()[0])
-            frame[name] = frame[name].mask(absent)
+        is_absent = frame[name].str.strip().isin(absent)
+        if is_absent.any():
+            missing[name] = str(frame[name][is_absent].mode()[0])
+            frame[name] = frame[name].mask(is_absent)
     return _checked(RawTable(_stem(path), str(path), frame, missing, "line", np.array(numbers), header, separator))
 
 

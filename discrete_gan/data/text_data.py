@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from discrete_gan.data.classes import Classes
 from discrete_gan.data.vocabulary import Vocabulary
 
 
@@ -45,6 +46,9 @@ class TextData:
         train_lines: The rows of ``train`` as text, exactly what ``vocabulary.decode`` makes of them.
         held_out_lines: The rows of ``held_out`` as text.
         notes: What was left out.
+        classes: What the labels are called; None where lines have none.
+        train_labels: Of the training sequences, int64, shape (N,).
+        held_out_labels: Of the others.
     """
 
     name: str
@@ -54,6 +58,9 @@ class TextData:
     train_lines: list[str]
     held_out_lines: list[str]
     notes: TextNotes
+    classes: Classes | None = None
+    train_labels: Tensor | None = None
+    held_out_labels: Tensor | None = None
 
     @property
     def max_length(self) -> int:
@@ -75,6 +82,7 @@ class TextData:
             "max_length": self.max_length,
             "num_categories": self.num_categories,
             "tokenizer": self.vocabulary.kind,
+            **({} if self.classes is None else {"classes": list(self.classes.names)}),
             "counts": counts,
             "fingerprint": self.fingerprint(),
         }
@@ -83,7 +91,8 @@ class TextData:
         """16 hex digits that change with any sequence or token, and not with the name or the device."""
         tokens = sorted(self.vocabulary.tokens.items(), key=lambda item: (item[1], item[0]))
         digest = hashlib.blake2b(repr(tokens).encode("utf-8", "backslashreplace"), digest_size=8)
-        for part in (self.train, self.held_out):
+        labels = [each for each in (self.train_labels, self.held_out_labels) if each is not None]
+        for part in (self.train, self.held_out, *labels):
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.cpu().contiguous().numpy().data)
         return digest.hexdigest()

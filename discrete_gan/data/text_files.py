@@ -23,13 +23,25 @@ def read_file(spec: str, reading: TextReading) -> Source:
     raw = [line.removesuffix(b"\r") for line in content.split(b"\n")]
     if not raw[-1]:
         raw.pop()  # What follows the last separator is no line.
-    texts = [_decode(line) for line in raw]
-    lines = select(str(path), "line", texts, 1, reading.running)
+    texts, labels = [_decode(line) for line in raw], None
+    if reading.labeled:
+        labels, texts = _cut_labels(path, texts)
+    lines = select(str(path), "line", texts, range(1, len(texts) + 1), reading.running, labels)
     if lines.undecodable and reading.corrupt == "refuse":
         raise InputError(f"{undecodable(lines)}: make it UTF-8, or leave them out with corrupt=skip")
     if 10 * len(lines.undecodable) > 9 * len(raw) and lines.texts:
         raise InputError(f"{undecodable(lines)}: expected a text file")
     return Source(_stem(path), require_text(lines), None)
+
+
+def _cut_labels(path: Path, texts: list[str | None]) -> tuple[list[str | None], list[str | None]]:
+    """What stands before the first tab of each line, and the rest."""
+    cut = [None if text is None else text.partition("\t") for text in texts]
+    for number, parts in enumerate(cut, start=1):
+        if parts is not None and parts[0].strip() and not parts[1]:
+            raise InputError(f"{path}: line {number}: expected a label, a tab and the text, found no tab")
+    labels, rest = ([None if parts is None else parts[place] for parts in cut] for place in (0, 2))
+    return labels, rest
 
 
 def _read_bytes(path: Path) -> bytes:

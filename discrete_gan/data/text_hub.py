@@ -4,7 +4,8 @@ from typing import Any
 
 from discrete_gan.data.extras import one_line, require
 from discrete_gan.data.hub import load_splits
-from discrete_gan.data.text_lines import Lines, Source, TextReading, require_text, select
+from discrete_gan.data.text_columns import of_columns
+from discrete_gan.data.text_lines import Lines, Source, TextReading
 from discrete_gan.errors import InputError
 
 _HELD_OUT_SPLITS = ("test", "validation")
@@ -21,7 +22,7 @@ def read_hub(spec: str, reading: TextReading) -> Source:
         raise InputError(f"{spec}: expected a split named train, found {', '.join(splits) or 'none'}")
     held_out = next((split for split in _HELD_OUT_SPLITS if split in splits), None)
     parts = {
-        split: require_text(_read_split(splits[split], f"{name}, split {split}", reading))
+        split: _read_split(splits[split], f"{name}, split {split}", reading)
         for split in ("train", held_out)
         if split is not None
     }
@@ -29,11 +30,12 @@ def read_hub(spec: str, reading: TextReading) -> Source:
 
 
 def _read_split(split: Any, where: str, reading: TextReading) -> Lines:
-    try:
-        texts = split[reading.column][:] if reading.column in split.features else None
-    except Exception as error:  # A damaged file shows when its rows are asked for, as anything.
-        raise InputError(f"{where}: column {reading.column} cannot be read: {one_line(error)}") from error
-    if texts is None or not all(text is None or isinstance(text, str) for text in texts):
-        columns = ", ".join(f"{name} ({getattr(kind, 'dtype', kind)})" for name, kind in split.features.items())
-        raise InputError(f"{where}: expected text in column {reading.column}, found columns {columns}")
-    return select(where, "row", [text or "" for text in texts], 0, reading.running)
+    def cells(name: str) -> list[Any]:
+        """Those of a column; of classes, their names."""
+        try:
+            kind, found = split.features[name], split[name][:]
+        except Exception as error:  # A damaged file shows when its rows are asked for, as anything.
+            raise InputError(f"{where}: column {name} cannot be read: {one_line(error)}") from error
+        return [None if cell is None else kind.int2str(cell) for cell in found] if hasattr(kind, "int2str") else found
+
+    return of_columns(where, "row", list(split.features), cells, range(len(split)), reading)

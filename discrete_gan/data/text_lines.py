@@ -1,6 +1,7 @@
 """Lines of text, where each stood, and what an entry in the table of text formats says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from discrete_gan.data.formats import Corrupt
@@ -20,6 +21,7 @@ class Lines(NamedTuple):
         total: How many lines there are, with the empty and the undecodable ones.
         empty: How many are empty.
         undecodable: Numbers of those that are not UTF-8, which were left out.
+        labels: The class of each line by its name; None where none were asked for.
     """
 
     where: str
@@ -29,6 +31,13 @@ class Lines(NamedTuple):
     total: int
     empty: int
     undecodable: list[int]
+    labels: list[str] | None = None
+
+    def kept(self, side: Sequence[bool]) -> "Lines":
+        """Those for which ``side`` holds true."""
+        texts, numbers = list(compress(self.texts, side)), list(compress(self.numbers, side))
+        labels = None if self.labels is None else list(compress(self.labels, side))
+        return self._replace(texts=texts, numbers=numbers, labels=labels)
 
 
 class Source(NamedTuple):
@@ -49,13 +58,17 @@ class TextReading(NamedTuple):
     """How lines are read, the same for every format; each uses what concerns it.
 
     Attributes:
-        column: Of the text, in a data set of the hub.
+        column: Of the text, in data with columns; if not given, the one named ``text``, or the only one.
+        labeled: Whether each line has a class: in another column, or before a tab at its beginning.
+        label_column: That other column.
         corrupt: ``refuse`` lines that are not UTF-8, or ``skip`` them.
         running: Keep empty lines and the white space around lines.
         seed: Of the equations.
     """
 
-    column: str = "text"
+    column: str | None = None
+    labeled: bool = False
+    label_column: str | None = None
     corrupt: Corrupt = "refuse"
     running: bool = False
     seed: int = 0
@@ -68,11 +81,13 @@ class TextFormat(NamedTuple):
         called: What the user names, as help and messages put it.
         reads: Whether what the user named is in this format; it need not exist.
         read: Reads what the user named.
+        has_columns: Whether one of its columns is the text.
     """
 
     called: str
     reads: Callable[[str], bool]
     read: Callable[[str, TextReading], Source]
+    has_columns: bool = False
 
 
 def undecodable(lines: Lines) -> str:
@@ -82,30 +97,45 @@ def undecodable(lines: Lines) -> str:
     return f"{lines.where}: {len(lines.undecodable)} of {lines.total} lines are not UTF-8 (line {first}{more})"
 
 
-def select(where: str, unit: str, texts: Sequence[str | None], first: int, running: bool) -> Lines:
+def select(
+    where: str,
+    unit: str,
+    texts: Sequence[str | None],
+    numbers: Iterable[int],
+    running: bool,
+    labels: Sequence[str | None] | None = None,
+) -> Lines:
     """The lines that hold text, stripped; all that are text, as they are, if ``running``.
 
     Args:
         where: As in ``Lines``.
         unit: As in ``Lines``.
         texts: What was read; None is not UTF-8.
-        first: The number of the first.
+        numbers: The number of each.
         running: As in ``TextReading``.
+        labels: The class of each, where they were asked for.
+
+    Raises:
+        InputError: If a line of text lacks its class.
     """
-    kept: list[str] = []
-    numbers: list[int] = []
+    lines = Lines(where, unit, [], [], len(texts), 0, [], None if labels is None else [])
     empty = 0
-    bad: list[int] = []
-    for number, text in enumerate(texts, start=first):
+    for place, (number, text) in enumerate(zip(numbers, texts, strict=False)):
         if text is None:
-            bad.append(number)
+            lines.undecodable.append(number)
             continue
         stripped = text.strip()
         empty += not stripped
-        if stripped or running:
-            kept.append(text if running else stripped)
-            numbers.append(number)
-    return Lines(where, unit, kept, numbers, len(texts), empty, bad)
+        if not (stripped or running):
+            continue
+        lines.texts.append(text if running else stripped)
+        lines.numbers.append(number)
+        if labels is not None and lines.labels is not None:
+            label = (labels[place] or "").strip()
+            if not label:
+                raise InputError(f"{where}: {unit} {number}: expected a label, found none")
+            lines.labels.append(label)
+    return lines._replace(empty=empty)
 
 
 def require_text(lines: Lines) -> Lines:

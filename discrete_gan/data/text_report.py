@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from discrete_gan.data.classes import printable
 from discrete_gan.data.text_data import TextData
 from discrete_gan.data.vocabulary import Vocabulary
 
@@ -23,6 +24,7 @@ def report_text(data: TextData) -> str:
         f"max {lengths.max()} tokens; D = {data.max_length}",
         *_histogram(lengths),
         f"vocabulary K = {vocabulary.size:,} ({vocabulary.kind}, and the end); {int((counts == 1).sum()):,} seen once",
+        *_classes(data),
         f"frequent   {_frequent(counts, vocabulary)}",
         f"unknown    {notes.unknown_rate:.2%} of the held-out tokens",
         f"repeated   {notes.duplicates:,} training sequences; {notes.overlap:,} held-out ones that training has too",
@@ -30,6 +32,16 @@ def report_text(data: TextData) -> str:
         *(f"           {remark}" for remark in notes.remarks),
     ]
     return "\n".join(lines)
+
+
+def _classes(data: TextData) -> list[str]:
+    """How many training sequences are of each class."""
+    if data.classes is None or data.train_labels is None:
+        return []
+    counts = data.train_labels.bincount(minlength=len(data.classes.names)).tolist()
+    named = [f"{printable(name)} {count:,}" for name, count in zip(data.classes.names, counts, strict=True)]
+    more = f", ... ({len(named)} in all)" if len(named) > _NUM_NAMED else ""
+    return [f"classes    {', '.join(named[:_NUM_NAMED])}{more}"]
 
 
 def _lengths(tokens: Tensor, end: int) -> Tensor:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # Importing this module needs no tokenizers.
 UNKNOWN = "<unk>"
 _BPE_SIZE = 2000
 _BYTES = 256
+_LOOKED_AT = 1000  # lines, for how tokens are joined
 _CHUNK = 10_000  # lines encoded at a time: what the library returns for a line takes kilobytes
 # What str.split takes for white space; without the four separators that \s leaves out, learning would differ.
 _BLANKS = r"[\s\x1c-\x1f]+"
@@ -118,6 +119,25 @@ class Vocabulary:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a JSON file that ``tokenizers.Tokenizer.from_file`` reads too; ``split`` is not part of it."""
         write_aside(Path(path), lambda file: file.write(self.tokenizer.to_str().encode()))
+
+    def joined_as(self, lines: Sequence[str]) -> "Vocabulary":
+        """One that writes tokens as they stand in these lines, where the tokenizer does not say how they are joined.
+
+        Without a decoder the library puts blanks between tokens: right for words, and for pieces of a molecule not.
+        """
+        if self.kind != "other" or self.tokenizer.decoder is not None or self._split is not None:
+            return self
+        from tokenizers import Tokenizer, decoders
+
+        looked_at = list(lines[:_LOOKED_AT])
+        ids = self.encode(looked_at)
+        fused = Tokenizer.from_str(self.tokenizer.to_str())
+        fused.decoder = decoders.Fuse()
+        right = [
+            sum(map(str.__eq__, looked_at, one.decode_batch(ids, skip_special_tokens=False)))
+            for one in (self.tokenizer, fused)
+        ]
+        return Vocabulary(fused, self.kind) if right[1] > right[0] else self
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Token indices of each line, without ``end``.

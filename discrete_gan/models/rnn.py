@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from discrete_gan.distributions import Autoregressive
 from discrete_gan.distributions.autoregressive import State
 from discrete_gan.models.base import Generator
+from discrete_gan.models.labels import append_labels
 
 Cell = Literal["lstm", "gru"]
 
@@ -27,6 +28,7 @@ class RecurrentGenerator(Generator):
         hidden: Width of each recurrent layer.
         num_layers: Recurrent layers.
         cell: ``"lstm"`` or ``"gru"``.
+        num_classes: Of the labels that a conditional generator takes, which count as more of z; 0 for one without.
 
     Raises:
         ValueError: If the cell is unknown, or the end is not a category.
@@ -43,6 +45,7 @@ class RecurrentGenerator(Generator):
         hidden: int = 32,
         num_layers: int = 1,
         cell: Cell = "lstm",
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         if cell not in ("lstm", "gru"):
@@ -50,30 +53,32 @@ class RecurrentGenerator(Generator):
         if end is not None and not 0 <= end < num_categories:
             raise ValueError(f"end: expected a category from 0 to {num_categories - 1}, got {end}")
         self.num_categories, self.num_positions, self.end = num_categories, num_positions, end
-        self.latent_dim = latent_dim
+        self.latent_dim, self.num_classes = latent_dim, num_classes
+        context = latent_dim + num_classes
         self.num_states = 2 if cell == "lstm" else 1
         self.embedding = nn.Embedding(num_categories + 1, embedding_dim)  # the last stands before the first token
         kind = nn.LSTM if cell == "lstm" else nn.GRU
-        self.rnn = kind(embedding_dim + latent_dim, hidden, num_layers, batch_first=True)
-        if latent_dim:
-            self.state = nn.Linear(latent_dim, self.num_states * num_layers * hidden)
+        self.rnn = kind(embedding_dim + context, hidden, num_layers, batch_first=True)
+        if context:
+            self.state = nn.Linear(context, self.num_states * num_layers * hidden)
         self.output = nn.Linear(hidden, num_categories)
 
-    def forward(self, z: Tensor) -> Autoregressive:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Autoregressive:
         """Distribution of x given z.
 
         Args:
             z: Shape (B, latent_dim).
+            labels: Classes, shape (B,), if it takes any.
 
         Returns:
             Batch shape (B,), event shape (D,). Carries gradient.
         """
-        return Autoregressive(self, z)
+        return Autoregressive(self, append_labels(z, labels, self.num_classes))
 
     def initial_state(self, z: Tensor) -> State:
-        """State before the first token, each tensor (num_layers, N, hidden), from z (N, latent_dim)."""
+        """State before the first token, each tensor (num_layers, N, hidden), from z (N, C), with any classes in it."""
         shape = (len(z), self.num_states, self.rnn.num_layers, self.rnn.hidden_size)
-        state = torch.tanh(self.state(z)).view(shape) if self.latent_dim else self.output.weight.new_zeros(shape)
+        state = torch.tanh(self.state(z)).view(shape) if z.shape[1] else self.output.weight.new_zeros(shape)
         return tuple(state.permute(1, 2, 0, 3))
 
     def step(self, x: Tensor, z: Tensor, state: State) -> tuple[Tensor, State]:
@@ -83,7 +88,7 @@ class RecurrentGenerator(Generator):
         length one repacks its weights at each call.
         """
         embedded = F.embedding(x, self.embedding.weight) if x.dim() == 1 else x @ self.embedding.weight[:-1]
-        layer_input = torch.cat([embedded, z], dim=-1) if self.latent_dim else embedded
+        layer_input = torch.cat([embedded, z], dim=-1) if z.shape[1] else embedded
         states = []
         for layer, weights in enumerate(self.rnn.all_weights):
             if self.num_states == 2:
@@ -96,7 +101,7 @@ class RecurrentGenerator(Generator):
     def hidden(self, tokens: Tensor, z: Tensor) -> Tensor:
         """Hidden vectors (N, D, hidden) after each of the tokens (N, D), in one pass."""
         inputs = self.embedding(tokens)
-        if self.latent_dim:
+        if z.shape[1]:
             inputs = torch.cat([inputs, z[:, None].expand(-1, tokens.shape[1], -1)], dim=-1)
         state = tuple(each.contiguous() for each in self.initial_state(z))
         return self.rnn(inputs, state if self.num_states == 2 else state[0])[0]

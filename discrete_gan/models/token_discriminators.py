@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from discrete_gan.distributions import before_end
 from discrete_gan.models.base import HubModel
+from discrete_gan.models.labels import ClassProjection
 
 SEQGAN_WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
 SEQGAN_CHANNELS = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
@@ -31,24 +32,38 @@ class TokenDiscriminator(HubModel):
         self.num_positions, self.end = num_positions, end
         self.embedding = nn.Embedding(num_categories, embedding_dim)
         self.output: nn.Module
+        self.classes: ClassProjection
+
+    def end_with(self, num_features: int, num_classes: int) -> None:
+        """Make the last layer, from F features, and what classes add to it."""
+        self.output = nn.Linear(num_features, 1)
+        self.classes = ClassProjection(num_classes, num_features)
 
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
         """Features (N, F) or, of every step, (N, D, F) from vectors (N, D, E) and which tokens count, (N, D)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw outputs, log-ratios in nats, (...)."""
-        return self.output(self.features(x)).squeeze(-1)
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Raw outputs, log-ratios in nats, (...), of sequences of classes (B,) if any."""
+        return self._raw(self.features(x), labels)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees, (..., F)."""
         return self._encoded(x)
 
-    def outputs(self, x: Tensor) -> Tensor:
+    def outputs(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """All raw outputs, for the discriminator's loss: (...), or (..., D) where there is one per step."""
-        return self.output(self._encoded(x)).squeeze(-1)
+        return self._raw_outputs(self._encoded(x), labels)
 
-    def penalized(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _raw_outputs(self, encoded: Tensor, labels: Tensor | None) -> Tensor:
+        """Of what :meth:`encode` returns."""
+        return self._raw(encoded, labels)
+
+    def _raw(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Of features (..., B, F) and classes (B,)."""
+        return self.output(features).squeeze(-1) + self.classes(features, labels)
+
+    def penalized(self, tokens: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         r"""Raw outputs of sequences and the R1 penalty on them, in one pass.
 
         .. math:: \tfrac12 \sum_t \tfrac1K \sum_k \left(\partial F / \partial x_{t,k}\right)^2
@@ -59,6 +74,7 @@ class TokenDiscriminator(HubModel):
 
         Args:
             tokens: Data, int64, shape (B, D).
+            labels: Classes, shape (B,), if it takes any.
 
         Returns:
             Raw outputs, (B,), or (B, D) of every step, and penalties, (B,). Gradients reach the parameters.
@@ -71,7 +87,7 @@ class TokenDiscriminator(HubModel):
         recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
         with _unfused() if recurrent else nullcontext(), sdpa_kernel(SDPBackend.MATH):
             embedded = self.embedding(tokens)
-            raw = self.output(self.encode(embedded, self._is_inside(tokens))).squeeze(-1)
+            raw = self._raw_outputs(self.encode(embedded, self._is_inside(tokens)), labels)
             (slope,) = torch.autograd.grad(raw.reshape(len(raw), -1).mean(dim=1).sum(), embedded, create_graph=True)
         gram = self.embedding.weight.T @ self.embedding.weight / len(self.embedding.weight)
         return raw, 0.5 * ((slope @ gram) * slope).sum(dim=(1, 2))
@@ -114,6 +130,7 @@ class TextCNN(TokenDiscriminator):
         widths: Tokens that a convolution sees; those above D are left out.
         channels: Of all widths, or of each.
         dropout: Before the last layer.
+        num_classes: Of the labels that a conditional discriminator takes; 0 for one without.
 
     Raises:
         ValueError: If there are not as many channels as widths, or no width fits.
@@ -133,6 +150,7 @@ class TextCNN(TokenDiscriminator):
         widths: Sequence[int] = (1, 2, 3, 4, 5),
         channels: int | Sequence[int] = 64,
         dropout: float = 0.0,
+        num_classes: int = 0,
     ) -> None:
         super().__init__(num_categories, num_positions, end, embedding_dim)
         channels = [channels] * len(widths) if isinstance(channels, int) else channels
@@ -146,7 +164,7 @@ class TextCNN(TokenDiscriminator):
         self.highway = nn.Linear(size, 2 * size)
         nn.init.constant_(self.highway.bias[size:], -2.0)  # at first most of the input is carried through
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(size, 1)
+        self.end_with(size, num_classes)
 
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
         """Features (N, F) from vectors (N, D, E)."""
@@ -168,6 +186,7 @@ class RecurrentDiscriminator(TokenDiscriminator):
         hidden: Width of each recurrent layer.
         num_layers: Recurrent layers.
         dropout: On the vectors of the tokens and before the last layer.
+        num_classes: Of the labels that a conditional discriminator takes; 0 for one without.
     """
 
     def __init__(
@@ -180,22 +199,27 @@ class RecurrentDiscriminator(TokenDiscriminator):
         hidden: int = 128,
         num_layers: int = 1,
         dropout: float = 0.0,
+        num_classes: int = 0,
     ) -> None:
         super().__init__(num_categories, num_positions, end, embedding_dim)
         self.dropout = nn.Dropout(dropout)
         self.rnn = nn.LSTM(embedding_dim, hidden, num_layers, batch_first=True)
-        self.output = nn.Linear(hidden, 1)
+        self.end_with(hidden, num_classes)
 
-    def steps(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         r"""Log-ratio of every prefix, :math:`\log p_{data}(x_{\le t}) / p_g(x_{\le t})` in nats, (..., D).
 
         After the end it is that of the whole sequence, which no padding changes.
         """
-        return self.outputs(x)
+        return self.outputs(x, labels)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees at the last token, (..., hidden)."""
         return self._encoded(x)[..., -1, :]
+
+    def _raw_outputs(self, encoded: Tensor, labels: Tensor | None) -> Tensor:
+        """Of every step, (..., B, D), from (..., B, D, hidden)."""
+        return self._raw(encoded.transpose(-2, -3), labels).transpose(-1, -2)
 
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
         """Features of every step (N, D, hidden), after the end those of the last token."""
@@ -216,6 +240,7 @@ class TransformerDiscriminator(TokenDiscriminator):
         num_layers: Layers of the encoder.
         num_heads: Attention heads.
         dropout: Of the encoder.
+        num_classes: Of the labels that a conditional discriminator takes; 0 for one without.
 
     Raises:
         ValueError: If the heads do not divide the width.
@@ -231,6 +256,7 @@ class TransformerDiscriminator(TokenDiscriminator):
         num_layers: int = 2,
         num_heads: int = 4,
         dropout: float = 0.0,
+        num_classes: int = 0,
     ) -> None:
         super().__init__(num_categories, num_positions, end, embedding_dim)
         if embedding_dim % num_heads:
@@ -243,7 +269,7 @@ class TransformerDiscriminator(TokenDiscriminator):
         for _ in range(num_layers - 1):  # one by one, so that a loading can end at more than a file holds
             self.encoder.layers.append(copy.deepcopy(layer))
         self.encoder.num_layers = num_layers
-        self.output = nn.Linear(embedding_dim, 1)
+        self.end_with(embedding_dim, num_classes)
 
     def encode(self, embedded: Tensor, inside: Tensor) -> Tensor:
         """Features (N, E), the mean over the tokens that count."""
@@ -260,6 +286,7 @@ def token_discriminator(
     end: int | None,
     width: int,
     dropout: float = 0.0,
+    num_classes: int = 0,
 ) -> TokenDiscriminator:
     """A discriminator by name, as recipes build it.
 
@@ -270,14 +297,16 @@ def token_discriminator(
         end: The category that ends a sequence; None for sequences of exactly D tokens.
         width: Hidden units, channels of each width, or size of the vectors.
         dropout: As of the class.
+        num_classes: As of the class.
 
     Raises:
         ValueError: If the kind is unknown or the class refuses the width.
     """
+    shape: dict[str, Any] = {"end": end, "dropout": dropout, "num_classes": num_classes}
     if kind == "lstm":
-        return RecurrentDiscriminator(num_categories, num_positions, end=end, hidden=width, dropout=dropout)
+        return RecurrentDiscriminator(num_categories, num_positions, hidden=width, **shape)
     if kind == "cnn":
-        return TextCNN(num_categories, num_positions, end=end, channels=width, dropout=dropout)
+        return TextCNN(num_categories, num_positions, channels=width, **shape)
     if kind == "transformer":
-        return TransformerDiscriminator(num_categories, num_positions, end=end, embedding_dim=width, dropout=dropout)
+        return TransformerDiscriminator(num_categories, num_positions, embedding_dim=width, **shape)
     raise ValueError(f"kind: expected lstm, cnn or transformer, got {kind!r}")

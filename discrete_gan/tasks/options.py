@@ -64,8 +64,15 @@ class TextOptions(SequenceDataOptions):
     """{TEXT_FORMATS}, a sample per line; or a task of your own as FILE.py:CLASS."""
     tokenizer: str | None = None
     """char, word, bpe, or a JSON file of the tokenizers library; char for equations and running text, else word."""
-    column: str = "text"
-    """Column of the text, with hub:."""
+    column: str | None = None
+    """Column of the text, in data with columns; if not given, the one named text, or the only one."""
+    conditional: bool = False
+    """Labels into both networks: samples of the class that is asked for. In --label-column, of a file of lines before
+    the first tab; of equations their sign."""
+    label_column: str | None = None
+    """Column of the labels, in data with columns."""
+    label_bins: AtLeastTwo | None = None
+    """Cut labels that are numbers into so many classes, equally frequent in the training part."""
     held_out: str | None = None
     """Another file or name whose lines are held out; a tenth of the lines if not given."""
     max_length: Count | None = None
@@ -80,7 +87,8 @@ class TextOptions(SequenceDataOptions):
 
 def reading(options: Any) -> dict[str, Any]:
     """What ``load_text`` takes beside the text itself, of :class:`TextOptions`."""
-    names = ("tokenizer", "column", "held_out", "max_length", "window", "vocabulary_size", "corrupt")
+    names = ("tokenizer", "column", "conditional", "label_column", "label_bins")
+    names += ("held_out", "max_length", "window", "vocabulary_size", "corrupt")
     return {name: getattr(options, name) for name in names}
 
 

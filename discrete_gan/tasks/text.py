@@ -11,6 +11,7 @@ from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
 from discrete_gan.data import Batches, TextData, Vocabulary, load_text
+from discrete_gan.data.classes import Classes
 from discrete_gan.data.equations import equation_scores
 from discrete_gan.data.text_report import report_text
 from discrete_gan.distributions import before_end
@@ -38,13 +39,19 @@ _COUNTED, _MOST_COUNTED = (1, 3), 1000  # n-grams that the two-sample test's cla
 
 
 def held_out_likelihood(
-    generator: Generator, tokens: Tensor, *, num_latents: int = 20, temperature: float = 1.0
+    generator: Generator,
+    tokens: Tensor,
+    labels: Tensor | None = None,
+    *,
+    num_latents: int = 20,
+    temperature: float = 1.0,
 ) -> dict[str, float]:
     """Negative log-likelihood of text under a generator: exact without latents, else an upper bound and its gap.
 
     Args:
         generator: Of sequences; in evaluation mode for the time.
         tokens: Shape (N, D). With latents, the first 1,000.
+        labels: Classes, shape (N,), of a conditional generator.
         num_latents: S, latents of each bound.
         temperature: Divides the logits.
 
@@ -56,10 +63,17 @@ def held_out_likelihood(
     metric, gap, num_sequences = TokenNLL(sync_on_compute=False), 0.0, 0
     with torch.no_grad(), evaluating(generator), seeded("likelihood"):
         exact = generator.latent_dim == 0
-        for part in tokens.split(_ROWS) if exact else tokens[:MOST_BOUNDED].split(max(1, _ROWS // num_latents)):
-            g = generator(generator.latents(1 if exact else num_latents))
+        tokens, rows = (tokens, _ROWS) if exact else (tokens[:MOST_BOUNDED], max(1, _ROWS // num_latents))
+        for start in range(0, len(tokens), rows):
+            part = tokens[start : start + rows]
+            z = generator.latents(1 if exact else num_latents)
+            if labels is None:
+                g, x = generator(z), part[:, None].expand(-1, len(z), -1)
+            else:  # each datum has latents of its own class
+                g = generator(z.repeat(len(part), 1), labels[start : start + rows].repeat_interleave(len(z)))
+                x = part.repeat_interleave(len(z), dim=0)
             # (N, S)
-            log_prob = g.log_prob(part[:, None].expand(-1, *g.batch_shape, -1), temperature=temperature).cpu()
+            log_prob = g.log_prob(x, temperature=temperature).view(len(part), len(z)).cpu()
             bound = log_prob[:, 0] if exact else None
             if bound is None:
                 bounded = importance_weighted_bound(log_prob.T)
@@ -88,11 +102,12 @@ class Text:
         self.options = options
         self._vocabulary: Vocabulary | None = None
         self._max_length: int | None = None
+        self._classes: Classes | None = None
 
     @functools.cached_property
     def data(self) -> TextData:
         """The data set."""
-        how = reading(self.options)
+        how: dict[str, Any] = reading(self.options) | {"classes": self._classes}
         if self._vocabulary is not None:  # that of the run, whatever lines are read
             known = {"tokenizer": self._vocabulary, "vocabulary_size": None}
             how |= {**known, "max_length": self._max_length or self.options.max_length}
@@ -121,6 +136,14 @@ class Text:
     def end(self) -> int | None:
         """The token that ends a sequence."""
         return self.vocabulary.end
+
+    @property
+    def num_classes(self) -> int:
+        """K that networks are built for; 0 where batches come without labels."""
+        if not self.options.conditional:
+            return 0
+        classes = self._classes or self.data.classes
+        return 0 if classes is None else len(classes.names)
 
     @property
     def are_equations(self) -> bool:
@@ -152,6 +175,7 @@ class Text:
             self._vocabulary = Vocabulary.load(folder / "tokenizer.json")
             length = config.get("data", {}).get("max_length")
             self._max_length = length if isinstance(length, int) and length > 0 else None
+        self._classes = Classes.recalled(config.get("data", {})) if self.options.conditional else None
 
     def to(self, device: torch.device) -> None:
         """Move the tokens there.
@@ -162,19 +186,24 @@ class Text:
         if len(self.data.train) < 2:
             raise InputError(f"{self.data.name}: training needs at least 2 lines, found 1")
         self.tokens, self.test = self.data.train.to(device), self.data.held_out.to(device)
+        labels = self.data.train_labels, self.data.held_out_labels
+        self.labels, self.test_labels = (None if each is None else each.to(device) for each in labels)
         self._batches = Batches(len(self.tokens), self.options.batch_size, seed=self.options.seed)
 
     def batch(self, step: int) -> Batch:
         """Training sequences, each once per epoch, int64, shape (B, D)."""
-        return Batch(self.tokens[self._batches.indices(step, device=self.tokens.device)])
+        return self._at(self._batches.indices(step, device=self.tokens.device))
 
     def set_apart(self, part: float) -> Batch:
         """Training sequences that no later batch has."""
-        return Batch(self.tokens[self._batches.set_apart(part).to(self.tokens.device)])
+        return self._at(self._batches.set_apart(part).to(self.tokens.device))
+
+    def _at(self, index: Tensor) -> Batch:
+        return Batch(self.tokens[index], None if self.labels is None else self.labels[index])
 
     def held_out(self) -> Batch:
         """Held-out sequences."""
-        return Batch(self.test)
+        return Batch(self.test, self.test_labels)
 
     def decode(self, x: Tensor) -> list[str]:
         """Lines."""
@@ -234,8 +263,9 @@ class Text:
     def _likelihood(self, generator: Generator, num: int | None, temperature: float) -> list[Score]:
         """Of the first ``num`` held-out sequences, all if not given; nothing of a generator without a density."""
         data, tokens = self.data, self.test[:num]
+        labels = None if self.test_labels is None else self.test_labels[:num]
         try:
-            values = held_out_likelihood(generator, tokens, temperature=temperature)
+            values = held_out_likelihood(generator, tokens, labels, temperature=temperature)
         except NotImplementedError:
             return []
         count = min(len(tokens), MOST_BOUNDED) if "nll_gap" in values else len(tokens)

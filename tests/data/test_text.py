@@ -113,7 +113,8 @@ def test_two_different_lines_are_enough(tmp_path: Path) -> None:
     assert load_text(path, held_out=write(tmp_path / "b.txt", "other")).train_lines == ["twice"] * 2
     same = write(tmp_path / "b.txt", "twice")
     overlap = f"{same}: 1 held-out sequences are in the training part too, left out"
-    assert refusal(path, held_out=same) == f"{same}: nothing is left to be held out; {overlap}"
+    told = f"{path}: most lines are a single word: taken as characters, tokenizer=char"
+    assert refusal(path, held_out=same) == f"{same}: nothing is left to be held out; {told}; {overlap}"
 
 
 def test_long_sequences_are_left_out_and_named(tmp_path: Path) -> None:
@@ -190,11 +191,13 @@ def test_lines_that_are_not_utf8_are_refused_or_counted(tmp_path: Path) -> None:
 
 
 def test_the_vocabulary_is_learnt_from_the_training_part(tmp_path: Path) -> None:
-    data = load_text(write(tmp_path / "a.txt", *(f"word{number}" for number in range(300))))
+    data = load_text(write(tmp_path / "a.txt", *(f"word{number} word{number}" for number in range(300))))
     assert data.num_categories == len(data.train) + 2
     assert data.notes.unknown_rate == 1
-    assert set(data.held_out_lines) == {"<unk>"}
-    limited = load_text(tmp_path / "a.txt", vocabulary_size=10, held_out=write(tmp_path / "b.txt", "x word7", "x y"))
+    assert set(data.held_out_lines) == {"<unk> <unk>"}
+    limited = load_text(
+        tmp_path / "a.txt", vocabulary_size=10, held_out=write(tmp_path / "b.txt", "x word7 y", "x y z")
+    )
     assert limited.num_categories == 12
     # What the vocabulary lacks is one token to the model: these are equal sequences.
     assert limited.notes.duplicates == 300 - 11
@@ -278,7 +281,7 @@ def test_parts_of_a_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert_consistent(data)
     assert (data.name, data.train_lines, data.held_out_lines) == ("captions", ["a b", "a b c"], ["b a", "c"])
     assert (data.notes.lines, data.notes.empty) == (5, 1)
-    other = load_text(write(tmp_path / "a.txt", "one", "two"), held_out=f"hub:{folder}", column="caption")
+    other = load_text(write(tmp_path / "a.txt", "one two", "two"), held_out=f"hub:{folder}", column="caption")
     assert other.held_out.shape == (2, 2)
     data = load_text(f"hub:{folder}", column="caption", max_length=2)
     assert data.notes.remarks == (

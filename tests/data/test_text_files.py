@@ -16,7 +16,7 @@ from discrete_gan.errors import InputError
 
 def refusal(spec: Any, **options: Any) -> str:
     with pytest.raises(InputError) as caught:
-        read_source(spec, **options)
+        read_source(spec, TextReading(**options))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -38,7 +38,7 @@ def test_lines_are_stripped_and_keep_their_numbers(tmp_path: Path) -> None:
 
 def test_running_text_stays_as_it_is(tmp_path: Path) -> None:
     path = write(tmp_path / "some.txt", b"\xef\xbb\xbf  one \r\n\n \ntwo\n")
-    lines = read_source(path, running=True).train
+    lines = read_source(path, TextReading(running=True)).train
     assert "\n".join(lines.texts) == "  one \n\n \ntwo"
     assert (lines.total, lines.empty) == (4, 2)
 
@@ -59,7 +59,7 @@ def test_lines_that_are_not_utf8(tmp_path: Path) -> None:
     path = write(tmp_path / "mixed.txt", b"\n".join([good[0], bad[0], good[1], *bad, bad[0], bad[1], good[2]]))
     what = f"{path}: 6 of 9 lines are not UTF-8 (line 2, 4, 5, 6, 7, ...)"
     assert refusal(path) == f"{what}: make it UTF-8, or leave them out with corrupt=skip"
-    lines = read_source(path, corrupt="skip").train
+    lines = read_source(path, TextReading(corrupt="skip")).train
     assert lines.texts == ["première", "second", "\U0001f600"]
     assert (lines.numbers, lines.total, lines.undecodable) == ([1, 3, 9], 9, [2, 4, 5, 6, 7, 8])
     write(path, bad[0] + b"\n\n")
@@ -68,7 +68,7 @@ def test_lines_that_are_not_utf8(tmp_path: Path) -> None:
 
 def test_equations_are_drawn_by_the_seed() -> None:
     for seed in (0, 5):
-        source, drawn = read_source("equations", seed=seed), draw_equations(seed=seed)
+        source, drawn = read_source("equations", TextReading(seed=seed)), draw_equations(seed=seed)
         assert source.held_out is not None
         assert (source.train.texts, source.held_out.texts) == tuple(drawn)
         assert source.train.numbers == list(range(1, 3001))
@@ -78,12 +78,12 @@ def test_a_format_is_its_reader_and_one_entry(tmp_path: Path, monkeypatch: pytes
     path = write(tmp_path / "some.mine", b"one\n")
 
     def read(spec: str, reading: TextReading) -> Source:
-        assert (spec, reading) == (str(path), TextReading("caption", "skip", True, 4))
+        assert (spec, reading) == (str(path), TextReading("caption", corrupt="skip", running=True, seed=4))
         return Source("mine", read_source("equations").train, None)
 
-    mine = TextFormat("a .mine file", lambda spec: spec.endswith(".mine"), read)
+    mine = TextFormat("a .mine file", lambda spec: spec.endswith(".mine"), read, has_columns=True)
     monkeypatch.setattr("discrete_gan.data.text_sources.FORMATS", (mine, *FORMATS))
-    assert read_source(path, column="caption", corrupt="skip", running=True, seed=4).name == "mine"
+    assert read_source(path, TextReading(column="caption", corrupt="skip", running=True, seed=4)).name == "mine"
     assert read_source(write(tmp_path / "some.txt", b"one\n")).name == "some"
 
 
@@ -91,7 +91,8 @@ def test_what_is_not_a_file_with_text(tmp_path: Path) -> None:
     path = write(tmp_path / "captions.txt", b"")
     assert refusal(path) == f"{path}: the file is empty"
     assert refusal(write(path, b" \n\r\n")) == f"{path}: no text in it: 2 of 2 lines empty, 0 not UTF-8"
-    expected = "expected equations, hub:NAME, or a text file (plain, .gz or .xz)"
+    columns = "a column of a .csv, .tsv, .jsonl or .parquet file"
+    expected = f"expected equations, hub:NAME, {columns}, or a text file (plain, .gz or .xz)"
     assert expected == f"expected {TEXT_FORMATS}"
     missing = str(tmp_path / "caption.txt")
     assert refusal(missing) == f"no text at {missing!r}: did you mean {str(path)!r}? {expected}"
@@ -127,9 +128,9 @@ class TestHub:
         assert (source.train.texts, source.train.numbers, source.train.empty) == (["one", "two\nlines"], [0, 2], 2)
         assert source.held_out is not None
         assert source.held_out.texts == ["three"]
-        assert read_source(spec + "", running=True).train.texts == [" one ", "", "two\nlines", ""]
+        assert read_source(spec + "", TextReading(running=True)).train.texts == [" one ", "", "two\nlines", ""]
         only_train = self.write(datasets, tmp_path / "b", train=train)
-        assert read_source(only_train, column="other").train.texts == ["x"] * 4
+        assert read_source(only_train, TextReading(column="other")).train.texts == ["x"] * 4
         assert read_source(only_train).held_out is None
         spec = self.write(datasets, tmp_path / "c", train=train, validation={"text": ["four"]})
         held_out = read_source(spec).held_out
@@ -140,13 +141,15 @@ class TestHub:
         folder = tmp_path / "lines"
         folder.mkdir()
         write(folder / "train.jsonl", '{"caption": "ein Bär"}\n{"caption": "eine Möwe"}\n'.encode())
-        assert read_source(f"hub:{folder}", column="caption").train.texts == ["ein Bär", "eine Möwe"]
+        assert read_source(f"hub:{folder}", TextReading(column="caption")).train.texts == ["ein Bär", "eine Möwe"]
 
     def test_refusals(self, tmp_path: Path, datasets: Any) -> None:
         spec = self.write(datasets, tmp_path / "a", train={"caption": ["one"], "length": [3]})
-        found = "found columns caption (string), length (int64)"
-        assert refusal(spec) == f"a, split train: expected text in column text, {found}"
-        assert refusal(spec, column="length") == f"a, split train: expected text in column length, {found}"
+        assert refusal(spec) == "a, split train: expected the name of a column, one of caption, length"
+        found = "row 0, column 'length': expected text, found int"
+        assert refusal(spec, column="length") == f"a, split train: {found}"
+        found = "unknown column 'captions': did you mean 'caption'? expected one of caption, length"
+        assert refusal(spec, column="captions") == f"a, split train: {found}"
         spec = self.write(datasets, tmp_path / "b", train={"text": [None, " "]})
         assert refusal(spec) == "b, split train: no text in it: 2 of 2 rows empty, 0 not UTF-8"
         spec = self.write(datasets, tmp_path / "c", dev={"text": ["one"]}, validation={"text": ["one"]})
@@ -157,11 +160,11 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("one\ntwo\n", encoding="utf-16")
     with pytest.raises(InputError, match=r"UTF-16, expected UTF-8"):
-        read_source(path, corrupt="skip")
+        read_source(path, TextReading(corrupt="skip"))
     path.write_bytes(b"one\n" + 19 * b"\xff\n")
     with pytest.raises(InputError, match=r"19 of 20 lines are not UTF-8.*expected a text file"):
-        read_source(path, corrupt="skip")
+        read_source(path, TextReading(corrupt="skip"))
     path.write_bytes(b"one\ntw\0o\nthree\n")
     with pytest.raises(InputError, match=r"1 of 3 lines are not UTF-8 \(line 2\)"):
-        read_source(path, corrupt="refuse")
-    assert read_source(path, corrupt="skip").train.texts == ["one", "three"]
+        read_source(path, TextReading(corrupt="refuse"))
+    assert read_source(path, TextReading(corrupt="skip")).train.texts == ["one", "three"]
