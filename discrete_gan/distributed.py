@@ -89,6 +89,15 @@ def agree(value: int = 0) -> int:
     return int(largest)
 
 
+def from_first(value: float) -> float:
+    """The first process's number, on every process; each waits here for the others."""
+    if num_processes() == 1:
+        return value
+    sent = torch.tensor(value if process_rank() == 0 else 0.0, dtype=torch.float64, device="cpu")
+    meet(dist.all_reduce, sent, group=_hosts(dist.group.WORLD))
+    return float(sent)
+
+
 @functools.lru_cache(maxsize=1)
 def _hosts(world: Any) -> Any:
     """A group of all processes whose tensors are the hosts', whatever devices the given one is of."""

@@ -57,7 +57,7 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
         estimator, likelihood = parse_estimator(args.estimator), adapted(MaximumLikelihood())
     if hasattr(data, "max_length"):
         check_text_fits(data, args, estimator, run.device)
-    apart = data.set_apart(args.apart) if args.apart else None
+    apart = data.set_apart(args.apart) if args.apart and args.keep_best is None else None
     generator, discriminator = run.networks(lambda: networks(args, data))
     estimate, state = run.estimator(args.estimator, generator, discriminator, num_reference=64)
     only_likelihood = isinstance(estimator, MaximumLikelihood)
@@ -83,7 +83,8 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
                 g.keep(nll)
             continue
         if 0 < step == pretrained:
-            g.take_up_best()
+            if apart is not None:
+                g.take_up_best()
             run.save_model("pretrained", g.best)
         for _ in range(args.discriminator_steps):
             fake, given = run.draw(generator, labels), () if labels is None else (labels,)

@@ -5,6 +5,9 @@ works in every verb. :class:`TensorTask` has all of them but ``scores``, for dat
 """
 
 import hashlib
+import inspect
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -184,15 +187,17 @@ class OwnScore(NamedTuple):
 
     Attributes:
         spec: As the user wrote it.
-        function: ``(samples, real) -> number or Score``.
+        function: ``(samples, real)``, or ``(samples)``, to a number, a Score, or a dict of these by name.
         path: Its file.
         digest: Of the file's content: values of another one do not compare.
+        names: Of its numbers, as they were last.
     """
 
     spec: str
-    function: Callable[[Any, Any], Any]
+    function: Callable[..., Any]
     path: Path
     digest: str
+    names: list[str]
 
 
 def load_scores(specs: Sequence[str]) -> list[OwnScore]:
@@ -205,7 +210,7 @@ def load_scores(specs: Sequence[str]) -> list[OwnScore]:
     for spec in specs:
         function, text, path = load_own("score", spec)
         parse_options(f"score {spec}", (), text)
-        found.append(OwnScore(spec, function, path, hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()))
+        found.append(OwnScore(spec, function, path, hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest(), []))
     return found
 
 
@@ -221,6 +226,8 @@ def measure(
 ) -> list[Score]:
     """The scores of a task, then the user's own: the one path by which samples are measured.
 
+    One of the user's that fails is not a number, and its note says where: what is measured beside it is not lost.
+
     Args:
         task: On the device.
         generator: As trained.
@@ -231,7 +238,7 @@ def measure(
         own: Called with ``num`` samples and as many held-out ones, both as :meth:`Task.decode` makes them.
 
     Raises:
-        InputError: If what comes is no score, two have one name, or a function does not work.
+        InputError: If what comes of the task is no score, or two have one name.
     """
     scores = task.scores(generator, discriminator, num=num, depth=depth, seed=seed)
     if not isinstance(scores, list | tuple):
@@ -246,9 +253,23 @@ def measure(
 
 
 def own_scores(
-    task: Task, generator: Generator, own: Sequence[OwnScore], *, num: int | None, depth: Depth, seed: int = 0
+    task: Task,
+    generator: Generator,
+    own: Sequence[OwnScore],
+    *,
+    num: int | None,
+    depth: Depth,
+    seed: int = 0,
+    tried: bool = False,
 ) -> list[Score]:
-    """Scores of the user's own alone; the arguments are those of :func:`measure`."""
+    """Scores of the user's own alone; the arguments are those of :func:`measure`.
+
+    Args:
+        tried: Whether one that fails is the user's mistake, before anything is done, and not a note.
+
+    Raises:
+        InputError: If one is tried and fails.
+    """
     if not own:
         return []
     count = min(num or _OWN, _OWN) if depth == "line" else num or _OWN
@@ -256,12 +277,32 @@ def own_scores(
     real = task.decode(generator.decode(task.held_out().x[:count]))
     data, found = task.summary()["fingerprint"], []
     for each in own:
-        with blaming(f"score {each.spec}", each.path):
-            value = each.function(samples, real)
         protocol = f"n:{len(samples)}|real:{len(real)}|data:{data}|seed:{seed}|file:{each.digest}"
-        score = value if isinstance(value, Score) else Score(each.function.__name__, value)
-        found.append(_checked(score, each.spec)._replace(protocol=score.protocol or protocol))
+        try:
+            made = _asked(each, samples, real)
+        except InputError as error:
+            if tried:
+                raise
+            print(f"note: {error}", file=sys.stderr)
+            made = [Score(name, math.nan, note=str(error)) for name in each.names or [each.function.__name__]]
+        each.names[:] = [score.name for score in made]
+        found += [score._replace(protocol=score.protocol or protocol) for score in made]
     return found
+
+
+def _asked(own: OwnScore, samples: Any, real: Any) -> list[Score]:
+    """What a function of the user's own says of samples: a number, a Score, or numbers and Scores by name."""
+    with blaming(f"score {own.spec}", own.path):
+        takes = inspect.signature(own.function).parameters.values()
+        places = [one for one in takes if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        alone = len(places) == 1 and not any(one.kind == one.VAR_POSITIONAL for one in takes)
+        value = own.function(samples) if alone else own.function(samples, real)
+    named = value if isinstance(value, Mapping) else {own.function.__name__: value}
+    scores = [one if isinstance(one, Score) else Score(str(name), one) for name, one in named.items()]
+    checked = [_checked(score, own.spec) for score in scores]
+    if wrong := next((score for score in checked if math.isnan(score.value) and not score.note), None):
+        raise InputError(f"score {own.spec}: {wrong.name}: expected a number, got NaN ({own.path})")
+    return checked
 
 
 def _checked(score: Any, spec: str = "") -> Score:

@@ -36,6 +36,7 @@ class Oracle:
     """
 
     num_compared = 1000
+    held_out_score = "nll_test"
     axes = ("nll_test", "nll_oracle")
     """Scores of diversity and of quality that span the picture of temperatures."""
 

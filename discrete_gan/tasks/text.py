@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from torch import Tensor
@@ -18,6 +19,7 @@ from discrete_gan.distributions import before_end
 from discrete_gan.errors import InputError
 from discrete_gan.metrics import TokenNLL, importance_weighted_bound
 from discrete_gan.metrics.bootstrap import mean_interval
+from discrete_gan.metrics.markov import markov_ladder
 from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.nearest import nearest_edit
 from discrete_gan.metrics.two_sample import classifier_two_sample_test
@@ -28,6 +30,7 @@ from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.options import reading
 from discrete_gan.tasks.output import write_samples
 from discrete_gan.tasks.score import Score
+from discrete_gan.tasks.text_classes import ClassJudge
 from discrete_gan.tasks.text_scores import TextScorer
 
 _ROWS = 512  # sequences whose log-probability is computed at a time
@@ -97,6 +100,7 @@ class Text:
     """
 
     num_compared = _COMPARED
+    held_out_score = "nll_sequence"
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -257,6 +261,8 @@ class Text:
         equations = self._equations(lines, full, drawn) if self.are_equations else []
         if quick:
             return [*equations[:2], *likelihood]
+        ladder = [] if not likelihood or temperature != 1 else [self._ladder]
+        likelihood = [*likelihood[:1], *ladder, *self._agreement(lines, full, drawn), *likelihood[1:]]
         found = [*equations, *likelihood, *self.scorer.scores(lines, intervals=full, protocol=drawn)]
         return [*found, *self._copies(lines, seed)] if full else found
 
@@ -279,6 +285,35 @@ class Text:
             "nll_gap": ("NLL too high by", "nats per sequence, as a bound"),
         }
         return [Score(name, value, *labels[name], "less", protocol=protocol) for name, value in values.items()]
+
+    @functools.cached_property
+    def _ladder(self) -> Score:
+        """What counting reaches: the least of all, and each in the note."""
+        data = self.data
+        nats = markov_ladder(data.train, data.held_out, self.num_categories, end=self.end).tolist()
+        rungs = ["uniform", "unigrams", *(f"Markov of order {order}" for order in range(1, len(nats) - 1))]
+        note = ", ".join(f"{rung} {value:.3g}" for rung, value in zip(rungs, nats, strict=True))
+        kind, size = data.vocabulary.kind, self.num_categories
+        protocol = f"n:{len(data.held_out)}|tokens:{kind}|K:{size}|length:{self.max_length}|split:{data.fingerprint()}"
+        label, unit = "NLL of counting", "nats per token"
+        return Score("nll_counting", min(nats), label, unit, protocol=protocol, note=note, parts=tuple(nats))
+
+    def _agreement(self, lines: Sequence[str], interval: bool, drawn: str) -> list[Score]:
+        """How many samples are of the class that was asked for, each in turn; nothing of unlabeled ones."""
+        if not self.num_classes:
+            return []
+        asked = np.arange(len(lines)) % self.num_classes
+        right = self._judge.right(lines, asked)
+        protocol = f"n:{len(lines)}|classes:{self.num_classes}|split:{self.data.fingerprint()}{drawn}"
+        label, unit = "of the class asked for", "of samples"
+        score = Score(
+            "class_agreement", float(right.mean()), label, unit, "more", 1, self._judge.of_held_out, protocol=protocol
+        )
+        return [score.within(mean_interval(torch.from_numpy(right).double())) if interval else score]
+
+    @functools.cached_property
+    def _judge(self) -> ClassJudge:
+        return ClassJudge(self.data, by_word=self.unit == "word")
 
     def _equations(self, lines: Sequence[str], interval: bool, drawn: str) -> list[Score]:
         """How many samples are true, different and new; scored like them, training lines are all true."""

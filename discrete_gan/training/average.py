@@ -48,12 +48,14 @@ class Kept(nn.Module):
 
     value: Tensor
     since: Tensor
+    step: Tensor
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.module = copy.deepcopy(model)
         self.register_buffer("value", torch.tensor(math.inf, dtype=torch.float64))
         self.register_buffer("since", torch.tensor(0))
+        self.register_buffer("step", torch.tensor(0))
 
     @property
     def holds(self) -> bool:
@@ -66,11 +68,12 @@ class Kept(nn.Module):
         self.since.zero_()
 
     @torch.no_grad()
-    def consider(self, model: nn.Module, value: float) -> int:
-        """Take the model's weights if the figure is less than all before; how many since then were not."""
+    def consider(self, model: nn.Module, value: float, step: int) -> int:
+        """Take the model's weights of a step if the figure is less than all before; how many since then were not."""
         self.since += 1
         if value < self.value:
             self.module.load_state_dict(model.state_dict())
             self.value.fill_(value)
+            self.step.fill_(step)
             self.since.zero_()
         return int(self.since)

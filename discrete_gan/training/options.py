@@ -48,6 +48,9 @@ class StepOptions:
 
     steps: Count = 2000
     """Steps of the run; in each, both networks are updated."""
+    keep_best: str | None = None
+    """Score, measured with each picture of samples, such as nll_sequence, frechet or one of your own: the weights that
+    were best by it are saved. The last ones if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)

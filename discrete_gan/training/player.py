@@ -74,7 +74,12 @@ class Player(Generic[N]):
         """
         if self._kept is None:
             raise ValueError(f"{self.name}: expected a player made with keep=True")
-        return self._kept.consider(self.current, value)
+        return self._kept.consider(self.current, value, self._run.step)
+
+    @property
+    def kept_at(self) -> int | None:
+        """The step whose weights are the best; None where none were kept."""
+        return int(self._kept.step) if self._kept is not None and self._kept.holds else None
 
     def take_up_best(self) -> None:
         """Go on from the weights that were kept, if any were: from now on what is saved is :attr:`current` again."""

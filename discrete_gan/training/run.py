@@ -5,7 +5,7 @@ import functools
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from discrete_gan._precision import at_least_float32
 from discrete_gan.contracts import Conditional, Discriminator, Generator
-from discrete_gan.distributed import ProcessLostError, agree, alone, average_gradients, is_first_process
-from discrete_gan.errors import InputError
+from discrete_gan.distributed import ProcessLostError, agree, alone, average_gradients, from_first, is_first_process
+from discrete_gan.errors import InputError, unknown_name
 from discrete_gan.estimators import adapted, parse_estimator
 from discrete_gan.labels import labeled
 from discrete_gan.own import blaming, is_own
@@ -38,11 +38,14 @@ from discrete_gan.training.network import build_networks
 from discrete_gan.training.options import RunOptions
 from discrete_gan.training.player import Player, linear_decay
 from discrete_gan.training.probe import probe
+from discrete_gan.training.records import read_metrics
 from discrete_gan.training.trial import latents_of, try_estimator
 
 G = TypeVar("G", bound=nn.Module)
 D = TypeVar("D", bound=nn.Module)
 _TRIED = 16  # samples that the user's own scores are tried on
+_FIRST_PICTURE = 30  # seconds
+_RISE = 0.02  # of a held-out figure above its least, that is worth a note
 _FAILED = 1 << 8  # larger than any signal
 
 
@@ -117,6 +120,11 @@ class Run:
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
+        self._best_by = getattr(options, "keep_best", None)
+        if self._best_by is not None and options.sample_every == 0:
+            raise InputError(f"--keep-best {self._best_by}: expected --sample-every above 0, scores are measured then")
+        self._measured = math.nan
+        self._shown_at: int | None = None
         self._looked_at = time.perf_counter()
         if self.rank == 0 and (describe := getattr(task, "describe", None)):
             print(describe())
@@ -279,7 +287,8 @@ class Run:
             also: A module whose parameters are optimized with the network's.
             schedule: Of the learning rate; if not given, it falls linearly to zero from the option ``--decay-from`` on.
             average: Decay of the moving average of the weights, which is what is saved and scored; 0 for none.
-            keep: Whether :meth:`Player.keep` says which weights are saved and scored.
+            keep: Whether :meth:`Player.keep` says which weights are saved and scored; of the generator, the option
+                ``--keep-best`` says it too.
             counted: Beside the player ``discriminator``, what the samples are shown to that count as evaluations, where
                 that is another module.
         """
@@ -298,7 +307,7 @@ class Run:
             also=also if also is not None and any(True for _ in also.state_dict()) else None,
             schedule=schedule or linear_decay(self.total, getattr(self.options, "decay_from", 1.0)),
             average=average,
-            keep=keep,
+            keep=keep or (name == "generator" and self._best_by is not None),
             owns=owns,
         )
         self._players[name] = player
@@ -312,11 +321,14 @@ class Run:
         if not {"generator", "discriminator"} <= self._players.keys():
             got = ", ".join(self._players) or "none"
             raise InputError(f"recipe {self.recipe}: expected players generator and discriminator, got {got}")
-        if self.rank == 0 and self._own_scores:
+        if self.rank == 0 and (self._own_scores or self._best_by):
             with alone(), self._blaming_task():
                 # What is first called here would differ from the other processes' after it.
                 generator = copy.deepcopy(self._players["generator"].best)
-                own_scores(self.task, generator, self._own_scores, num=_TRIED, depth="line")
+                tried = own_scores(self.task, generator, self._own_scores, num=_TRIED, depth="line", tried=True)
+                if self._best_by is not None:
+                    of_task = self.task.scores(generator, self._players["discriminator"].best, num=None, depth="line")
+                    self._chosen([*of_task, *tried])
         if self.options.resume is not None:
             self._resume()
         elif self.rank == 0:
@@ -421,6 +433,7 @@ class Run:
                 except Exception as error:  # what cannot be measured or drawn takes no step with it, nor part of a line
                     failure = error
                     self._log.take()
+                self._keep_best(failed=failure is not None)
                 if self.device.type == "cpu" or self.logging:
                     self._log.check_finite()
                 if self.logging and failure is None:
@@ -429,6 +442,9 @@ class Run:
                 stop = agree(_FAILED if failure else next(iter(interrupts), 0))
                 if stop or self.due(self.options.checkpoint_every):
                     self._save()
+                if stop and stop != _FAILED and self.rank == 0:
+                    with alone():
+                        self._show()
                 if stop == _FAILED:
                     raise failure or ProcessLostError("another process of this run failed after a step that is saved")
                 if stop or self.step == self.total:
@@ -456,15 +472,49 @@ class Run:
                 scores = self._measure("line")
                 self.directory.describe(scores)
                 self.log(**{score.name: score.value for score in scores if math.isfinite(score.value)})
-                with self._blaming_task():
-                    self.task.show(self._players["generator"].best, self.directory.sample_path(self.step))
+                if self._best_by is not None:
+                    chosen = self._chosen(scores)
+                    self._measured = -chosen.value if chosen.better == "more" else chosen.value
+                self._show()
+        elif self._shown_at is None and self.options.sample_every and self.rank == 0 and self.seconds > _FIRST_PICTURE:
+            with alone():  # whoever waits sees soon whether anything comes of it
+                self._show()
+
+    def _show(self) -> None:
+        """A picture of samples, unless there is one of this step."""
+        if self._shown_at == self.step:
+            return
+        self._shown_at = self.step
+        with self._blaming_task():
+            self.task.show(self._of_now("generator"), self.directory.sample_path(self.step))
+
+    def _of_now(self, name: str) -> Any:
+        """What is measured and shown in the middle of a run: the weights of now, where the best of them are kept."""
+        player = self._players[name]
+        return player.best if self._best_by is None else player.current
+
+    def _chosen(self, scores: Sequence[Score]) -> Score:
+        """The score that weights are kept by."""
+        names = {score.name: score for score in scores}
+        if self._best_by not in names:
+            raise InputError(f"--keep-best: {unknown_name('score', str(self._best_by), names)}")
+        return names[self._best_by]
+
+    def _keep_best(self, *, failed: bool) -> None:
+        """Keep the generator if it is the best so far, on every process alike."""
+        if self._best_by is None or not self.due(self.options.sample_every):
+            return
+        value = from_first(math.inf if failed or not math.isfinite(self._measured) else self._measured)
+        self._measured = math.nan
+        if value < math.inf:
+            self._players["generator"].keep(value)
 
     def _measure(self, depth: Depth) -> list[Score]:
         """Scores of what is saved."""
         with self._blaming_task():
             return measure(
                 self.task,
-                self._players["generator"].best,
+                self._of_now("generator") if depth == "line" else self._players["generator"].best,
                 self._players["discriminator"].best,
                 num=getattr(self.options, "num_scored", None),
                 depth=depth,
@@ -475,6 +525,11 @@ class Run:
         """Score, print and write results.json, then draw: a picture that fails takes nothing with it."""
         scores = self._measure("run")
         print("\n".join(lines(scores)))
+        if self._best_by is not None:
+            at = self._players["generator"].kept_at
+            print(f"{'kept':<24} the generator of step {self.step if at is None else at:,}, best by {self._best_by}")
+        elif (told := self._overfitted()) is not None:
+            print(told)
         self.directory.write_json("results.json", {"steps": self.step, **self._cost(), "scores": as_json(scores)})
         self._log.close()
         with self._blaming_task():
@@ -482,6 +537,18 @@ class Run:
         if shown is not None:
             print(f"{'samples':<24} {shown}")
         print(f"{'run':<24} {self.directory.path}")
+
+    def _overfitted(self) -> str | None:
+        """A note, where the held-out figure of the task rose again after its least."""
+        name = str(getattr(self.task, "held_out_score", ""))
+        rows = [(row[name], row["step"]) for row in read_metrics(self.directory.path) if row.get(name) is not None]
+        if len(rows) < 2:
+            return None
+        (least, at), (last, _) = min(rows), rows[-1]
+        if last <= least * (1 + _RISE):
+            return None
+        told = f"note: held-out {name} was least after step {at:,}, {least:.4g}, and is {last:.4g} at the end"
+        return f"{told}: --keep-best {name} saves the weights of its least"
 
     def save_model(self, name: str, network: nn.Module) -> None:
         """Keep a network as it is now, as ``NAME/model.safetensors`` in the run directory."""

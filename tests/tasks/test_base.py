@@ -1,5 +1,6 @@
 """Tasks on two tensors, tasks of a user's own, and what is measured beside a task's own scores."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from discrete_gan.errors import InputError
 from discrete_gan.models import MLPGenerator
 from discrete_gan.sampling import generate
 from discrete_gan.tasks import DataOptions, Score, TensorTask, load_scores, make_task, measure
+from discrete_gan.tasks.base import own_scores
 
 CPU = torch.device("cpu")
 NOBODY: Any = None  # the discriminator, who is not asked
@@ -115,6 +117,10 @@ def broken(samples, real):
     raise RuntimeError("no")
 def words(samples, real):
     return "many"
+def several(samples):
+    return {"lines": len(samples), "longest": Score("other", max(map(len, samples)), note="of a line")}
+def nothing(samples):
+    return {"lines": float("nan")}
 """
 
 
@@ -132,19 +138,47 @@ def test_scores_of_ones_own_come_after_those_of_the_task(generator: MLPGenerator
     by_default = measure(ready(), generator, NOBODY, num=None, depth="run", own=load_scores(own))[1].value
     assert measure(ready(), generator, NOBODY, num=5000, depth="line", own=load_scores(own))[1].value == by_default
     assert measure(ready(), generator, NOBODY, num=5000, depth="run", own=load_scores(own))[1].value == 12_000
+    of_samples = load_scores([f"{tmp_path / 'mine.py'}:several"])
+    found = measure(ready(), generator, NOBODY, num=20, depth="run", own=of_samples)[1:]
+    assert [(score.name, score.value, score.note) for score in found] == [
+        ("lines", 20, ""),
+        ("other", 2 * D - 1, "of a line"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("broken", "RuntimeError: no"), ("words", "expected a number or a Score, got str"), ("gone", "gone")],
+    [
+        ("broken", r"RuntimeError: no .*mine.py, line 8"),
+        ("words", "expected a number or a Score, got str"),
+        ("nothing", r"lines: expected a number, got NaN \(.*mine.py"),
+        ("gone", "gone"),
+    ],
 )
 def test_a_score_of_ones_own_that_fails_is_blamed(
-    name: str, told: str, generator: MLPGenerator, tmp_path: Path
+    name: str, told: str, generator: MLPGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Before a run it is refused; in one it is a note, and what is measured beside it stays."""
     (tmp_path / "mine.py").write_text(OWN)
     with pytest.raises(InputError, match=told) as raised:
-        measure(ready(), generator, NOBODY, num=3, depth="run", own=load_scores([f"{tmp_path / 'mine.py'}:{name}"]))
+        own = load_scores([f"{tmp_path / 'mine.py'}:{name}"])
+        own_scores(ready(), generator, own, num=3, depth="run", tried=True)
     assert "\n" not in str(raised.value) and "mine.py" in str(raised.value)
+    if name == "gone":
+        return
+    first, failed = measure(ready(), generator, NOBODY, num=3, depth="run", own=own)
+    assert (first.name, failed.name, failed.note) == ("ones", name, str(raised.value))
+    assert math.isnan(failed.value)
+    assert capsys.readouterr().err == f"note: {raised.value}\n"
+
+
+def test_a_score_that_fails_in_the_middle_keeps_its_names(generator: MLPGenerator, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN.replace("len(samples), ", "3 if len(samples) < 10 else 1 / 0, "))
+    own = load_scores([f"{tmp_path / 'mine.py'}:several"])
+    for num in (5, 20):
+        found = measure(ready(), generator, NOBODY, num=num, depth="run", own=own)
+        assert [score.name for score in found] == ["ones", "lines", "other"]
+        assert [math.isnan(score.value) for score in found[1:]] == [num == 20] * 2
 
 
 TASK = """

@@ -241,6 +241,7 @@ def test_the_weights_of_the_least_figure_are_the_best_and_go_on_after_a_resumpti
     assert least is not None
     torch.testing.assert_close(weights(g.best), least, rtol=0, atol=0)
     torch.testing.assert_close(weights(g.current), weights(generator), rtol=0, atol=0)
+    assert (g.kept_at, d.kept_at) == (0, None)
     state = g.state_dict()
     another = make_run(out=tmp_path / "another", steps=1).player("generator", networks()[0], lr=0.1, keep=True)
     another.load_state_dict(state)
