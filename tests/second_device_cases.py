@@ -342,6 +342,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "LogWeight": Believed,
     "RecurrentGenerator": lambda: sequences("lstm", END, 2),
     "RecurrentGenerator, gru": lambda: sequences("gru", END, 2),
+    "RecurrentGenerator, labels": lambda: models.RecurrentGenerator(K, 4, end=END, num_classes=2).double(),
     "MLPDiscriminator": lambda: models.MLPDiscriminator(64, hidden=(4,), spectral_normalization=True, num_classes=2),
     "ConvDiscriminator": lambda: models.ConvDiscriminator(
         GREY, width=2, hidden=4, spectral_normalization=True, num_classes=2
@@ -354,6 +355,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "NoisyMLPClassifier": lambda: models.NoisyMLPClassifier(64, 3, hidden=(4, 4)),
     "TextCNN": lambda: models.TextCNN(K, 4, widths=(1, 2), channels=3, dropout=0.2, **TEXT),
     "RecurrentDiscriminator": lambda: models.RecurrentDiscriminator(K, 4, hidden=5, dropout=0.2, **TEXT),
+    "RecurrentDiscriminator, labels": lambda: models.RecurrentDiscriminator(K, 4, hidden=5, num_classes=3, **TEXT),
     "TransformerDiscriminator": lambda: models.TransformerDiscriminator(K, 4, num_heads=2, dropout=0.2, **TEXT),
     "TableGenerator": lambda: models.TableGenerator(3, (2, 4, 3), hidden=(4,)),
     "AutoregressiveTableGenerator": lambda: models.AutoregressiveTableGenerator(3, (2, 4, 3), 4, order=(1, 0, 2)),
@@ -378,8 +380,10 @@ def run_model(model: nn.Module) -> dict[str, Tensor]:
     if isinstance(model, models.TokenDiscriminator):
         tokens = torch.randint(K, (6, 4), device=device)
         relaxed = torch.rand(6, 4, K, dtype=torch.float64, device=device).softmax(dim=-1)
-        raw, penalty = model.penalized(tokens)
-        every = [model(tokens), model(relaxed), model.outputs(tokens), model.features(tokens), raw, penalty]
+        given = (classes,) if model.classes.num_classes else ()
+        raw, penalty = model.penalized(tokens, *given)
+        every = [model(each, *given) for each in (tokens, relaxed)]
+        every += [model.outputs(tokens, *given), model.features(tokens), raw, penalty]
         return gradients(model, sum(each.sum() for each in every))  # type: ignore[arg-type]
     if isinstance(model, models.TableDiscriminator):
         rows = torch.randint(2, (6, 3), device=device)

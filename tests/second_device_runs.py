@@ -50,6 +50,8 @@ RECIPES: dict[str, str] = {
     "wake_sleep": "--data digits --latent-dim 4 --bound-latents 20 --bound-num 20 --estimator relax",
     "table": "--batch-size 16 --generator-width 8 --discriminator-width 8",
     "text": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --r1 1",
+    "text, labels": f"--data labeled.txt --max-length 6 {SEQUENCE_OPTIONS} --conditional --latent-dim 2 "
+    "--keep-best nll_token",
     "text, rollouts": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --discriminator cnn --estimator seqgan "
     "--latent-dim 2 --cell gru --dropout 0.1",
     "oracle_text": f"--oracle oracle.npz --length 5 --num-train 20 {SEQUENCE_OPTIONS} --r1 1",
@@ -81,6 +83,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Traff
     np.save("grey.npy", np.random.default_rng(0).integers(0, 256, (200, 16, 16), dtype=np.uint8))
     np.savez("oracle.npz", **{key: value.numpy() for key, value in random_oracle(0, num_categories=30, size=4).items()})  # type: ignore[arg-type]
     Path("my.txt").write_text("".join(f"{line} {number}\n" for number, line in enumerate(LINES)))
+    labeled = (f"{line.split()[1]}\t{line} {number}\n" for number, line in enumerate(LINES))
+    Path("labeled.txt").write_text("".join(labeled))
     monkeypatch.setattr("discrete_gan.training.run.launch", _launch)
     for verb in ("sample", "evaluate"):
         monkeypatch.setattr(f"discrete_gan.cli.{verb}.find_device", torch.device)

@@ -137,3 +137,25 @@ def test_errors_name_the_argument() -> None:
     for end in (-1, K):
         with pytest.raises(ValueError, match=rf"^end: expected a category from 0 to 3, got {end}"):
             RecurrentGenerator(K, D, end=end)
+
+
+@CELLS
+@pytest.mark.parametrize("latent_dim", [0, 2])
+def test_classes_are_more_of_the_latent(cell: Cell, latent_dim: int) -> None:
+    """A generator of 2 + 3 latents that are given the classes one-hot is the same."""
+    torch.manual_seed(0)
+    options = {"embedding_dim": 6, "hidden": 7}
+    generator = RecurrentGenerator(K, D, end=END, cell=cell, latent_dim=latent_dim, num_classes=3, **options).double()
+    other = RecurrentGenerator(K, D, end=END, cell=cell, latent_dim=latent_dim + 3, **options).double()
+    other.load_state_dict(generator.state_dict())
+    z, labels = generator.latents(4).double(), torch.tensor([2, 0, 1, 2])
+    assert z.shape == (4, latent_dim)
+    g, expected = generator(z, labels), other(torch.cat([z, nn.functional.one_hot(labels, 3)], dim=1))
+    x = g.sample((5,))
+    assert_exact(g.log_prob(x), expected.log_prob(x))
+    assert_exact(g.log_prob(g.enumerate_support()).exp().sum(dim=0), torch.ones(4, dtype=torch.float64))
+    if latent_dim == 0:
+        assert_exact(g.log_prob(x[:, :1].expand(-1, 4, -1))[:, 0], g.log_prob(x[:, :1].expand(-1, 4, -1))[:, 3])
+        assert (g.log_prob(x[:, :1].expand(-1, 4, -1)).std(dim=1) > 0).all()
+    with pytest.raises(ValueError, match="labels: expected classes of 0 to 2"):
+        generator(z)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from discrete_gan.distributions import before_end
+from discrete_gan.labels import labeled as bound
 from discrete_gan.models import RecurrentDiscriminator, TextCNN, TransformerDiscriminator
 from discrete_gan.models.token_discriminators import SEQGAN_CHANNELS, SEQGAN_WIDTHS
 from tests.problems import assert_exact, seeded_normal
@@ -202,3 +203,28 @@ def test_errors_name_the_argument() -> None:
         TextCNN(K, D, end=END, widths=(7, 9))
     with pytest.raises(ValueError, match=r"^embedding_dim: expected a multiple of 3 heads, got 64"):
         TransformerDiscriminator(K, D, end=END, num_heads=3)
+
+
+@ALL
+def test_classes_add_a_product_with_the_features(kind: str) -> None:
+    x, labels = sequences(3, 4), torch.tensor([2, 0, 1, 2])
+    plain, labeled = discriminator_of(kind), discriminator_of(kind, num_classes=3)
+    assert_exact(labeled(x, labels), plain(x))  # they begin at nothing
+    directions = seeded_normal(3, labeled.output.in_features, seed=2)
+    labeled.classes.directions.data.copy_(directions)
+    added = (directions[labels] * labeled.features(x)).sum(dim=-1)
+    assert_exact(labeled(x, labels), plain(x) + added)
+    for batch in range(4):  # each sequence has its own
+        assert_exact(labeled(x[:, batch : batch + 1], labels[batch : batch + 1]), labeled(x, labels)[:, batch, None])
+    if "recurrent" in kind:
+        every = labeled._encoded(x)
+        expected = plain.steps(x) + torch.einsum("bf,mbdf->mbd", directions[labels], every)
+        assert_exact(labeled.steps(x, labels), expected)
+        assert_exact(bound(labeled, labels).steps(x), expected)
+    raw, penalty = labeled.penalized(x[0], labels)
+    assert_exact(raw, labeled.outputs(x[0], labels))
+    assert (penalty != plain.penalized(x[0])[1]).all()
+    with pytest.raises(ValueError, match="labels: expected classes of 0 to 2"):
+        labeled(x)
+    with pytest.raises(ValueError, match="labels: expected none"):
+        plain(x, labels)

@@ -427,3 +427,93 @@ def test_other_lines_in_the_tokens_that_were_kept(tmp_path: Path) -> None:
     assert (other.max_length, other.num_categories) == (3, first.num_categories)
     assert other.vocabulary.tokens == first.vocabulary.tokens
     assert again.summary() == first.summary()
+
+
+# Classes
+
+
+class ByClass(Bigrams):
+    """Of each class a table of its own."""
+
+    num_classes = 2
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Any:
+        assert labels is not None
+        return super().forward(torch.cat([z, labels[:, None].double()], dim=1))
+
+
+@pytest.mark.parametrize("latents", [False, True])
+def test_likelihood_of_each_class_by_hand(latents: bool) -> None:
+    shape = (4, 4, 3)
+    table, slope = seeded_normal(*shape), seeded_normal(*shape, seed=1, scale=0.5)
+    nodes = seeded_normal(5, 1, seed=3)
+    generator = ByClass(table, end=END, slope=slope)
+    generator.latent_dim = 1 if latents else 0
+    generator.nodes = nodes if latents else torch.zeros(1, 0, dtype=torch.float64)
+    tokens, labels = random_tokens(30, end=END), torch.arange(30) % 2
+    found = held_out_likelihood(generator, tokens, labels, num_latents=5)
+    total = 0.0
+    for label in (0, 1):
+        for row in tokens[labels == label]:
+            z = (nodes if latents else torch.zeros(1, 1)) + label
+            moved = [Bigrams(table + float(each) * slope, end=END)(torch.zeros(1, 0)) for each in z]
+            total += float(torch.stack([g.log_prob(row[None])[0] for g in moved]).exp().mean().log())
+    assert found["nll_sequence"] == pytest.approx(-total / 30, rel=1e-10)
+
+
+def test_batches_scores_and_recollection_of_classes(tmp_path: Path) -> None:
+    task = Text(Options(conditional=True, batch_size=16))
+    task.to(CPU)
+    assert task.num_classes == 2
+    for batch in (task.batch(0), task.set_apart(0.1), task.held_out()):
+        assert batch.labels is not None
+        for line, label in zip(task.decode(batch.x), batch.labels.tolist(), strict=True):
+            assert "+-"[label] in line
+
+    class Parrot(Bigrams):
+        """Says the first training line of the class that is asked for, but every tenth of the other."""
+
+        num_classes, latent_dim = 2, 0
+
+        def forward(self, z: Tensor, labels: Tensor | None = None) -> Any:
+            assert labels is not None
+            first = [task.tokens[task.labels == label][0] for label in (0, 1)]  # type: ignore[index]
+            wrong = torch.arange(len(labels)) % 10 == 0
+            self.x = torch.stack([first[int(label)] for label in labels ^ wrong])
+            return self
+
+        def sample(self, *, temperature: float) -> Tensor:
+            return self.x
+
+        def log_prob(self, x: Tensor, **_: Any) -> Tensor:
+            raise NotImplementedError
+
+    scores = {score.name: score for score in task.scores(Parrot(seeded_normal(4, 4, 3), end=END), NOBODY, num=100)}
+    agreement = scores["class_agreement"]
+    assert (agreement.value, agreement.real, agreement.perfect) == (0.9, 1, 1)
+    assert agreement.protocol.startswith("n:100|classes:2|split:")
+    task.save(tmp_path)
+    again = Text(Options(conditional=True))
+    again.recall(tmp_path, {"data": task.summary()})
+    assert again.num_classes == 2
+
+
+def test_the_class_of_a_line_is_learnt_where_it_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    words = {"cat": ["purrs", "naps", "hides"], "dog": ["barks", "runs", "digs"]}
+    lines = [f"{kind}\tit {verb} {place}" for kind, verbs in words.items() for verb in verbs for place in range(40)]
+    path.write_text("\n".join(lines))
+    task = Text(Options(data=str(path), conditional=True, tokenizer="word"))
+    task.to(CPU)
+    assert task._judge.of_held_out > 0.95
+    said = ["it purrs 3", "it digs 3", "it barks 1", "it naps 1"]
+    assert task._judge.right(said, np.array([0, 1, 0, 1])).tolist() == [True, True, False, False]
+
+
+def test_the_ladder_of_counting() -> None:
+    task = Text(Options())
+    task.to(CPU)
+    ladder = task._ladder
+    assert ladder.parts[0] == pytest.approx(math.log(task.num_categories))
+    assert ladder.value == min(ladder.parts) and len(ladder.parts) == 7
+    assert ladder.note.startswith(f"uniform {ladder.parts[0]:.3g}, unigrams {ladder.parts[1]:.3g}, Markov of order 1 ")
