@@ -38,13 +38,13 @@ def load(run: str | Path, *, trust: Sequence[str | Path] = ()) -> Trained:
     """A trained run.
 
     Args:
-        run: Its directory.
+        run: Its directory, or its folder ``pretrained`` for the generator that maximum likelihood left.
         trust: Files of your own that it names and that may be run: recipe, network, task. No others are.
 
     Raises:
         InputError: If there is no such run, or a part of it is damaged or not trusted.
     """
-    saved = open_run(Path(run).expanduser(), [Path(file) for file in trust])
+    saved = open_run(Path(run).expanduser(), [Path(file) for file in trust], part=True)
     saved.recall()
     discriminator = saved.model("discriminator").eval() if "discriminator" in saved.config["models"] else None
     return Trained(saved.model().eval(), discriminator, saved.task)

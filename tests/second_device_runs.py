@@ -50,8 +50,7 @@ RECIPES: dict[str, str] = {
     "wake_sleep": "--data digits --latent-dim 4 --bound-latents 20 --bound-num 20 --estimator relax",
     "table": "--batch-size 16 --generator-width 8 --discriminator-width 8",
     "text": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --r1 1",
-    "text, labels": f"--data labeled.txt --max-length 6 {SEQUENCE_OPTIONS} --conditional --latent-dim 2 "
-    "--keep-best nll_token",
+    "text, labels": f"--data labeled.txt --max-length 6 {SEQUENCE_OPTIONS} --conditional --latent-dim 2",
     "text, rollouts": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --discriminator cnn --estimator seqgan "
     "--latent-dim 2 --cell gru --dropout 0.1",
     "oracle_text": f"--oracle oracle.npz --length 5 --num-train 20 {SEQUENCE_OPTIONS} --r1 1",

@@ -45,6 +45,7 @@ class SavedRun(NamedTuple):
         args: Its arguments.
         task: What it learnt, as the recipe makes it: nothing is read yet.
         trust: Files of the user's own that may be run.
+        generator: Folder of its generator.
     """
 
     directory: RunDirectory
@@ -53,10 +54,11 @@ class SavedRun(NamedTuple):
     args: Any
     task: Task
     trust: tuple[Path, ...] = ()
+    generator: str = "generator"
 
     def model(self, name: str = "generator") -> Any:
         """As :func:`load_model`."""
-        return load_model(self.directory, name, trust=self.trust)
+        return load_model(self.directory, self.generator if name == "generator" else name, trust=self.trust)
 
     def scores(self, more: Sequence[str] = ()) -> list[OwnScore]:
         """Scores of the user's own that the run was trained with, then more that are asked for.
@@ -138,7 +140,12 @@ class SavedRun(NamedTuple):
 
 
 def open_run(
-    path: Path, trust: Sequence[Path] = (), *, data: str | None = None, batch_size: int | None = None
+    path: Path,
+    trust: Sequence[Path] = (),
+    *,
+    data: str | None = None,
+    batch_size: int | None = None,
+    part: bool = False,
 ) -> SavedRun:
     """Read what a run was.
 
@@ -147,10 +154,16 @@ def open_run(
         trust: Files of the user's own that may be run where the run names them; no others are.
         data: What its task reads in place of the run's data.
         batch_size: Of its batches, in place of the run's.
+        part: Whether it may be one of its folders that hold a generator.
 
     Raises:
         InputError: If a part is missing or does not fit, or a file that is not trusted would have to be run.
     """
+    generator = "generator"
+    if path.name in ("generator", "pretrained") and RunDirectory(path.parent).holds_run():
+        if not part:
+            raise InputError(f"{path}: expected a run directory, this is a part of {path.parent}")
+        path, generator = path.parent, path.name
     directory = RunDirectory(path)
     config = directory.read_config()
     if data is not None:
@@ -165,7 +178,7 @@ def open_run(
             if data is not None and not hasattr(args, "data"):
                 raise InputError(f"--data {data}: its recipe has no such option")
             check_ranges(args)
-            return SavedRun(directory, config, recipe, args, recipe.task(args), tuple(trust))
+            return SavedRun(directory, config, recipe, args, recipe.task(args), tuple(trust), generator)
         except UntrustedError:
             raise
         except InputError as error:

@@ -1,5 +1,6 @@
 """``discrete-gan sample``: draw from a trained run."""
 
+import functools
 import inspect
 import math
 import sys
@@ -27,11 +28,12 @@ class SampleArgs:
     """Draw from the generator of a run: images and rows of tables into a file, text onto the terminal or into one."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run directory."""
+    """Run directory, or RUN/pretrained for the generator that maximum likelihood left."""
     out: Path | None = None
     """File to write. Images: .png for a grid, .npy for an array of uint8, shape (num, height, width) or (num, channels,
-    height, width): bits, or intensities up to 255 where the images are not binary. Text: .txt, a sample per line, or
-    .jsonl, each as {"text": ...}; printed if not given. Tables: .csv, in the form of the data, or .parquet."""
+    height, width): bits, or intensities up to 255 where the images are not binary. Text: .txt or .smi, a sample per
+    line, .jsonl, each as {"text": ...}, or .csv, the last two with the labels of a conditional run; printed if not
+    given. Tables: .csv, in the form of the data, or .parquet."""
     num: Count = 64
     """Number of samples."""
     seed: int = 0
@@ -41,7 +43,7 @@ class SampleArgs:
     prompt: str | None = None
     """Text only: what every sample begins with."""
     label: str | None = None
-    """Conditional images only: class of all samples, by its exact name, such as that of its folder, else by its index
+    """Conditional runs only: class of all samples, by its exact name, such as that of its folder, else by its index
     from 0; if not given, the classes take turns."""
     reweight: Choice | None = None
     """Choose among candidates by the discriminator, the one that refined the run (discrete-gan refine) or else the
@@ -69,7 +71,7 @@ def sample(arguments: list[str]) -> None:
     """
     args = parse_plain(SampleArgs, with_default(arguments, "--reweight", "auto"), "discrete-gan sample")
     check_ranges(args)
-    run = open_run(args.run, args.trust)
+    run = open_run(args.run, args.trust, part=True)
     run.recall()
     generator = run.model().to(find_device(args.device))
     model = _reweighted(args, run, generator)
@@ -91,8 +93,15 @@ def sample(arguments: list[str]) -> None:
         return
     if args.out.suffix == ".png" and hasattr(run.task, "pictured"):
         samples = run.task.pictured(samples)  # type: ignore[attr-defined]
+    write = getattr(run.task, "write", write_samples)
+    classes = num_classes_of(generator)
+    if classes and isinstance(samples, list) and write is not write_samples:
+        names = run.classes(classes).names
+        write = functools.partial(
+            write, labels=[names[number % classes if label is None else label] for number in range(args.num)]
+        )
     try:
-        getattr(run.task, "write", write_samples)(args.out, samples)
+        write(args.out, samples)
     except OSError as error:
         raise InputError(f"--out {args.out}: cannot be written: {error.strerror}") from None
     print(f"{args.out}: {args.num} samples of {args.run}")

@@ -1,5 +1,6 @@
 """What models share: saving and loading in the layout of the Hugging Face Hub, latents, samples as the data look."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +31,44 @@ else:
             from_pretrained = classmethod(save_pretrained)
 
 
+_CARD = """---
+library_name: discrete-gan
+---
+# {name}
+
+{about}
+
+```python
+from {module} import {name}
+
+model = {name}.from_pretrained("FOLDER").eval()  # the folder of this file
+```
+
+Of a run, `discrete_gan.load("RUN")` gives generator, discriminator and what makes lines, images or rows
+of what the generator draws; `discrete-gan sample RUN` draws on the command line. Its arguments:
+
+```json
+{options}
+```
+"""
+
+
 class HubModel(nn.Module, PyTorchModelHubMixin, library_name="discrete-gan", license="apache-2.0"):
     """A module with ``save_pretrained(folder)`` and ``from_pretrained(folder_or_hub_name)``.
 
     A folder holds ``config.json`` (the constructor's arguments) and ``model.safetensors``. Loading is strict: see
     :mod:`discrete_gan.models.loading`. Nothing is ever unpickled.
     """
+
+    def generate_model_card(self, *_: object, **__: object) -> Any:
+        """What the folder's README.md says: what the model is, and how it is loaded."""
+        from huggingface_hub import ModelCard
+
+        kind = type(self)
+        about = (kind.__doc__ or "").strip().partition("\n")[0]
+        module = "discrete_gan.models" if kind.__module__.startswith("discrete_gan.models") else kind.__module__
+        options = json.dumps(getattr(self, "_hub_mixin_config", {}), indent=1, default=str)
+        return ModelCard(_CARD.format(name=kind.__name__, about=about, module=module, options=options))
 
     @classmethod
     def _from_pretrained(

@@ -213,6 +213,17 @@ class Text:
         """Lines."""
         return self.vocabulary.decode(x.cpu())
 
+    def write(self, path: Path, samples: list[str], labels: Sequence[str] | None = None) -> Path:
+        """Lines into a file, called as the column that they were learnt from, with their labels if there are any.
+
+        Args:
+            path: As :func:`write_samples` has it.
+            samples: Lines.
+            labels: Names of their classes.
+        """
+        named = None if labels is None else {self.options.label_column or "label": labels}
+        return write_samples(path, samples, column=self.options.column or "text", labels=named)
+
     def encode_prompt(self, prompt: str) -> Tensor:
         """Tokens of what every sample is to begin with, shape (P,).
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.optim import Optimizer
 
+import discrete_gan as dg
 from discrete_gan.cli import main
 from discrete_gan.cli.runs import load_model
 from discrete_gan.estimators import SEQUENCE_ESTIMATORS
@@ -317,3 +319,82 @@ def test_mistakes(here: Path, options: list[str], message: str, capsys: pytest.C
     error = fails(["train", "text", "--out", "no", *QUICK, *options], capsys)
     assert message.lower() in error.lower()
     assert not Path("no").exists()
+
+
+def test_a_labeled_column_of_a_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a CSV to a CSV: samples of the label that is asked for, by its name, in the columns that were read."""
+    kinds = ["cat", "dog", "bird"]
+    lines = [(f"the {kind} {verb} {number}", kind) for kind in kinds for verb in ("sat", "ran") for number in range(9)]
+    rows = "".join(f"{number},{line},{kind}\n" for number, (line, kind) in enumerate(lines))
+    Path("animals.csv").write_text(f"id,said,kind\n{rows}")
+    reading = ["--column", "said", "--conditional", "--label-column", "kind", "--tokenizer", "word"]
+    main(["check", "animals.csv", *reading, "--batch-size", "4"])
+    assert "classes    bird 1" in capsys.readouterr().out
+    learning = ["--steps", "150", "--pretrain-steps", "150", "--pretrain-lr", "0.05", "--hidden", "16"]
+    main(
+        ["train", "text", "--data", "animals.csv", *reading, *QUICK, *learning, "--out", "run", "--sample-every", "50"]
+    )
+    assert scores_of("run")["class_agreement"]["value"] >= 0.9
+    assert scores_of("run")["class_agreement"]["label"] == "of the class asked for"
+    assert json.loads(Path("run/config.json").read_text())["data"]["classes"] == sorted(kinds)
+    main(["sample", "run", "--num", "40", "--label", "dog", "--out", "dogs.csv"])
+    dogs = pandas.read_csv("dogs.csv")
+    assert list(dogs.columns) == ["said", "kind"] and (dogs["kind"] == "dog").all()
+    assert dogs["said"].str.contains("dog").mean() >= 0.9
+    main(["sample", "run", "--num", "6", "--out", "turns.jsonl"])
+    turns = [json.loads(line)["kind"] for line in Path("turns.jsonl").read_text().splitlines()]
+    assert turns == sorted(kinds) * 2
+    assert "expected a class or an index from 0 to 2: bird, cat, dog" in fails(
+        ["sample", "run", "--label", "cow"], capsys
+    )
+    main(["evaluate", "run", "--num", "40"])
+    evaluated = json.loads(Path("run/evaluation.json").read_text())["scores"]
+    assert evaluated["class_agreement"]["low"] <= evaluated["class_agreement"]["value"]
+    assert evaluated["log_likelihood"]["value"] < 0
+
+
+@pytest.mark.parametrize(
+    ("estimator", "discriminator"),
+    [
+        *((name, "lstm") for name in ("boundary-seeking-steps", "reinforce-steps", "scratchgan", "vimco", "seqgan")),
+        *((name, "cnn") for name in ("mle", "boundary-seeking-union", "reinforce", "maligan-mixed")),
+        *((name, "transformer") for name in ("boundary-seeking", "gumbel-softmax", "st-gumbel-softmax")),
+    ],
+)
+def test_labels_with_every_kind_of_estimator(estimator: str, discriminator: str, here: Path) -> None:
+    options = [*SMALL.split(), "--num-scored", "20", "--latent-dim", "2", "--sample-every", "0", "--r1", "1"]
+    main(["train", "text", "--conditional", *options, "--estimator", estimator, "--discriminator", discriminator])
+    assert "class_agreement" in scores_of("runs/text")
+
+
+def test_refining_a_generator_with_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "text", "--conditional", *QUICK, "--out", "run"])
+    main(["refine", "run", "--network", "cnn", "--width", "4", "--steps", "3", "--check-every", "1", "--r1", "1"])
+    main(["sample", "run", "--num", "4", "--label", "+", "--reweight", "--out", "some.csv"])
+    assert pandas.read_csv("some.csv")["label"].tolist() == ["+"] * 4
+
+
+def test_the_generator_that_likelihood_left(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "text", *QUICK, "--out", "run", "--average", "0", "--generator-lr", "0.5"])
+    capsys.readouterr()
+    main(["sample", "run/pretrained", "--num", "5", "--seed", "3"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == dg.load("run/pretrained").sample(5, seed=3) != dg.load("run").sample(5, seed=3)
+    told = "run/pretrained: expected a run directory, this is a part of run"
+    assert told in fails(["evaluate", "run/pretrained"], capsys)
+    card = Path("run/generator/README.md").read_text()
+    assert "# RecurrentGenerator" in card and "from discrete_gan.models import RecurrentGenerator" in card
+    assert f'"num_categories": {15}' in card
+
+
+def test_the_best_by_a_score_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(
+        "def pluses(samples):\n    return {'pluses': sum('+' in line for line in samples) / len(samples)}\n"
+    )
+    mine = ["--scores", "mine.py:pluses", "--keep-best", "pluses"]
+    main(["train", "text", *QUICK, *mine, "--out", "run", "--sample-every", "1"])
+    values = [row["pluses"] for row in metrics("run")]
+    assert f"the generator of step {1 + values.index(min(values))}, best by pluses" in capsys.readouterr().out
+    told = fails(["train", "text", *QUICK, "--keep-best", "nll", "--out", "other"], capsys)
+    assert told.startswith("discrete-gan: --keep-best: unknown score 'nll': did you mean 'nll_token'? expected one of")
+    assert not Path("other").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -60,6 +61,16 @@ def test_lines_are_one_each_and_json_keeps_them_whole(tmp_path: Path) -> None:
     assert write_samples(tmp_path / "none.txt", []).read_text() == ""
 
 
+def test_lines_as_a_column_with_their_labels(tmp_path: Path) -> None:
+    labels = {"kind": ["a", "b,c", "a"][: len(LINES)]}
+    read = pandas.read_csv(write_samples(tmp_path / "samples.csv", LINES, column="smiles", labels=labels))
+    assert read["smiles"].tolist() == LINES and read["kind"].tolist() == labels["kind"]
+    rows = write_samples(tmp_path / "samples.jsonl", LINES, column="smiles", labels=labels).read_text()
+    assert [json.loads(row) for row in rows.split("\n")[:-1]] == read.to_dict("records")
+    plain = write_samples(tmp_path / "samples.smi", LINES, column="smiles", labels=labels).read_bytes()
+    assert plain == write_samples(tmp_path / "samples.txt", LINES).read_bytes()
+
+
 def test_one_sample_a_line() -> None:
     samples = ["a\nb\n", "", "\n\nc", "d"]
     text = as_lines(sample for sample in samples)
@@ -79,8 +90,8 @@ def test_one_sample_a_line() -> None:
         ("samples.jpg", BITS, ".png or .npy"),
         ("samples", GREY, ".png or .npy"),
         ("samples.txt", COLORED, ".png or .npy"),
-        ("samples.png", LINES, ".txt or .jsonl"),
-        ("samples.npy", LINES, ".txt or .jsonl"),
+        ("samples.png", LINES, ".txt or .jsonl or .csv or .smi"),
+        ("samples.npy", LINES, ".txt or .jsonl or .csv or .smi"),
         ("samples.png", torch.zeros(3, 4), ".npy"),
     ],
 )
