@@ -62,8 +62,9 @@ def test_lines_are_one_each_and_json_keeps_them_whole(tmp_path: Path) -> None:
 
 
 def test_lines_as_a_column_with_their_labels(tmp_path: Path) -> None:
-    labels = {"kind": ["a", "b,c", "a"][: len(LINES)]}
-    read = pandas.read_csv(write_samples(tmp_path / "samples.csv", LINES, column="smiles", labels=labels))
+    labels = {"kind": [f"a,{number}" for number in range(len(LINES))]}
+    path = write_samples(tmp_path / "samples.csv", LINES, column="smiles", labels=labels)
+    read = pandas.read_csv(path, keep_default_na=False)
     assert read["smiles"].tolist() == LINES and read["kind"].tolist() == labels["kind"]
     rows = write_samples(tmp_path / "samples.jsonl", LINES, column="smiles", labels=labels).read_text()
     assert [json.loads(row) for row in rows.split("\n")[:-1]] == read.to_dict("records")
