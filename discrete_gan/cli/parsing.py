@@ -19,6 +19,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from discrete_gan.cli.terminal import help_texts
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
+from discrete_gan.data.frames import FRAME_FORMATS
 from discrete_gan.data.table_files import TABLE_FORMATS
 from discrete_gan.distributed import is_first_process
 from discrete_gan.errors import InputError
@@ -150,6 +151,7 @@ def _joined(text: str | Callable[[], str | None] | None) -> str | None:
     """On one line, for tyro to wrap, which leaves line breaks of the source in; with what data are read filled in."""
     text = text() if callable(text) else text
     formats_of = {"{IMAGE_FORMATS}": IMAGE_FORMATS, "{TEXT_FORMATS}": TEXT_FORMATS, "{TABLE_FORMATS}": TABLE_FORMATS}
+    formats_of["{FRAME_FORMATS}"] = FRAME_FORMATS
     for name, formats in formats_of.items():
         text = text and text.replace(name, formats)
     return text and " ".join(text.split())

@@ -78,7 +78,7 @@ def sample(arguments: list[str]) -> None:
     one = run.one_sample(generator, model and model.discriminator)
     label = _label(args, run, generator)
     options = _options(args, run, generator)
-    _check_out(args, one)
+    _check_out(args, run.task, one)
     if args.where:
         drawn = _where(args, run, generator)
     else:
@@ -91,7 +91,7 @@ def sample(arguments: list[str]) -> None:
         assert isinstance(samples, list)  # as _check_out has seen to
         print(as_lines(samples), end="")
         return
-    if args.out.suffix == ".png" and hasattr(run.task, "pictured"):
+    if args.out.suffix == ".png" and hasattr(run.task, "pictured") and not hasattr(run.task, "write"):
         samples = run.task.pictured(samples)  # type: ignore[attr-defined]
     write = getattr(run.task, "write", write_samples)
     classes = num_classes_of(generator)
@@ -171,10 +171,11 @@ def _options(args: SampleArgs, run: SavedRun, generator: Any) -> dict[str, Any]:
     return options
 
 
-def _check_out(args: SampleArgs, one: Any) -> None:
+def _check_out(args: SampleArgs, task: Any, one: Any) -> None:
     """Refuse a file of another kind than the samples before they are drawn: by one of them. Text needs none."""
     if args.out is None and isinstance(one, list):
         return
-    if args.out is None or args.out.suffix not in suffixes(one):
+    kinds = getattr(task, "suffixes", None) or suffixes(one)
+    if args.out is None or args.out.suffix not in kinds:
         option = "--out" if args.out is None else f"--out {args.out}"
-        raise InputError(f"{option}: expected a file name ending in {' or '.join(suffixes(one))}")
+        raise InputError(f"{option}: expected a file name ending in {' or '.join(kinds)}")

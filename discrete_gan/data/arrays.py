@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -94,6 +94,34 @@ def _read(path: Path) -> tuple[tuple[Array, Array | None, Array | None, Array | 
                 raise InputError(f"{path}: expected images under one of {names}, found {found}")
             test = first(TEST_ROLLS if are_rolls else TEST_IMAGES)
             return (train, first(TRAIN_LABELS), test, first(TEST_LABELS)), are_rolls
+
+
+def read_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Array]:
+    """The arrays of an archive by their names, or the one of a ``.npy`` file as ``arr_0``.
+
+    Args:
+        path: The file.
+        wanted: Which ones to read.
+
+    Raises:
+        InputError: If it is damaged or holds Python objects.
+    """
+    try:
+        with open_regular(path) as file:
+            if file.read(len(_ZIP)) != _ZIP:
+                file.seek(0)
+                return {"arr_0": _read_array(file, str(path), os.fstat(file.fileno()).st_size)}
+            with zipfile.ZipFile(file) as archive:
+                members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+                return {
+                    name: _read_member(archive, member, f"{path}: array {name}")
+                    for name, member in members.items()
+                    if wanted(name)
+                }
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # Damage shows as ValueError, EOFError, BadZipFile, zlib.error or MemoryError.
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Array:

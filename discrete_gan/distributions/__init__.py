@@ -3,6 +3,7 @@
 from discrete_gan.distributions.autoregressive import Autoregressive, before_end
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
+from discrete_gan.distributions.frames import FrameSequence
 from discrete_gan.distributions.independent import as_factorized
 from discrete_gan.distributions.point_mass import PointMass
 from discrete_gan.distributions.prefixes import Prefixes
@@ -13,6 +14,7 @@ __all__ = [
     "Autoregressive",
     "FactorizedBernoulli",
     "FactorizedCategorical",
+    "FrameSequence",
     "PointMass",
     "Prefixes",
     "RaggedAutoregressive",

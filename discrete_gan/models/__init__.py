@@ -5,6 +5,7 @@ from discrete_gan.models.base import Generator, HubModel, PixelGenerator
 from discrete_gan.models.belief import BeliefDecoder, BeliefEncoder, LogWeight, Posterior
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator, PaletteGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from discrete_gan.models.frames import FrameGenerator, RecurrentFrameDiscriminator, TransformerFrameDiscriminator
 from discrete_gan.models.labels import ClassProjection, append_labels, labeled
 from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
@@ -30,6 +31,7 @@ __all__ = [
     "ConvGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "FrameGenerator",
     "Generator",
     "HubModel",
     "LogWeight",
@@ -42,12 +44,14 @@ __all__ = [
     "PixelGenerator",
     "Posterior",
     "RecurrentDiscriminator",
+    "RecurrentFrameDiscriminator",
     "RecurrentGenerator",
     "TableDiscriminator",
     "TableGenerator",
     "TextCNN",
     "TokenDiscriminator",
     "TransformerDiscriminator",
+    "TransformerFrameDiscriminator",
     "VirtualBatchNorm",
     "append_labels",
     "labeled",

@@ -82,21 +82,9 @@ class RecurrentGenerator(Generator):
         return tuple(state.permute(1, 2, 0, 3))
 
     def step(self, x: Tensor, z: Tensor, state: State) -> tuple[Tensor, State]:
-        """Hidden vectors (N, hidden) after tokens (N,) or relaxed tokens (N, K), and the state after them.
-
-        The cells are called by themselves, with the recurrent module's parameters: a whole module on sequences of
-        length one repacks its weights at each call.
-        """
+        """Hidden vectors (N, hidden) after tokens (N,) or relaxed tokens (N, K), and the state after them."""
         embedded = F.embedding(x, self.embedding.weight) if x.dim() == 1 else x @ self.embedding.weight[:-1]
-        layer_input = torch.cat([embedded, z], dim=-1) if z.shape[1] else embedded
-        states = []
-        for layer, weights in enumerate(self.rnn.all_weights):
-            if self.num_states == 2:
-                states.append(torch.lstm_cell(layer_input, [each[layer] for each in state], *weights))
-            else:
-                states.append((torch.gru_cell(layer_input, state[0][layer], *weights),))
-            layer_input = states[-1][0]
-        return layer_input, tuple(torch.stack(each) for each in zip(*states, strict=True))
+        return cell_step(self.rnn, torch.cat([embedded, z], dim=-1) if z.shape[1] else embedded, state)
 
     def hidden(self, tokens: Tensor, z: Tensor) -> Tensor:
         """Hidden vectors (N, D, hidden) after each of the tokens (N, D), in one pass."""
@@ -109,3 +97,27 @@ class RecurrentGenerator(Generator):
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalized log-probabilities in nats, (..., K), from hidden vectors (..., hidden)."""
         return self.output(hidden)
+
+
+def cell_step(rnn: nn.RNNBase, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """One step of a recurrent module of any number of layers.
+
+    The cells are called by themselves, with the module's parameters: a whole module on sequences of length one repacks
+    its weights at each call.
+
+    Args:
+        rnn: An LSTM or GRU.
+        x: Inputs, (N, features).
+        state: Two tensors of an LSTM, or one, (num_layers, N, hidden).
+
+    Returns:
+        Hidden vectors of the last layer (N, hidden), and the state after the step.
+    """
+    states = []
+    for layer, weights in enumerate(rnn.all_weights):
+        if len(state) == 2:
+            states.append(torch.lstm_cell(x, [each[layer] for each in state], *weights))
+        else:
+            states.append((torch.gru_cell(x, state[0][layer], *weights),))
+        x = states[-1][0]
+    return x, tuple(torch.stack(each) for each in zip(*states, strict=True))

@@ -86,23 +86,25 @@ class TokenDiscriminator(HubModel):
         # The fused kernels of recurrent layers and of attention have no second derivative.
         recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
         with _unfused() if recurrent else nullcontext(), sdpa_kernel(SDPBackend.MATH):
-            embedded = self.embedding(tokens)
-            raw = self._raw_outputs(self.encode(embedded, self._is_inside(tokens)), labels)
+            embedded = self.embed(tokens)
+            raw = self._raw_outputs(self.encode(embedded, self.is_inside(tokens)), labels)
             (slope,) = torch.autograd.grad(raw.reshape(len(raw), -1).mean(dim=1).sum(), embedded, create_graph=True)
         gram = self.embedding.weight.T @ self.embedding.weight / len(self.embedding.weight)
         return raw, 0.5 * ((slope @ gram) * slope).sum(dim=(1, 2))
 
     def _encoded(self, x: Tensor) -> Tensor:
         """Features of tokens or relaxed tokens over any leading axes."""
-        relaxed = x.is_floating_point()
-        embedded = x @ self.embedding.weight if relaxed else self.embedding(x)
-        inside = self._is_inside(x.detach().argmax(dim=-1) if relaxed else x)
+        embedded, inside = self.embed(x), self.is_inside(x.detach())
         encoded = self.encode(embedded.reshape(-1, *embedded.shape[-2:]), inside.reshape(-1, inside.shape[-1]))
         return encoded.view(*embedded.shape[:-2], *encoded.shape[1:])
 
-    def _is_inside(self, tokens: Tensor) -> Tensor:
-        """Which positions belong to the sequences, the shape of the tokens."""
-        return before_end(tokens, self.end)
+    def embed(self, x: Tensor) -> Tensor:
+        """Vectors (..., D, E) of tokens (..., D) or relaxed ones (..., D, K)."""
+        return x @ self.embedding.weight if x.is_floating_point() else self.embedding(x)
+
+    def is_inside(self, x: Tensor) -> Tensor:
+        """Which positions of tokens or relaxed ones belong to the sequences, (..., D)."""
+        return before_end(x.argmax(dim=-1) if x.is_floating_point() else x, self.end)
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from discrete_gan.tasks.binary_images import BinaryImages
 from discrete_gan.tasks.continuous_images import ContinuousImages
 from discrete_gan.tasks.encoded_images import EncodedImages
 from discrete_gan.tasks.few_labels import FewLabels
+from discrete_gan.tasks.frames import Frames
 from discrete_gan.tasks.options import (
     Binarize,
     BinaryImageOptions,
     DataOptions,
+    FrameOptions,
     ImageOptions,
     OracleOptions,
     TableOptions,
@@ -30,6 +32,8 @@ __all__ = [
     "Depth",
     "EncodedImages",
     "FewLabels",
+    "FrameOptions",
+    "Frames",
     "ImageOptions",
     "Oracle",
     "OracleOptions",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from discrete_gan.data.table_schema import Schema, TableReading
-from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero
+from discrete_gan.ranges import AtLeastTwo, Count, CountOrZero, Weight
 
 Binarize = Literal["threshold", "stochastic", "none"]
 
@@ -128,6 +128,22 @@ class TableOptions(DataOptions):
     """Most bins of a number, and most single values beside them."""
     rare: CountOrZero = 0
     """Values of a column in fewer rows than this are joined into one category; 0 keeps every value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(DataOptions):
+    """Data."""
+
+    data: str = "chords"
+    """{FRAME_FORMATS}; or a task of your own as FILE.py:CLASS."""
+    window: AtLeastTwo | None = None
+    """Cut sequences into pieces of so many frames."""
+    rate: Weight = 4.0
+    """Frames per second of MIDI files."""
+    batch_size: AtLeastTwo = 32
+    """Real sequences, and latents, per step."""
+    num_scored: AtLeastTwo | None = None
+    """Samples to score at the end; 1,000 if not given."""
 
 
 def table_reading(options: Any) -> TableReading:

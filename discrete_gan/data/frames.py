@@ -1,0 +1,374 @@
+"""Sequences of frames: piano rolls, spike trains, voices of a choral, event logs."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discrete_gan.data.arrays import read_arrays
+from discrete_gan.data.extras import nearest_path, one_line, require
+from discrete_gan.data.limits import Unpacked
+from discrete_gan.errors import InputError
+from discrete_gan.seeds import generator_of
+
+FRAME_FORMATS = "chords, a .npz or .npy file of frames, a .json file of notes, or a folder of .mid files"
+"""What ``load_frames`` reads, as a phrase."""
+_LONGEST = 512  # frames, where no window cuts them
+_MOST_CATEGORIES = 10_000
+_HELD_OUT = 0.1
+_ROLLS = ("rolls", "piano_rolls")  # notes of any velocity
+_NAMES = ("frames", *_ROLLS, "x", "arr_0")
+
+
+class Sequences(NamedTuple):
+    """Frames one after another, and how many each sequence has.
+
+    Attributes:
+        frames: Categories, integers, shape (sum of the lengths, D).
+        lengths: Frames of each, shape (N,).
+    """
+
+    frames: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FrameData:
+    """A data set of frames, whole, as tensors: a first column says whether the sequence has ended.
+
+    Attributes:
+        name: What to call it.
+        sizes: Categories of each of the D columns.
+        lowest: Of bits, the number of the first column among all that there are, such as a MIDI pitch.
+        num_columns: Of bits, all that there are, those never set before and after the others too.
+        train: int64, shape (N, T, 1 + D).
+        held_out: Others.
+        left_out: Frames left over by the window.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    lowest: int
+    num_columns: int
+    train: Tensor
+    held_out: Tensor
+    left_out: int = 0
+
+    @property
+    def are_bits(self) -> bool:
+        """Whether every column is on or off."""
+        return set(self.sizes) == {2}
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return self.train.shape[1]
+
+    @property
+    def ends(self) -> bool:
+        """Whether some sequence is shorter than T."""
+        return bool((self.train[..., 0] == 1).any() or (self.held_out[..., 0] == 1).any())
+
+    def fingerprint(self) -> str:
+        """Changes with any frame."""
+        digest = hashlib.blake2b(repr((self.sizes, self.lowest)).encode(), digest_size=8)
+        for part in (self.train, self.held_out):
+            digest.update(repr(tuple(part.shape)).encode())
+            digest.update(part.to(torch.int32).contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """What config.json says of it."""
+        return {
+            "name": self.name,
+            "num_train": len(self.train),
+            "num_held_out": len(self.held_out),
+            "num_frames": self.num_frames,
+            "sizes": list(self.sizes),
+            "lowest": self.lowest,
+            "num_columns": self.num_columns,
+            "fingerprint": self.fingerprint(),
+        }
+
+
+def load_frames(spec: str, *, seed: int = 0, window: int | None = None, rate: float = 4.0) -> FrameData:
+    """Reads frames; without a test part, a tenth of the sequences, drawn with the seed, is held out.
+
+    Args:
+        spec: ``chords`` (generated); ``.npz`` with ``frames`` (N, T, D) or, one sequence after another, (sum of the
+            lengths, D), with ``lengths`` (N,) or ``mask`` (N, T) where they differ, and a test part ``test_frames`` and
+            so on; columns of 0 and 1 are bits, others categories from 0, and arrays named ``rolls`` are bits of
+            whatever is above 0; ``.npy`` (N, T, D); ``.json`` as a list of sequences, each a list of frames, each a
+            list of notes, or such lists under ``train`` and ``test``; or a folder of ``.mid`` files.
+        seed: Chooses what is held out.
+        window: Cut sequences into pieces of so many frames; the rest at their ends is left out.
+        rate: Frames per second of MIDI files.
+
+    Raises:
+        InputError: If it is not there, cannot be read or holds no frames.
+    """
+    if window is not None and window < 2:
+        raise InputError(f"window: expected at least 2 frames, got {window}")
+    path = Path(spec).expanduser()
+    try:
+        train, test = _read(spec, path, seed, rate)
+    except FileNotFoundError:
+        raise InputError(f"no frames at {spec!r}: {nearest_path(path, 'chords')}expected {FRAME_FORMATS}") from None
+    except (OSError, MemoryError) as error:
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+    name = spec if spec == "chords" else path.stem
+    before = sum(int(part.lengths.sum()) for part in (train, test) if part is not None)
+    if window is not None:
+        train, test = _cut(train, window, name), None if test is None else _cut(test, window, name)
+    parts = [train, test] if test is not None else _split(train, seed, name)
+    after = sum(int(part.lengths.sum()) for part in parts)
+    longest = max(int(part.lengths.max(initial=0)) for part in parts)
+    if window is None and longest > _LONGEST:
+        found = f"found one of {longest:,}"
+        raise InputError(f"{name}: expected sequences of at most {_LONGEST} frames, {found}: window cuts them")
+    every = np.concatenate([part.frames for part in parts])
+    sizes, low, total = _sizes(every, name)
+    train, held_out = (_padded(part, low, len(sizes), longest) for part in parts)
+    return FrameData(name, sizes, low, total, train, held_out, before - after)
+
+
+def _read(spec: str, path: Path, seed: int, rate: float) -> tuple[Sequences, Sequences | None]:
+    if spec == "chords":
+        return draw_chords(seed), None
+    if path.is_dir():
+        return _read_midi(path, rate), None
+    if path.suffix == ".json":
+        return _read_json(path)
+    if path.suffix not in (".npz", ".npy"):
+        raise InputError(f"{spec}: expected {FRAME_FORMATS}")
+    arrays = read_arrays(path)
+    train = _part(arrays, "", path)
+    if train is None:
+        raise InputError(f"{path}: expected an array named {' or '.join(_NAMES)}, found {', '.join(arrays) or 'none'}")
+    return train, _part(arrays, "test_", path)
+
+
+def _part(arrays: dict[str, np.ndarray], prefix: str, path: Path) -> Sequences | None:
+    """The arrays of one part as frames one after another."""
+    name = next((prefix + name for name in _NAMES if prefix + name in arrays), None)
+    if name is None:
+        return None
+    values, where = arrays[name], f"{path}: {name}"
+    lengths, mask = arrays.get(f"{prefix}lengths"), arrays.get(f"{prefix}mask")
+    if values.dtype.kind not in "buif" or values.ndim not in (2, 3):
+        told = f"{values.dtype} of shape {values.shape}"
+        raise InputError(f"{where}: expected numbers of shape (N, T, D), or (frames, D) with lengths, found {told}")
+    if name.removeprefix(prefix) in _ROLLS:
+        if not (values >= 0).all():
+            raise InputError(f"{where}: expected notes of velocities from 0, found {values.min()}")
+        values = values > 0
+    if mask is not None:
+        if values.ndim != 3 or mask.shape != values.shape[:2] or (np.diff(mask.astype(int), axis=1) > 0).any():
+            expected = "expected (N, T) as the frames have it, ones first and then zeros"
+            raise InputError(f"{path}: {prefix}mask: {expected}, found shape {mask.shape}")
+        lengths = mask.astype(bool).sum(axis=1)
+    if lengths is None:
+        if values.ndim == 2:
+            raise InputError(f"{where}: expected shape (N, T, D), or lengths beside it, found shape {values.shape}")
+        lengths = np.full(len(values), values.shape[1])
+    lengths = np.asarray(lengths)
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
+        raise InputError(f"{path}: {prefix}lengths: expected whole numbers from 1, shape (N,)")
+    if values.ndim == 3:
+        if len(lengths) != len(values) or (lengths > values.shape[1]).any():
+            most = f"at most {values.shape[1]} each"
+            raise InputError(f"{path}: {prefix}lengths: expected {len(values)} numbers, {most}, found {len(lengths)}")
+        values = values[np.arange(values.shape[1]) < lengths[:, None]]
+    elif lengths.sum() != len(values):
+        raise InputError(f"{path}: {prefix}lengths: expected a sum of {len(values)} frames, found {lengths.sum()}")
+    if values.dtype.kind == "f" and not (values == values.round()).all():
+        raise InputError(f"{where}: expected whole numbers, found fractions")
+    return Sequences(values.astype(np.int64), lengths.astype(np.int64))
+
+
+def _read_json(path: Path) -> tuple[Sequences, Sequences | None]:
+    with Unpacked(path) as file:
+        content = file.read()
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON: {one_line(error)}") from None
+    parts = found if isinstance(found, dict) else {"train": found}
+    if "train" not in parts:
+        raise InputError(f"{path}: expected a list of sequences, or one under train, found {', '.join(parts)}")
+    held_out = next((parts[name] for name in ("test", "valid") if name in parts), None)
+    return _notes(parts["train"], path), None if held_out is None else _notes(held_out, path)
+
+
+def _notes(sequences: Any, path: Path) -> Sequences:
+    """Lists of notes as bits, a column for each number from 0."""
+    rows, lengths = [], []
+    try:
+        for index, sequence in enumerate(sequences):
+            for frame in sequence:
+                notes = [int(note) for note in frame]
+                if any(note != number or not 0 <= note < 128 for note, number in zip(notes, frame, strict=True)):
+                    raise InputError(f"{path}: sequence {index}: expected notes from 0 to 127, found {frame}"[:300])
+                row = np.zeros(128, dtype=np.int64)
+                row[notes] = 1
+                rows.append(row)
+            if not len(sequence):
+                raise InputError(f"{path}: sequence {index}: expected frames, found none")
+            lengths.append(len(sequence))
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: expected sequences of frames of notes: {one_line(error)}") from None
+    return Sequences(np.array(rows, dtype=np.int64).reshape(-1, 128), np.array(lengths, dtype=np.int64))
+
+
+def _read_midi(folder: Path, rate: float) -> Sequences:
+    """Each file a sequence of 128 bits a frame, drums left out."""
+    if not 0 < rate < 1000:
+        raise InputError(f"rate: expected frames per second above 0, got {rate:g}")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
+    if not files:
+        raise InputError(f"{folder}: expected .mid files, found none")
+    pretty_midi = require("pretty_midi", "pretty_midi", "reading MIDI files", extra="midi")
+    rolls = []
+    for path in files:
+        try:
+            roll = pretty_midi.PrettyMIDI(str(path)).get_piano_roll(fs=rate).T > 0
+        except Exception as error:  # Damage shows as any of the library's errors.
+            raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+        sounding = roll.any(axis=1).nonzero()[0]
+        if len(sounding):
+            rolls.append(roll[sounding[0] : sounding[-1] + 1].astype(np.int64))
+    if not rolls:
+        raise InputError(f"{folder}: expected notes, found none in {len(files)} files")
+    return Sequences(np.concatenate(rolls), np.array([len(roll) for roll in rolls]))
+
+
+def _cut(part: Sequences, window: int, name: str) -> Sequences:
+    """Pieces of so many frames."""
+    starts = np.concatenate([[0], part.lengths.cumsum()[:-1]])
+    places = [
+        np.arange(first, first + window)
+        for start, length in zip(starts, part.lengths, strict=True)
+        for first in range(start, start + length - window + 1, window)
+    ]
+    if not places:
+        raise InputError(f"{name}: window {window}: expected at most the {part.lengths.max()} frames of a sequence")
+    return Sequences(part.frames[np.concatenate(places)], np.full(len(places), window))
+
+
+def _split(part: Sequences, seed: int, name: str) -> list[Sequences]:
+    num = len(part.lengths)
+    if num < 2:
+        raise InputError(f"{name}: expected at least two sequences, found {num}: a window cuts a long one")
+    order = torch.randperm(num, generator=generator_of(seed)).numpy()
+    apart = max(1, round(_HELD_OUT * num))
+    pieces = np.split(part.frames, part.lengths.cumsum()[:-1])
+    sides = [np.sort(order[apart:]), np.sort(order[:apart])]
+    return [Sequences(np.concatenate([pieces[place] for place in side]), part.lengths[side]) for side in sides]
+
+
+def _sizes(frames: np.ndarray, name: str) -> tuple[tuple[int, ...], int, int]:
+    """Categories of each column that is used, the first of bits, and how many columns there are."""
+    if frames.size == 0 or frames.min() < 0:
+        found = "none" if frames.size == 0 else str(frames.min())
+        raise InputError(f"{name}: expected categories from 0, found {found}")
+    most = frames.max(axis=0)
+    if most.max() >= _MOST_CATEGORIES:
+        raise InputError(
+            f"{name}: expected at most {_MOST_CATEGORIES:,} categories of a column, found {most.max() + 1:,}"
+        )
+    if most.max() > 1:
+        return tuple(int(each) + 1 if each else 2 for each in most), 0, len(most)
+    used = most.nonzero()[0]
+    if not len(used):
+        raise InputError(f"{name}: expected some ones, all frames are empty")
+    return (2,) * int(used[-1] - used[0] + 1), int(used[0]), len(most)
+
+
+def _padded(part: Sequences, low: int, num_columns: int, num_frames: int) -> Tensor:
+    """Sequences as rows of one tensor (N, T, 1 + D): the end, then the columns that are used."""
+    rows = np.zeros((len(part.lengths), num_frames, 1 + num_columns), dtype=np.int64)
+    there = np.arange(num_frames) < part.lengths[:, None]
+    rows[..., 0] = ~there
+    rows[there, 1:] = part.frames[:, low : low + num_columns]
+    return torch.from_numpy(rows)
+
+
+def draw_chords(seed: int = 0, num: int = 400, num_frames: int = 16) -> Sequences:
+    """Generated music in four voices on 24 pitches: in every frame a triad of one key and its bass, all or nothing.
+
+    Chords last one to four frames and move to a neighbor on the circle of fifths; pieces have 8 to 16 frames.
+
+    Args:
+        seed: Any whole number.
+        num: Sequences.
+        num_frames: Most of each.
+    """
+    generator = np.random.default_rng(abs(seed))
+    rows, lengths = [], []
+    for _ in range(num):
+        length = int(generator.integers(num_frames // 2, num_frames + 1))
+        degree, left = int(generator.integers(7)), 0
+        for _ in range(length):
+            if left == 0:
+                degree = (degree + int(generator.choice([-3, 3, 1]))) % 7
+                left = int(generator.integers(1, 5))
+            left -= 1
+            rows.append(chord_of(degree))
+        lengths.append(length)
+    return Sequences(np.array(rows), np.array(lengths))
+
+
+def chord_of(degree: int) -> np.ndarray:
+    """A triad of C major on 24 pitches, its root an octave below the rest: 24 bits of which four are set."""
+    scale = (0, 2, 4, 5, 7, 9, 11)
+    row = np.zeros(24, dtype=np.int64)
+    row[scale[degree]] = 1
+    for step in (0, 2, 4):
+        row[12 + scale[(degree + step) % 7]] = 1
+    return row
+
+
+def save_frames(file: IO[bytes], frames: Tensor, lowest: int, num_columns: int, *, are_bits: bool) -> None:
+    """Sequences (N, T, 1 + D) as ``load_frames`` reads them: an archive with frames (N, T, all columns) and lengths."""
+    values, lengths = restored(frames, lowest, num_columns, are_bits=are_bits)
+    np.savez_compressed(file, frames=values, lengths=lengths)
+
+
+def restored(frames: Tensor, lowest: int, num_columns: int, *, are_bits: bool) -> tuple[np.ndarray, np.ndarray]:
+    """All columns of sequences (N, T, 1 + D), shape (N, T, num_columns), and the length of each, (N,)."""
+    there = (frames[..., 0].cumsum(dim=1) == 0).cpu().numpy()
+    columns = frames[..., 1:].cpu().numpy() * there[..., None]
+    values = np.zeros((*columns.shape[:2], num_columns), dtype=np.uint8 if are_bits else np.int64)
+    values[..., lowest : lowest + columns.shape[2]] = columns
+    return values, there.sum(axis=1)
+
+
+def write_midi(path: Path, rolls: Sequence[np.ndarray], rate: float) -> None:
+    """Rolls (frames, 128) into one MIDI file, one after another with a rest between.
+
+    Raises:
+        InputError: If pretty_midi is not installed.
+    """
+    pretty_midi = require("pretty_midi", "pretty_midi", "writing MIDI files", extra="midi")
+    song, piano = pretty_midi.PrettyMIDI(), pretty_midi.Instrument(program=0)
+    start = 0
+    for roll in rolls:
+        padded = np.pad(roll > 0, ((1, 1), (0, 0))).astype(np.int8)
+        changes = np.diff(padded, axis=0)
+        for pitch in np.flatnonzero(roll.any(axis=0)):
+            for on, off in zip(
+                np.flatnonzero(changes[:, pitch] > 0), np.flatnonzero(changes[:, pitch] < 0), strict=True
+            ):
+                times = (start + on) / rate, (start + off) / rate
+                piano.notes.append(pretty_midi.Note(80, int(pitch), *times))
+        start += len(roll) + max(1, round(rate))
+    song.instruments.append(piano)
+    song.write(str(path))
