@@ -1,8 +1,7 @@
 """GAN on text: your own file, a sample per line, or generated equations; by any estimator, or by likelihood alone.
 
-A recurrent generator starts with some steps of maximum likelihood, or none, and the discriminator with some of its own;
-then each step updates the discriminator, and the generator once by the gradient estimator. Samples come from a moving
-average of the generator's weights. What the likelihood left is kept in ``pretrained``, to compare with.
+A recurrent generator starts with some steps of maximum likelihood, kept in ``pretrained``, and the discriminator with
+some of its own; then each step updates the discriminator, and the generator once by the gradient estimator.
 
 References:
     SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient (Yu et al., 2017), https://arxiv.org/abs/1609.05473
@@ -43,8 +42,8 @@ def networks(args: SequenceOptions, data: Any) -> tuple[RecurrentGenerator, Toke
     shape: Any = {"num_categories": data.num_categories, "num_positions": data.max_length, "end": data.end}
     shape["num_classes"] = getattr(data, "num_classes", 0)
     generator = RecurrentGenerator(**shape, latent_dim=args.latent_dim, **sizes)
-    width, dropout = args.discriminator_width, args.dropout
-    discriminator = token_discriminator(args.discriminator, **shape, width=width, dropout=dropout)
+    shape |= {"width": args.discriminator_width, "dropout": args.dropout}
+    discriminator = token_discriminator(args.discriminator, **shape)
     for weights in generator.parameters() if args.init_std else ():
         torch.nn.init.normal_(weights, std=args.init_std)
     return generator, discriminator
@@ -67,8 +66,8 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
         print(f"note: {args.steps} steps end before the adversarial phase, see --pretrain-steps and --warmup-steps")
     zero = torch.zeros((), device=run.device)
     rates = phased_decay(args.steps, pretrained, args.decay_from)
-    kept: dict[str, Any] = {"average": args.average, "keep": apart is not None}
-    g = run.player("generator", generator, lr=args.generator_lr, also=state, schedule=rates, **kept)
+    kept: Any = {"average": args.average, "keep": apart is not None, "schedule": rates}
+    g = run.player("generator", generator, lr=args.generator_lr, also=state, **kept)
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr, schedule=rates)
     by_likelihood = run.player("likelihood", generator, lr=args.pretrain_lr, betas=(0.9, 0.999), schedule=rates)
     for step in run.steps():
@@ -78,8 +77,7 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
             by_likelihood.descend(g_loss)
             run.log(g_loss=g_loss)
             if apart is not None and (run.due(args.check_every) or run.step == pretrained):
-                nll = negative_log_likelihood(g.current, *apart)
-                run.log(nll_apart=nll)
+                run.log(nll_apart=(nll := negative_log_likelihood(g.current, *apart)))
                 g.keep(nll)
             continue
         if 0 < step == pretrained:
@@ -88,18 +86,17 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
             run.save_model("pretrained", g.best)
         for _ in range(args.discriminator_steps):
             fake, given = run.draw(generator, labels), () if labels is None else (labels,)
-            raw_fake = discriminator.outputs(fake, *given)
-            real_outputs = discriminator.penalized if args.r1 else lambda *x: (discriminator.outputs(*x), zero)
-            raw_real, penalty = real_outputs(real, *given)
-            d_loss = GAN.discriminator_loss(raw_real, raw_fake)
+            shown = (real, *given)
+            raw_real, penalty = discriminator.penalized(*shown) if args.r1 else (discriminator.outputs(*shown), zero)
+            d_loss = GAN.discriminator_loss(raw_real, discriminator.outputs(fake, *given))
             d.descend(d_loss + args.r1 * penalty.mean())
             run.log(d_loss=d_loss, penalty=penalty.mean())
         run.observe(generator, discriminator, real, z, labels)
         if step >= adversarial:
             g_loss = estimate(generator, discriminator, z, real=real, labels=labels).mean()
             if args.likelihood_weight:
-                of_real = likelihood(generator, discriminator, z, real=real, labels=labels).mean()
-                g_loss = g_loss + args.likelihood_weight * of_real
+                nll = likelihood(generator, discriminator, z, real=real, labels=labels).mean()
+                g_loss = g_loss + args.likelihood_weight * nll
             g.descend(g_loss)
             run.log(g_loss=g_loss)
 

@@ -28,6 +28,7 @@ from discrete_gan.losses import unlabeled
 from discrete_gan.losses.historical_averaging import HistoricalAveraging
 from discrete_gan.metrics import LogRatioFit, fit_log_ratio
 from discrete_gan.models import MLPGenerator
+from discrete_gan.models.frames import FrameEmbedding
 from discrete_gan.reweighted import METHODS, Method, Reweighted
 from discrete_gan.tasks.likelihood import LikelihoodMethod, LikelihoodOptions, held_out_log_likelihood
 from discrete_gan.training import MovingAverage, diagnostics, generate
@@ -360,6 +361,14 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "TableGenerator": lambda: models.TableGenerator(3, (2, 4, 3), hidden=(4,)),
     "AutoregressiveTableGenerator": lambda: models.AutoregressiveTableGenerator(3, (2, 4, 3), 4, order=(1, 0, 2)),
     "TableDiscriminator": lambda: models.TableDiscriminator((2, 4, 3), hidden=(4,)),
+    **{
+        f"FrameGenerator, {within}": lambda within=within: models.FrameGenerator(
+            (2, 3), 4, 2, hidden=5, width=4, within=within
+        )
+        for within in ("autoregressive", "factorized")
+    },
+    "RecurrentFrameDiscriminator": lambda: models.RecurrentFrameDiscriminator((2, 3), 4, hidden=4),
+    "TransformerFrameDiscriminator": lambda: models.TransformerFrameDiscriminator((2, 3), 4, width=4),
     "MinibatchDiscrimination": lambda: models.MinibatchDiscrimination(64, 3, 2),
     "VirtualBatchNorm": lambda: models.VirtualBatchNorm(64),
     "ClassProjection": lambda: models.ClassProjection(2, 64),
@@ -378,8 +387,9 @@ def run_model(model: nn.Module) -> dict[str, Tensor]:
         outcome = g.rsample() if isinstance(g, PointMass) else g.log_prob(x)
         return {"x": x, **gradients(model, outcome)}
     if isinstance(model, models.TokenDiscriminator):
-        tokens = torch.randint(K, (6, 4), device=device)
-        relaxed = torch.rand(6, 4, K, dtype=torch.float64, device=device).softmax(dim=-1)
+        of_frames, wide = isinstance(model.embedding, FrameEmbedding), model.embedding.num_embeddings
+        tokens = torch.randint(2 if of_frames else K, (6, 4, 3) if of_frames else (6, 4), device=device)
+        relaxed = torch.rand(6, 4, wide, dtype=torch.float64, device=device).softmax(dim=-1)
         given = (classes,) if model.classes.num_classes else ()
         raw, penalty = model.penalized(tokens, *given)
         every = [model(each, *given) for each in (tokens, relaxed)]

@@ -49,6 +49,7 @@ RECIPES: dict[str, str] = {
     "semi_supervised, K + 1": "--data digits --generated-class --generator-loss plain",
     "wake_sleep": "--data digits --latent-dim 4 --bound-latents 20 --bound-num 20 --estimator relax",
     "table": "--batch-size 16 --generator-width 8 --discriminator-width 8",
+    "frames": "--pretrain-steps 1 --warmup-steps 1 --batch-size 8 --hidden 8 --width 8 --discriminator-width 8",
     "text": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --r1 1",
     "text, labels": f"--data labeled.txt --max-length 6 {SEQUENCE_OPTIONS} --conditional --latent-dim 2",
     "text, rollouts": f"--data my.txt --max-length 5 {SEQUENCE_OPTIONS} --discriminator cnn --estimator seqgan "

@@ -18,7 +18,7 @@ from discrete_gan.ranges import check_ranges
 
 RECIPES = recipe_files()
 BLOCK = 6
-OFFLINE = {"digits", "equations", "oracle", "wine"}
+OFFLINE = {"digits", "equations", "oracle", "wine", "chords"}
 
 
 def code_lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from discrete_gan.distributions import (
     Autoregressive,
     FactorizedBernoulli,
     FactorizedCategorical,
+    FrameSequence,
     RaggedAutoregressive,
     RaggedCategorical,
     as_factorized,
@@ -30,7 +31,8 @@ OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 COLUMNS = (*FACTORIZED, RaggedCategorical)
-RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive)
+Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence
+RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence)
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
@@ -166,9 +168,7 @@ def columns(g: Distribution, estimator: object) -> Factorized | RaggedCategorica
     return g
 
 
-def relaxed(
-    g: Distribution, estimator: object
-) -> Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive:
+def relaxed(g: Distribution, estimator: object) -> Relaxed:
     """The distribution, if its samples have a relaxation, ``rsample(shape, temperature=, hard=)``.
 
     Raises:
@@ -176,8 +176,7 @@ def relaxed(
     """
     g = as_factorized(g)
     if not isinstance(g, RELAXED):
-        kinds = ("FactorizedBernoulli", "FactorizedCategorical", "Autoregressive", "RaggedCategorical")
-        raise _not_accepted(g, estimator, " or ".join([*kinds, "RaggedAutoregressive"]))
+        raise _not_accepted(g, estimator, " or ".join(kind.__name__ for kind in RELAXED))
     return g
 
 

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from discrete_gan._arguments import check_at_least
-from discrete_gan.distributions import before_end
 
 MOST_TOKENS = 2_000_000
 """Of the training part that are counted: the first ones of it."""
@@ -39,7 +38,8 @@ def markov_ladder(train: Tensor, held_out: Tensor, num_categories: int, *, end: 
     check_at_least("order", order, 0)
     train = train[: max(1, MOST_TOKENS // train.shape[1])].cpu()
     rows = torch.cat([train, held_out.cpu()])
-    inside = before_end(rows, end).numpy()
+    is_end = (rows == (-1 if end is None else end)).numpy()
+    inside = is_end.cumsum(axis=1) - is_end == 0  # up to the end and including it
     of_train = np.repeat(np.arange(len(rows)) < len(train), inside.sum(axis=1))
     tokens = rows.numpy()
     target = tokens[inside].astype(np.int64)

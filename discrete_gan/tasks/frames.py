@@ -73,7 +73,7 @@ class Frames:
             told = ", ".join(
                 f"{number}: {100 * part:.0f} %" for number, part in enumerate(share.tolist()) if part > 0.005
             )
-            lines.append(f"active     columns of a frame {told}")
+            lines.append(f"at once    {told} of frames")
         return "\n".join(lines)
 
     @property

@@ -36,6 +36,7 @@ rnn = models.RecurrentGenerator(K, D, end=0, latent_dim=4)
 belief = models.BeliefDecoder(4, D, hidden=(8,))
 table = models.TableGenerator(4, (2, 3, 3), hidden=(8,))
 columns = models.AutoregressiveTableGenerator(4, (2, 3, 3), hidden=8)
+frames = models.FrameGenerator((2, 3), 4, 2, hidden=8, width=4)
 GENERATORS = {
     "MLPGenerator": is_generator(mlp, mlp.forward),
     "MLPImageGenerator": is_generator(mlp_image, mlp_image.forward),
@@ -47,6 +48,7 @@ GENERATORS = {
     "BeliefDecoder": is_generator(belief, belief.forward),
     "TableGenerator": is_generator(table, table.forward),
     "AutoregressiveTableGenerator": is_generator(columns, columns.forward),
+    "FrameGenerator": is_generator(frames, frames.forward),
 }
 
 mlp_d = models.MLPDiscriminator(D, hidden=(8,))
@@ -58,6 +60,8 @@ cnn = models.TextCNN(K, D, end=0, embedding_dim=4, channels=2)
 recurrent = models.RecurrentDiscriminator(K, D, end=0, embedding_dim=4, hidden=4)
 transformer = models.TransformerDiscriminator(K, D, end=0, embedding_dim=4)
 table_d = models.TableDiscriminator((2, 3, 3), hidden=(8,))
+frames_lstm = models.RecurrentFrameDiscriminator((2, 3), 4, hidden=4)
+frames_transformer = models.TransformerFrameDiscriminator((2, 3), 4, width=4)
 belief_encoder = models.BeliefEncoder(4, D, hidden=(8,))
 DISCRIMINATORS = {
     "MLPDiscriminator": (is_discriminator(mlp_d, mlp_d.forward), torch.zeros(2, D)),
@@ -69,6 +73,14 @@ DISCRIMINATORS = {
     "BeliefEncoder": (is_discriminator(belief_encoder, belief_encoder.forward), torch.zeros(2, D)),
     "TextCNN": (is_discriminator(cnn, cnn.forward), torch.zeros(2, D, dtype=torch.long)),
     "RecurrentDiscriminator": (is_discriminator(recurrent, recurrent.forward), torch.zeros(2, D, dtype=torch.long)),
+    "RecurrentFrameDiscriminator": (
+        is_discriminator(frames_lstm, frames_lstm.forward),
+        torch.zeros(2, 4, 3, dtype=torch.long),
+    ),
+    "TransformerFrameDiscriminator": (
+        is_discriminator(frames_transformer, frames_transformer.forward),
+        torch.zeros(2, 4, 3, dtype=torch.long),
+    ),
     "TransformerDiscriminator": (
         is_discriminator(transformer, transformer.forward),
         torch.zeros(2, D, dtype=torch.long),

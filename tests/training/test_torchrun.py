@@ -38,6 +38,7 @@ RECIPES = {
     "semi_supervised": "--data digits --steps 3",
     "wake_sleep": "--data digits --steps 3 --latent-dim 4 --hidden 4 --bound-latents 20 --bound-num 20 --num-scored 20",
     "table": "--steps 3 --num-scored 20 --batch-size 16",
+    "frames": "--steps 6 --pretrain-steps 2 --warmup-steps 1 --batch-size 8 --num-scored 20 --hidden 8 --width 8",
 }
 FAULTY = str(Path(__file__).with_name("faulty.py"))
 
