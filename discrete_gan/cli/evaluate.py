@@ -10,12 +10,14 @@ import tyro
 from tqdm import tqdm
 
 from discrete_gan.cli.parsing import parse_plain
+from discrete_gan.cli.partial import Partial
 from discrete_gan.cli.reweighting import Choice, reweighted, wants_reweighted, with_default
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.cli.temperatures import score_temperatures
 from discrete_gan.data import load_images
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
+from discrete_gan.report.advice import advice
 from discrete_gan.report.run_page import write_run_page
 from discrete_gan.reweighted import Reweighted
 from discrete_gan.sampling import num_classes_of
@@ -128,7 +130,8 @@ def evaluate(arguments: list[str]) -> None:
             run.task.to(device)
             for network in filter(None, (generator, discriminator, model)):
                 network.to(device)
-            evaluation = _evaluate(args, one)
+            partial = Partial(run, args)
+            evaluation = _evaluate(args, one, partial)
             if trained_on := told[str(run.directory.path)]:
                 evaluation.scores = [
                     score._replace(protocol="|".join(filter(None, (score.protocol, trained_on))))
@@ -137,10 +140,14 @@ def evaluate(arguments: list[str]) -> None:
             found[str(run.directory.path)] = evaluation
             try:
                 run.directory.write_json("evaluation.json", {"steps": _steps(run), **evaluation.as_dict()})
+                partial.forget()
             except OSError as error:
                 raise InputError(f"{run.directory.path}: cannot be written: {error.strerror}") from None
             pages.callback(_write_page, run, generator, evaluation)
         _print_scores(found)
+        for run, *_ in loaded:
+            for sentence in advice(found[str(run.directory.path)].scores, run.config["args"]):
+                print(f"{run.directory.path}: {sentence}" if len(loaded) > 1 else sentence)
 
 
 class _Loaded(NamedTuple):
@@ -173,7 +180,7 @@ def _steps(run: SavedRun) -> int | None:
     return results and results.steps
 
 
-def _evaluate(args: EvaluateArgs, one: _Loaded) -> Evaluation:
+def _evaluate(args: EvaluateArgs, one: _Loaded, partial: Partial) -> Evaluation:
     run, own, generator, discriminator, model = one
     likelihood = LikelihoodOptions(
         method=args.likelihood,
@@ -197,6 +204,7 @@ def _evaluate(args: EvaluateArgs, one: _Loaded) -> Evaluation:
         num_partition=args.partition_num,
         own=own,
         seed=args.seed,
+        stage=partial.stage,
     )
     if model is not None:
         shown = [score for score in evaluation.scores if score.name.startswith("reweighted_")]

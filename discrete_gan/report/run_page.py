@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from discrete_gan.report.advice import advice
 from discrete_gan.report.charts import Series, line_chart
 from discrete_gan.report.names import titled
 from discrete_gan.report.page import Abreast, Block, Chart, Code, Picture, Section, Table, Text, write_page
@@ -45,6 +46,7 @@ def write_run_page(directory: RunDirectory, evaluation: Evaluation | None = None
     described = ", ".join(str(args[key]) for key in ("estimator", "loss") if args.get(key))
     title = f"{config['recipe']}: {described}" if described else config["recipe"]
     sections = [
+        Section("What to change", _advice(found, args)),
         Section("Samples", [*_samples(directory.path), *_pictures(found)]),
         Section("Scores", _scores(found, [] if evaluation is None else scores)),
         Section("Discriminator", [] if evaluation is None else _discriminator(evaluation)),
@@ -55,6 +57,10 @@ def write_run_page(directory: RunDirectory, evaluation: Evaluation | None = None
     summary = _summary(config, results, found)
     write_page(path, title=title, summary=summary, sections=[section for section in sections if section.blocks])
     return path
+
+
+def _advice(scores: Sequence[Score], settings: dict[str, Any]) -> list[Block]:
+    return [Text(told) for told in advice(scores, settings)]
 
 
 def _summary(config: dict[str, Any], results: Results, scores: Sequence[Score]) -> list[Block]:

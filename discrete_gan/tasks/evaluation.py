@@ -1,5 +1,6 @@
 """A whole evaluation of a run: what its task measures, and what any task has: likelihood, discriminator, weights."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,13 @@ class Evaluation:
         }
 
 
+Stage = Callable[[str, Any, Callable[[], Any]], Any]
+
+
+def _at_once(name: str, kind: Any, compute: Callable[[], Any]) -> Any:
+    return compute()
+
+
 def evaluate(
     task: Task,
     generator: Generator,
@@ -92,6 +100,7 @@ def evaluate(
     num_partition: int = 20_000,
     own: Sequence[OwnScore] = (),
     seed: int = 0,
+    stage: Stage = _at_once,
 ) -> Evaluation:
     """Every score there is: those of the task, the likelihood of held-out data, the discriminator's calibration.
 
@@ -108,34 +117,46 @@ def evaluate(
         num_partition: Samples of the generator that log Z is of.
         own: Scores of the user's own.
         seed: Of latents and samples.
+        stage: Called with the name of a stage, the type of what it finds, and a function that finds it: what it
+            returns is taken, so that stages may be kept and taken up again.
     """
     found = Evaluation()
-    found.scores += measure(task, generator, discriminator, num=num, depth="full", seed=seed, own=own)
+    found.scores += stage(
+        "scores",
+        list[Score],
+        lambda: measure(task, generator, discriminator, num=num, depth="full", seed=seed, own=own),
+    )
     data = str(task.summary()["fingerprint"])
     held_out = task.held_out()
     options = (likelihood or LikelihoodOptions())._replace(seed=seed)
     fingerprint = data if test is None else test_fingerprint
     encoder = encoder_of(discriminator)
-    _add_likelihood(found, generator, encoder, test or held_out, num_likelihood, options, fingerprint)
+    likelihood_of = functools.partial(_likelihood, generator, encoder, test or held_out, num_likelihood)
+    of_likelihood, found.log_likelihood = stage(
+        "likelihood", tuple[list[Score], list[float]], lambda: likelihood_of(options, fingerprint)
+    )
+    found.scores += of_likelihood
     if reweighted is not None:
-        _add_reweighted(
-            found, task, reweighted, held_out, data, num=num, num_partition=num_partition, own=own, seed=seed
+        beside, gain = stage(
+            "reweighted",
+            tuple[list[Score], list[Score]],
+            lambda: _reweighted(
+                task, reweighted, held_out, data, num=num, num_partition=num_partition, own=own, seed=seed
+            ),
         )
+        named = {score.name.removeprefix("reweighted_"): score for score in beside}
+        pairs = [[score, named.pop(score.name, None)] for score in found.scores]
+        found.scores = [score for pair in pairs for score in pair if score is not None]
+        found.scores += [*named.values(), *gain]
     if discriminator is not None:
         _add_discriminator(found, task, generator, discriminator, held_out, data, seed)
     return found
 
 
-def _add_likelihood(
-    found: Evaluation,
-    generator: Generator,
-    encoder: Encoder | None,
-    held_out: Batch,
-    num: int,
-    options: LikelihoodOptions,
-    data: str,
-) -> None:
-    """Log-likelihood of held-out data, and its gap where it is a bound."""
+def _likelihood(
+    generator: Generator, encoder: Encoder | None, held_out: Batch, num: int, options: LikelihoodOptions, data: str
+) -> tuple[list[Score], list[float]]:
+    """Log-likelihood of held-out data, and its gap where it is a bound; and that of each datum."""
     label = "log-likelihood"
     end = len(held_out.x) if generator.latent_dim == 0 else num
     labels = held_out.labels if num_classes_of(generator) else None
@@ -144,23 +165,21 @@ def _add_likelihood(
     )
     if bounded is None:
         reason = "not asked for" if options.method == "none" else "x(z) is a point"
-        found.scores.append(Score("log_likelihood", math.nan, label, note=reason))
-        return
+        return [Score("log_likelihood", math.nan, label, note=reason)], []
     protocol = f"{bounded.signature}|data:{data}"
     exact = "exact" if bounded.gap is None else "a lower bound"
     value = Score(
         "log_likelihood", bounded.mean.value, label, "nats, held-out data", "more", protocol=protocol, note=exact
     )
-    found.scores.append(value.within(bounded.mean))
+    found = [value.within(bounded.mean)]
     if bounded.gap is not None:
         how = "on samples of the model" if bounded.signature.startswith("ais") else "by the jackknife"
         gap = Score("likelihood_gap", bounded.gap.value, "likelihood gap", "nats", "less", 0, protocol=protocol)
-        found.scores.append(gap._replace(note=f"what that bound lacks, {how}").within(bounded.gap))
-    found.log_likelihood = bounded.log_likelihood.tolist()
+        found.append(gap._replace(note=f"what that bound lacks, {how}").within(bounded.gap))
+    return found, bounded.log_likelihood.tolist()
 
 
-def _add_reweighted(
-    found: Evaluation,
+def _reweighted(
     task: Task,
     model: Reweighted,
     held_out: Batch,
@@ -170,8 +189,8 @@ def _add_reweighted(
     num_partition: int,
     own: Sequence[OwnScore],
     seed: int,
-) -> None:
-    """What its log-ratios add to the log-likelihood, and beside each score of the generator that of its own samples."""
+) -> tuple[list[Score], list[Score]]:
+    """The scores of its samples, and what its log-ratios add to the log-likelihood."""
     drawn = in_turn(model.generator, generate(model.generator, num_partition, seed=seed + 1))
     real, fake = (outputs_of(model.generator, model.discriminator, of) for of in (held_out, drawn))
     if real is None or fake is None:  # as its samples will tell
@@ -179,17 +198,15 @@ def _add_reweighted(
     protocol = f"n:{num_partition}|held-out:{len(held_out.x)}|data:{data}|seed:{seed}"
     gain = gain_scores(model.scale * real + model.offset, model.scale * fake + model.offset, protocol)
     chosen = f"|reweighted:{model.method}|candidates:{model.candidates}"
-    beside = {
-        score.name: score._replace(
+    beside = [
+        score._replace(
             name=f"reweighted_{score.name}",
             label=f"{score.title}, reweighted",
             protocol=score.protocol + chosen,
         )
         for score in measure(task, model, None, num=num, depth="full", seed=seed, own=own)
-    }
-    pairs = [[score, beside.pop(score.name, None)] for score in found.scores]
-    found.scores = [score for pair in pairs for score in pair if score is not None]
-    found.scores += [*beside.values(), *gain]
+    ]
+    return beside, gain
 
 
 def _add_discriminator(

@@ -14,7 +14,7 @@ from discrete_gan.cli.runs import load_model, open_run
 from discrete_gan.metrics import frechet_distance, gaussian_statistics, predict
 from discrete_gan.models import MLPGenerator, MLPImageGenerator
 from discrete_gan.models.oracle import random_oracle
-from discrete_gan.tasks import BinaryImages
+from discrete_gan.tasks import BinaryImages, evaluation
 from discrete_gan.training.directory import RunDirectory
 from tests.report.browser import OpenPage, started_browser
 
@@ -288,3 +288,53 @@ def test_the_page_in_a_browser(here: Path, open_page: OpenPage) -> None:
             assert opened.page.evaluate(broken) == 0
             assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
             opened.page.close()
+
+
+@pytest.mark.parametrize("run", ["digits", "text"])
+def test_an_evaluation_that_was_stopped_takes_up_what_it_had(
+    run: str, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    folders = [tmp_path / name for name in ("whole", "stopped", "other")]
+    for folder in folders:
+        shutil.copytree(here / run, folder)
+    whole, stopped, other = map(str, folders)
+    main(["evaluate", whole, "--num", "40", *QUICK])
+    assert not (folders[0] / "evaluation.partial").exists()
+    likelihood, measured = evaluation.held_out_log_likelihood, evaluation.measure
+
+    def breaks(*args: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def counted(*args: Any, **options: Any) -> Any:
+        asked.append("scores")
+        return measured(*args, **options)
+
+    monkeypatch.setattr(evaluation, "measure", counted)
+    monkeypatch.setattr(evaluation, "held_out_log_likelihood", breaks)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["evaluate", stopped, "--num", "40", *QUICK])
+    assert asked == ["scores"] and not (folders[1] / "evaluation.json").exists()
+    shutil.copy(folders[1] / "evaluation.partial", folders[2])
+    monkeypatch.setattr(evaluation, "held_out_log_likelihood", likelihood)
+    capsys.readouterr()
+    main(["evaluate", stopped, "--num", "40", *QUICK])
+    assert asked == ["scores"]
+    assert f"{stopped}: taken up, as the last evaluation left it: scores" in capsys.readouterr().out
+    found, expected = (json.loads((folder / "evaluation.json").read_text()) for folder in folders[1::-1])
+    assert found == expected
+    assert not (folders[1] / "evaluation.partial").exists()
+    # Of other settings or a file cut short nothing is taken.
+    main(["evaluate", other, "--num", "41", *QUICK])
+    assert asked == ["scores"] * 2
+    (folders[2] / "evaluation.partial").write_bytes(b"\x82\xa3key")
+    main(["evaluate", other, "--num", "40", *QUICK])
+    assert asked == ["scores"] * 3
+
+
+def test_what_is_bad_comes_with_what_to_change(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["evaluate", "text", "--num", "40", *QUICK])
+    told = "Counting what follows what predicts held-out tokens better than the generator"
+    assert told in capsys.readouterr().out
+    page = Path("text/report.html").read_text()
+    assert told in page and "What to change" in page
