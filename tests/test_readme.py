@@ -154,7 +154,7 @@ _ACCEPTED = {
     1: "binary",
     2: "factorized",
     3: "factorized or tables",
-    5: "factorized, sequences or tables",
+    6: "factorized, sequences, frames or tables",
 }
 
 
