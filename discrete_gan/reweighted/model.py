@@ -228,7 +228,10 @@ class Reweighted(Networks):
             )
             if self.method == "smc":
                 return filtered(
-                    Prefixes(g, 1, **options), group, self.prefix_ratios, lambda x: self.log_ratio_of(x, labels, 1)
+                    Prefixes(g, 1, **options),
+                    group,
+                    lambda tokens: self.prefix_ratios(tokens, labels),
+                    lambda x: self.log_ratio_of(x, labels, 1),
                 )
             x = g.sample(**options).view(group, -1, *event)
         log_w = self.log_ratio_of(x, labels, len(event))

@@ -84,9 +84,10 @@ class Networks(nn.Module):
             raise InputError(f"discriminator: expected one output per sample, shape {expected}, got {got}")
         return self.scale * at_least_float32(raw) + self.offset
 
-    def prefix_ratios(self, tokens: Tensor) -> Tensor:
-        """Log-ratios of all prefixes of tokens (N, R, t), the same shape."""
-        raw = self.discriminator.steps(tokens)  # type: ignore[attr-defined]
+    def prefix_ratios(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Log-ratios of all prefixes of tokens (N, R, t), the same shape, of classes (R,) if any."""
+        given = (labels,) if self._takes_labels and labels is not None else ()
+        raw = self.discriminator.steps(tokens, *given)  # type: ignore[attr-defined]
         if raw.shape != tokens.shape:
             raise InputError(
                 f"steps: expected one output per token, shape {tuple(tokens.shape)}, got {tuple(raw.shape)}"

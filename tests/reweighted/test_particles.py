@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.distributions import Prefixes
-from discrete_gan.models import RecurrentGenerator
+from discrete_gan.models import RecurrentDiscriminator, RecurrentGenerator
 from discrete_gan.reweighted import Reweighted
 from discrete_gan.reweighted.particles import filtered
 from discrete_gan.weights import log_partition
@@ -112,3 +112,36 @@ def test_steps_of_another_shape_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"steps: expected one output per token, shape \(5, 2, 1\), got \(5, 2\)"):
         Reweighted(RecurrentGenerator(3, 3, end=None), Last(), method="smc").sample(2)
+
+
+class OfClass(nn.Module):
+    """A generator or discriminator of one class alone."""
+
+    def __init__(self, module: nn.Module, label: int) -> None:
+        super().__init__()
+        self.module, self.label, self.latent_dim = module, label, 0
+
+    def latents(self, num: int) -> Tensor:
+        return torch.zeros(num, 0, dtype=torch.float64)
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+    def forward(self, x: Tensor) -> object:
+        return self.module(x, torch.full((x.shape[-2] if x.dim() > 2 else len(x),), self.label))
+
+    def steps(self, x: Tensor) -> Tensor:
+        return self.module.steps(x, torch.full((x.shape[1],), self.label))  # type: ignore[operator]
+
+
+def test_particles_of_a_class_are_those_of_its_own_networks() -> None:
+    torch.manual_seed(1)
+    generator = RecurrentGenerator(K, D, end=END, hidden=4, num_classes=2).double()
+    discriminator = RecurrentDiscriminator(K, D, end=END, hidden=4, num_classes=2).double()
+    nn.init.normal_(discriminator.classes.directions, std=3.0)  # type: ignore[arg-type]
+    whole = Reweighted(generator, discriminator, method="smc", candidates=8)
+    drawn = [whole.sample(300, seed=2, label=label)[0] for label in (0, 1)]
+    for label, found in enumerate(drawn):
+        alone = Reweighted(OfClass(generator, label), OfClass(discriminator, label), method="smc", candidates=8)
+        assert torch.equal(found, alone.sample(300, seed=2)[0])
+    assert not torch.equal(*drawn)
