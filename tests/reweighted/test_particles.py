@@ -122,7 +122,7 @@ class OfClass(nn.Module):
         self.module, self.label, self.latent_dim = module, label, 0
 
     def latents(self, num: int) -> Tensor:
-        return torch.zeros(num, 0, dtype=torch.float64)
+        return torch.zeros(num, 0)
 
     def decode(self, x: Tensor) -> Tensor:
         return x
@@ -136,8 +136,8 @@ class OfClass(nn.Module):
 
 def test_particles_of_a_class_are_those_of_its_own_networks() -> None:
     torch.manual_seed(1)
-    generator = RecurrentGenerator(K, D, end=END, hidden=4, num_classes=2).double()
-    discriminator = RecurrentDiscriminator(K, D, end=END, hidden=4, num_classes=2).double()
+    generator = RecurrentGenerator(K, D, end=END, hidden=4, num_classes=2)
+    discriminator = RecurrentDiscriminator(K, D, end=END, hidden=4, num_classes=2)
     nn.init.normal_(discriminator.classes.directions, std=3.0)  # type: ignore[arg-type]
     whole = Reweighted(generator, discriminator, method="smc", candidates=8)
     drawn = [whole.sample(300, seed=2, label=label)[0] for label in (0, 1)]
