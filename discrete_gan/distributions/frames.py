@@ -170,7 +170,6 @@ class FrameSequence(Distribution):
             raise ValueError(f"value: expected integers of a shape ending in {expected}, got {tuple(value.shape)}")
         frames = value.long().reshape(-1, *self.event_shape)
         ended = frames[..., 0].cumsum(dim=1) > 0  # (N, T)
-        frames = torch.where(ended[..., None], self._end_of_frames(), frames)
         hidden = self.decoder.hidden(frames, self._rows(value.shape[:-3].numel()))
         logit = at_least_float32(self.decoder.end(hidden))
         before = F.pad(ended[:, :-1], (1, 0))  # had ended already

@@ -149,6 +149,15 @@ def test_labels_stay_with_their_lines(tmp_path: Path) -> None:
     assert known.train_labels.tolist() == [1 - label for label in data.train_labels.tolist()]
 
 
+def test_held_out_lines_that_are_left_out_take_their_labels_along(tmp_path: Path) -> None:
+    train, apart = tmp_path / "a.txt", tmp_path / "b.txt"
+    train.write_text("a\tone x\nb\ttwo x\na\tthree x\n")
+    apart.write_text("b\ttwo x\na\tfour y\nb\tfive y\n")  # the first is trained on
+    data = load_text(train, held_out=apart, conditional=True, tokenizer="word")
+    assert data.held_out_labels is not None
+    assert (len(data.held_out), data.held_out_labels.tolist()) == (2, [0, 1])
+
+
 def _without_labels(folder: Path, rows: list[tuple[str, str]]) -> Path:
     path = folder / "plain.txt"
     path.write_text("".join(f"{text}\n" for _, text in rows))

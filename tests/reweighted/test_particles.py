@@ -138,7 +138,7 @@ def test_particles_of_a_class_are_those_of_its_own_networks() -> None:
     torch.manual_seed(1)
     generator = RecurrentGenerator(K, D, end=END, hidden=4, num_classes=2)
     discriminator = RecurrentDiscriminator(K, D, end=END, hidden=4, num_classes=2)
-    nn.init.normal_(discriminator.classes.directions, std=3.0)  # type: ignore[arg-type]
+    nn.init.normal_(discriminator.classes.directions, std=30.0)  # type: ignore[arg-type]
     whole = Reweighted(generator, discriminator, method="smc", candidates=8)
     drawn = [whole.sample(300, seed=2, label=label)[0] for label in (0, 1)]
     for label, found in enumerate(drawn):

@@ -13,6 +13,7 @@ from discrete_gan.data.frames import draw_chords, load_frames
 from discrete_gan.errors import InputError
 from discrete_gan.models import FrameGenerator
 from discrete_gan.tasks import FrameOptions, Frames
+from discrete_gan.tasks.frames import _active, _changed
 
 NOBODY: Any = None
 
@@ -143,3 +144,12 @@ def test_what_there_is_to_learn_is_said() -> None:
     assert told[0] == "chords: 360 sequences for training, 40 held out; 24 bits"
     assert told[2] == "at once    4: 100 % of frames"
     assert "left over by the window" in ready(window=5).describe()
+
+
+def test_what_is_counted_of_frames_by_hand() -> None:
+    end, x = [1, 0, 0], torch.zeros(2, 4, 3, dtype=torch.int64)
+    x[0] = torch.tensor([[0, 1, 0], [0, 1, 1], [0, 0, 1], end])
+    x[1] = torch.tensor([[0, 0, 0], end, end, end])
+    assert _active(x).tolist() == [1, 2, 1, 0]
+    assert _changed(x).tolist() == [1, 1]
+    assert Frames._lengths(x).tolist() == [3, 1]

@@ -122,3 +122,18 @@ def test_a_picture_on_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         step_weights(run)
     assert ended.value.code == 130
     assert [path.stem for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000002"]
+
+
+def test_what_is_measured_are_the_weights_of_now(tmp_path: Path) -> None:
+    class Weighed(Bits):
+        def scores(self, generator: Any, *_: Any, **options: Any) -> list[Score]:
+            return [Score("cost", float(sum(value.square().sum() for value in generator.parameters())))]
+
+    run = make_run(Weighed(), out=tmp_path / "run", steps=4, sample_every=1, keep_best="cost")
+    torch.manual_seed(1)
+    g = run.player("generator", MLPGenerator(3, D, hidden=(4,)), lr=0.1)
+    run.player("discriminator", MLPDiscriminator(D, hidden=(4,)), lr=0.1)
+    for _ in run.steps():
+        g.descend(-_square(g.network))  # away from the best, which is the first
+    costs = [json.loads(line)["cost"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(costs) == 4 and costs == sorted(set(costs))
