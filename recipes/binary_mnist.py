@@ -1,7 +1,5 @@
 """Reweighted GAN on binary images: MNIST, Fashion-MNIST, binarized MNIST or your own file.
 
-Learning rates fall to zero over the last part of a run; samples come from a moving average of the generator's weights.
-
 Reference:
     Boundary-Seeking Generative Adversarial Networks (Hjelm et al., 2018), https://arxiv.org/abs/1702.08431
 """
@@ -12,7 +10,7 @@ from typing import Any, Literal
 from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.losses.penalties import gradient_penalty
-from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
+from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator, RowGenerator
 from discrete_gan.ranges import AtLeastTwo, Count
 from discrete_gan.tasks import BinaryImageOptions, BinaryImages, make_task
 from discrete_gan.training import EstimatorOptions, NetworkOptions, Precision, Run, RunOptions
@@ -31,12 +29,13 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
     """Labels into both networks: samples of the class that is asked for."""
     classifier_data: str | None = None
     """Labeled data for the scores' classifier, where the training data has no labels."""
-    model: Literal["mlp", "conv"] = "mlp"
-    """Kind of both networks."""
+    model: Literal["mlp", "conv", "rows"] = "mlp"
+    """Kind of both networks; rows has a generator that draws each row of pixels given those above it, and mlp's
+    discriminator."""
     generator_width: Count = 512
-    """Width of the generator's hidden layers (mlp), or of its linear layer (conv)."""
+    """Width of the generator's hidden layers (mlp), of its linear layer (conv), or of its LSTM (rows)."""
     discriminator_width: AtLeastTwo = 512
-    """Width of the discriminator's first hidden layer (mlp), or of its linear layer (conv)."""
+    """Width of the discriminator's first hidden layer (mlp, rows), or of its linear layer (conv)."""
     channels: Count = 32
     """Channels at half resolution (conv); the paper has 64."""
     spectral_norm: bool = False
@@ -55,8 +54,10 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
     if args.model == "conv":
         generator = ConvGenerator(args.latent_dim, data.image_shape, width=args.channels, hidden=first, **classes)
         return generator, ConvDiscriminator(data.image_shape, width=args.channels, hidden=second, **normalized)
-    generator = MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes)
-    return generator, MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
+    discriminator = MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
+    if args.model == "rows":
+        return RowGenerator(args.latent_dim, data.image_shape, hidden=first, **classes), discriminator
+    return MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes), discriminator
 
 
 def main(args: Args) -> None:

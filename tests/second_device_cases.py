@@ -367,6 +367,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         )
         for within in ("autoregressive", "factorized")
     },
+    "RowGenerator": lambda: models.RowGenerator(2, (1, 3, 3), hidden=4),
     "RecurrentFrameDiscriminator": lambda: models.RecurrentFrameDiscriminator((2, 3), 4, hidden=4),
     "TransformerFrameDiscriminator": lambda: models.TransformerFrameDiscriminator((2, 3), 4, width=4),
     "MinibatchDiscrimination": lambda: models.MinibatchDiscrimination(64, 3, 2),

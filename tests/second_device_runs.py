@@ -38,6 +38,7 @@ RECIPES: dict[str, str] = {
     "binary_mnist": "--data digits --conditional --generator-width 8 --discriminator-width 8 --estimator relax",
     "binary_mnist, conv": "--data digits --model conv --channels 2 --generator-width 8 --discriminator-width 8 "
     "--spectral-norm --divergence donsker-varadhan --estimator boundary-seeking-union",
+    "binary_mnist, rows": "--data digits --model rows --generator-width 8 --discriminator-width 8",
     "quantized_images": "--data digits --colors 4 --channels 2 --hidden 8 --conditional",
     "continuous": "--data digits --model mlp --r1 1",
     "continuous, dcgan": "--data grey.npy --batch-size 8 --width 2",

@@ -154,7 +154,7 @@ _ACCEPTED = {
     1: "binary",
     2: "factorized",
     3: "factorized or tables",
-    6: "factorized, sequences, frames or tables",
+    7: "factorized, rows, sequences, frames or tables",
 }
 
 

@@ -16,6 +16,7 @@ from discrete_gan.contracts import Discriminator, Network
 from discrete_gan.distributed import mean_over_processes
 from discrete_gan.distributions import (
     Autoregressive,
+    BitRows,
     FactorizedBernoulli,
     FactorizedCategorical,
     FrameSequence,
@@ -31,8 +32,8 @@ OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 COLUMNS = (*FACTORIZED, RaggedCategorical)
-Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence
-RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence)
+Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence | BitRows
+RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence, BitRows)
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 

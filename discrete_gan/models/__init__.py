@@ -11,6 +11,7 @@ from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
 from discrete_gan.models.noisy_mlp import NoisyMLPClassifier
 from discrete_gan.models.rnn import RecurrentGenerator
+from discrete_gan.models.rows import RowGenerator
 from discrete_gan.models.table import AutoregressiveTableGenerator, TableDiscriminator, TableGenerator
 from discrete_gan.models.token_discriminators import (
     RecurrentDiscriminator,
@@ -46,6 +47,7 @@ __all__ = [
     "RecurrentDiscriminator",
     "RecurrentFrameDiscriminator",
     "RecurrentGenerator",
+    "RowGenerator",
     "TableDiscriminator",
     "TableGenerator",
     "TextCNN",

@@ -1,6 +1,7 @@
 """A generator of binary images whose rows depend on each other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -47,7 +48,7 @@ class RowGenerator(Generator):
         if channels != 1:
             raise ValueError(f"image_shape: expected one channel, as rows of bits have, got {channels}")
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        shape = {"hidden": hidden, "num_layers": num_layers, "width": width, "ends": False}
+        shape: dict[str, Any] = {"hidden": hidden, "num_layers": num_layers, "width": width, "ends": False}
         self.frames = FrameGenerator((2,) * breadth, height, latent_dim + num_classes, within=within, **shape)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> BitRows:

@@ -237,15 +237,15 @@ class Frames:
     def _likeness(self, x: Tensor, protocol: str) -> list[Score]:
         """Total variation between samples and training data, beside that of held-out data."""
         protocol += f"|data:{self.data.fingerprint()}"
-        kinds = {"change": ("changes between frames", _changed), "length": ("lengths", self._lengths)}
+        kinds = {"change_error": ("changes between frames", _changed), "length_error": ("lengths", self._lengths)}
         if self.data.are_bits:
-            kinds = {"active": ("columns at once", _active), **kinds}
+            kinds = {"active_error": ("columns at once", _active), **kinds}
         found = []
         for name, (label, counted) in kinds.items():
             of_train, of_samples, of_held_out = (counted(part) for part in (self.data.train, x, self.data.held_out))
             value, floor = _variation(of_train, of_samples), _variation(of_train, of_held_out)
             unit = "total variation"
-            found.append(Score(f"{name}_error", value, label, unit, "less", 0, floor, protocol=protocol))
+            found.append(Score(name, value, label, unit, "less", 0, floor, protocol=protocol))
         return found
 
     def _compared(self, x: Tensor, seed: int) -> list[Score]:
