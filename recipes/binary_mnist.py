@@ -56,7 +56,7 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
         return generator, ConvDiscriminator(data.image_shape, width=args.channels, hidden=second, **normalized)
     discriminator = MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
     if args.model == "rows":
-        return RowGenerator(args.latent_dim, data.image_shape, hidden=first, **classes), discriminator
+        return RowGenerator(args.latent_dim, data.image_shape, first, num_classes=data.num_classes), discriminator
     return MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes), discriminator
 
 

@@ -16,7 +16,7 @@ class BitRows(Distribution):
     """
 
     arg_constraints = {}  # pyright: ignore
-    support = constraints.independent(constraints.boolean, 1)  # pyright: ignore[reportAssignmentType]
+    support = constraints.independent(constraints.boolean, 1)  # pyright: ignore
     has_enumerate_support = True
 
     def __init__(self, frames: FrameSequence) -> None:

@@ -339,7 +339,7 @@ def test_a_labeled_column_of_a_table(here: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(Path("run/config.json").read_text())["data"]["classes"] == sorted(kinds)
     main(["sample", "run", "--num", "40", "--label", "dog", "--out", "dogs.csv"])
     dogs = pandas.read_csv("dogs.csv")
-    assert list(dogs.columns) == ["said", "kind"] and (dogs["kind"] == "dog").all()
+    assert list(dogs.columns) == ["said", "kind"] and set(dogs["kind"]) == {"dog"}
     assert dogs["said"].str.contains("dog").mean() >= 0.9
     main(["sample", "run", "--num", "6", "--out", "turns.jsonl"])
     turns = [json.loads(line)["kind"] for line in Path("turns.jsonl").read_text().splitlines()]

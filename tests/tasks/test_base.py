@@ -160,6 +160,7 @@ def test_a_score_of_ones_own_that_fails_is_blamed(
 ) -> None:
     """Before a run it is refused; in one it is a note, and what is measured beside it stays."""
     (tmp_path / "mine.py").write_text(OWN)
+    own: Any = None
     with pytest.raises(InputError, match=told) as raised:
         own = load_scores([f"{tmp_path / 'mine.py'}:{name}"])
         own_scores(ready(), generator, own, num=3, depth="run", tried=True)

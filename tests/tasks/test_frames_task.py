@@ -36,6 +36,8 @@ def by_name(task: Frames, generator: Any, **options: Any) -> dict[str, Any]:
 class Parrot(FrameGenerator):
     """Says training sequences again, in turn."""
 
+    rows: torch.Tensor
+
     def forward(self, z: torch.Tensor) -> Any:
         number = len(z)
 
@@ -73,7 +75,9 @@ def test_likelihood_of_a_frame_by_hand() -> None:
 
 
 def test_training_sequences_are_perfect_samples_and_copies(tmp_path: Path) -> None:
-    parts = {f"{part}{name}": value for part, seed in (("", 0), ("test_", 1)) for name, value in _chords(seed).items()}
+    parts: Any = {
+        f"{part}{name}": value for part, seed in (("", 0), ("test_", 1)) for name, value in _chords(seed).items()
+    }
     np.savez(tmp_path / "a.npz", **parts)
     task = ready(data=str(tmp_path / "a.npz"))
     parrot = Parrot(task.sizes, task.num_frames, hidden=6, width=4)
