@@ -31,6 +31,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """The error for a misspelt name: says the nearest choice and lists them all."""
     choices = sorted(choices)
-    nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+    cased = {choice.lower(): choice for choice in choices}
+    nearest = [cased[near] for near in difflib.get_close_matches(name.lower(), cased, n=1, cutoff=0.4)]
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return InputError(f"unknown {kind} {name!r}: {hint}expected one of {', '.join(choices)}")

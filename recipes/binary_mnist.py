@@ -54,10 +54,11 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
     if args.model == "conv":
         generator = ConvGenerator(args.latent_dim, data.image_shape, width=args.channels, hidden=first, **classes)
         return generator, ConvDiscriminator(data.image_shape, width=args.channels, hidden=second, **normalized)
-    discriminator = MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
     if args.model == "rows":
-        return RowGenerator(args.latent_dim, data.image_shape, first, num_classes=data.num_classes), discriminator
-    return MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes), discriminator
+        generator = RowGenerator(args.latent_dim, data.image_shape, first, num_classes=data.num_classes)
+    else:
+        generator = MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes)
+    return generator, MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
 
 
 def main(args: Args) -> None:
@@ -68,14 +69,13 @@ def main(args: Args) -> None:
     estimate, state = run.estimator(args.estimator, generator, discriminator)
     g = run.player("generator", generator, lr=args.generator_lr, also=state, average=args.average)
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr)
-    divergence = DIVERGENCES[args.divergence]
     for step in run.steps():
         real, labels = data.batch(step)
         fake = run.draw(generator, labels)
         # In full precision: the penalty differentiates twice, and so small a batch gains nothing from bfloat16.
         raw_real, raw_fake = discriminator(real.requires_grad_(), labels), discriminator(fake, labels)
         penalty = gradient_penalty(raw_real, real).mean()
-        d_loss = divergence.discriminator_loss(raw_real, raw_fake)
+        d_loss = DIVERGENCES[args.divergence].discriminator_loss(raw_real, raw_fake)
         d.descend(d_loss + args.r1 * penalty)
 
         z = generator.latents(args.batch_size)

@@ -57,7 +57,12 @@ class Partial:
                 return msgspec.msgpack.decode(self._stages[name], type=kind)
             except msgspec.DecodeError:
                 pass
-        found = compute()
+        try:
+            found = compute()
+        except KeyboardInterrupt:
+            if self._stages:
+                print(f"{self._path.parent}: {', '.join(self._stages)} kept, the same command goes on", flush=True)
+            raise
         try:
             self._stages[name] = msgspec.msgpack.encode(found)
         except (TypeError, ValueError):  # numbers of another library: they are found again

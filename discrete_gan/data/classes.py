@@ -53,7 +53,9 @@ class Classes(NamedTuple):
         """
         if asked in self.names:
             return self.names.index(asked)
-        if re.fullmatch("[0-9]{1,9}", asked) and int(asked) < len(self.names):
+        # Where names are numbers such as 0.5, a number that is none of them is a mistake and no index.
+        are_fractions = all(map(_NUMBER.fullmatch, self.names)) and any("." in name for name in self.names)
+        if re.fullmatch("[0-9]{1,9}", asked) and int(asked) < len(self.names) and not are_fractions:
             return int(asked)
         numbers = f"from 0 to {len(self.names) - 1}"
         expected = numbers if self.are_numbered else f"a class or an index {numbers}: {self.listed()}"

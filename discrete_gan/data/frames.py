@@ -97,7 +97,9 @@ class FrameData:
         }
 
 
-def load_frames(spec: str, *, seed: int = 0, window: int | None = None, rate: float = 4.0) -> FrameData:
+def load_frames(
+    spec: str, *, seed: int = 0, window: int | None = None, rate: float = 4.0, bits: bool = False
+) -> FrameData:
     """Reads frames; without a test part, a tenth of the sequences, drawn with the seed, is held out.
 
     Args:
@@ -109,6 +111,7 @@ def load_frames(spec: str, *, seed: int = 0, window: int | None = None, rate: fl
         seed: Chooses what is held out.
         window: Cut sequences into pieces of so many frames; the rest at their ends is left out.
         rate: Frames per second of MIDI files.
+        bits: Take whatever is above 0 as set.
 
     Raises:
         InputError: If it is not there, cannot be read or holds no frames.
@@ -122,6 +125,8 @@ def load_frames(spec: str, *, seed: int = 0, window: int | None = None, rate: fl
         raise InputError(f"no frames at {spec!r}: {nearest_path(path, 'chords')}expected {FRAME_FORMATS}") from None
     except (OSError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+    if bits:
+        train, test = _as_bits(train), None if test is None else _as_bits(test)
     name = spec if spec == "chords" else path.stem
     before = sum(int(part.lengths.sum()) for part in (train, test) if part is not None)
     if window is not None:
@@ -159,31 +164,34 @@ def _part(arrays: dict[str, np.ndarray], prefix: str, path: Path) -> Sequences |
     name = next((prefix + name for name in _NAMES if prefix + name in arrays), None)
     if name is None:
         return None
-    values, where = arrays[name], f"{path}: {name}"
+    values, where = arrays[name], str(path) if path.suffix == ".npy" else f"{path}: {name}"
     lengths, mask = arrays.get(f"{prefix}lengths"), arrays.get(f"{prefix}mask")
     if values.dtype.kind not in "buif" or values.ndim not in (2, 3):
         told = f"{values.dtype} of shape {values.shape}"
-        raise InputError(f"{where}: expected numbers of shape (N, T, D), or (frames, D) with lengths, found {told}")
+        other = "" if path.suffix == ".npy" else ", or (frames, D) with lengths"
+        raise InputError(f"{where}: expected numbers of shape (N, T, D){other}, found {told}")
     if name.removeprefix(prefix) in _ROLLS:
         if not (values >= 0).all():
             raise InputError(f"{where}: expected notes of velocities from 0, found {values.min()}")
         values = values > 0
     if mask is not None:
         if values.ndim != 3 or mask.shape != values.shape[:2] or (np.diff(mask.astype(int), axis=1) > 0).any():
-            expected = "expected (N, T) as the frames have it, ones first and then zeros"
-            raise InputError(f"{path}: {prefix}mask: {expected}, found shape {mask.shape}")
+            expected = f"expected shape {values.shape[:2]}, in each row ones first and then zeros"
+            found = f"shape {mask.shape}" if mask.shape != values.shape[:2] else "zeros before ones"
+            raise InputError(f"{path}: {prefix}mask: {expected}, found {found}")
         lengths = mask.astype(bool).sum(axis=1)
     if lengths is None:
         if values.ndim == 2:
-            raise InputError(f"{where}: expected shape (N, T, D), or lengths beside it, found shape {values.shape}")
+            other = "" if path.suffix == ".npy" else ", or lengths beside it"
+            raise InputError(f"{where}: expected shape (N, T, D){other}, found shape {values.shape}")
         lengths = np.full(len(values), values.shape[1])
     lengths = np.asarray(lengths)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
         raise InputError(f"{path}: {prefix}lengths: expected whole numbers from 1, shape (N,)")
     if values.ndim == 3:
         if len(lengths) != len(values) or (lengths > values.shape[1]).any():
-            most = f"at most {values.shape[1]} each"
-            raise InputError(f"{path}: {prefix}lengths: expected {len(values)} numbers, {most}, found {len(lengths)}")
+            most, found = f"at most {values.shape[1]} each", f"found {len(lengths)} up to {lengths.max()}"
+            raise InputError(f"{path}: {prefix}lengths: expected {len(values)} numbers, {most}, {found}")
         values = values[np.arange(values.shape[1]) < lengths[:, None]]
     elif lengths.sum() != len(values):
         raise InputError(f"{path}: {prefix}lengths: expected a sum of {len(values)} frames, found {lengths.sum()}")
@@ -224,7 +232,8 @@ def _notes(sequences: Any, path: Path) -> Sequences:
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: expected sequences of frames of notes: {one_line(error)}") from None
+        told = "a list of sequences, each a list of frames, each a list of notes"
+        raise InputError(f"{path}: expected {told}, found something else") from error
     return Sequences(np.array(rows, dtype=np.int64).reshape(-1, 128), np.array(lengths, dtype=np.int64))
 
 
@@ -248,6 +257,10 @@ def _read_midi(folder: Path, rate: float) -> Sequences:
     if not rolls:
         raise InputError(f"{folder}: expected notes, found none in {len(files)} files")
     return Sequences(np.concatenate(rolls), np.array([len(roll) for roll in rolls]))
+
+
+def _as_bits(part: Sequences) -> Sequences:
+    return part._replace(frames=(part.frames > 0).astype(np.int64))
 
 
 def _cut(part: Sequences, window: int, name: str) -> Sequences:

@@ -100,6 +100,8 @@ def of_columns(
     chosen = _require(where, "column", reading.column or by_default, columns)
     labels = None
     if reading.labeled:
+        if reading.label_column == chosen:
+            raise InputError(f"{where}: label_column {chosen!r}: expected another column than that of the text")
         found = cells(_require(where, "label_column", reading.label_column, columns))
         labels = [None if cell is None else str(cell) for cell in found]
     texts = cells(chosen)

@@ -24,6 +24,10 @@ def read_file(spec: str, reading: TextReading) -> Source:
     if not raw[-1]:
         raw.pop()  # What follows the last separator is no line.
     texts, labels = [_decode(line) for line in raw], None
+    if _bare(path).suffix == ".smi":  # by its definition a molecule and then, if anything, its name
+        if reading.labeled:
+            raise InputError(f"{path}: expected labels before a tab of each line, or in a column, .smi files have none")
+        texts = [text and next(iter(text.split()), "") for text in texts]
     if reading.labeled:
         labels, texts = _cut_labels(path, texts)
     lines = select(str(path), "line", texts, range(1, len(texts) + 1), reading.running, labels)
@@ -66,6 +70,10 @@ def _decode(line: bytes) -> str | None:
         return None if b"\0" in line else line.decode()  # a NUL is UTF-8, but of no text
     except UnicodeDecodeError:
         return None
+
+
+def _bare(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix in OPENERS else path
 
 
 def _stem(path: Path) -> str:

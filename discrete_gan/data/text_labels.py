@@ -65,6 +65,11 @@ def find_labels(
     if not 2 <= num <= _MOST_CLASSES:
         hint = "" if num < 2 else ": label_bins cuts numbers into classes"
         raise InputError(f"{name}: labels: expected from 2 to {_MOST_CLASSES:,} classes, found {num:,}{hint}")
+    if len(labels[0]) >= _FEWEST and 2 * num > len(labels[0]):
+        hint = "fewer label_bins" if bins else "label_bins cuts numbers into classes"
+        raise InputError(
+            f"{name}: labels: expected at least two lines of each, found {num} in {len(labels[0])}: {hint}"
+        )
     if known is not None:
         places = np.array(known.places_of(called, name))
         called, labels = known, [places[each] for each in labels]

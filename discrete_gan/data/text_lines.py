@@ -131,10 +131,11 @@ def select(
         lines.texts.append(text if running else stripped)
         lines.numbers.append(number)
         if labels is not None and lines.labels is not None:
-            label = (labels[place] or "").strip()
-            if not label:
-                raise InputError(f"{where}: {unit} {number}: expected a label, found none")
-            lines.labels.append(label)
+            lines.labels.append((labels[place] or "").strip())
+    lacking = [number for number, label in zip(lines.numbers, lines.labels or (), strict=False) if not label]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise InputError(f"{where}: {unit} {lacking[0]}{more}: expected a label, found none")
     return lines._replace(empty=empty)
 
 

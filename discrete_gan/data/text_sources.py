@@ -27,7 +27,7 @@ def _draw(_: str, reading: TextReading) -> Source:
 FORMATS = (
     TextFormat("equations", lambda spec: spec == "equations", _draw),
     TextFormat("hub:NAME", is_hub, read_hub, has_columns=True),
-    TextFormat("a column of a .csv, .tsv, .jsonl or .parquet file", has_columns, read_columns, has_columns=True),
+    TextFormat("a column of a .csv, .tsv, .jsonl, .parquet or .xlsx file", has_columns, read_columns, has_columns=True),
     TextFormat(f"a text file (plain, {' or '.join(OPENERS)})", lambda _: True, read_file),
 )
 TEXT_FORMATS = listed(one.called for one in FORMATS)

@@ -244,12 +244,13 @@ def measure(
     if not isinstance(scores, list | tuple):
         raise InputError(f"scores of the task: expected a list of Score, got {type(scores).__name__}")
     found: dict[str, Score] = {}
-    for score in [*scores, *own_scores(task, generator, own, num=num, depth=depth, seed=seed)]:
+    for score in scores:
         checked = _checked(score)
         if checked.name in found or checked.name in _COLUMNS:
             raise InputError(f"score {checked.name}: expected another name, this one is taken")
         found[checked.name] = checked
-    return list(found.values())
+    taken = list(found)
+    return [*found.values(), *own_scores(task, generator, own, num=num, depth=depth, seed=seed, taken=taken)]
 
 
 def own_scores(
@@ -261,11 +262,13 @@ def own_scores(
     depth: Depth,
     seed: int = 0,
     tried: bool = False,
+    taken: Sequence[str] = (),
 ) -> list[Score]:
     """Scores of the user's own alone; the arguments are those of :func:`measure`.
 
     Args:
         tried: Whether one that fails is the user's mistake, before anything is done, and not a note.
+        taken: Names that scores have already.
 
     Raises:
         InputError: If one is tried and fails.
@@ -273,19 +276,25 @@ def own_scores(
     if not own:
         return []
     count = min(num or _OWN, _OWN) if depth == "line" else num or _OWN
-    samples = task.decode(generate(generator, count, seed=seed, convert=generator.decode))
-    real = task.decode(generator.decode(task.held_out().x[:count]))
+    shown = getattr(task, "for_scores", task.decode)
+    samples = shown(generate(generator, count, seed=seed, convert=generator.decode))
+    real = shown(generator.decode(task.held_out().x[:count]))
+    names = {*taken, *_COLUMNS}
     data, found = task.summary()["fingerprint"], []
     for each in own:
         protocol = f"n:{len(samples)}|real:{len(real)}|data:{data}|seed:{seed}|file:{each.digest}"
         try:
             made = _asked(each, samples, real)
+            if again := next((score.name for score in made if score.name in names), None):
+                raise InputError(f"score {each.spec}: {again}: expected another name, this one is taken")
         except InputError as error:
             if tried:
                 raise
             print(f"note: {error}", file=sys.stderr)
             made = [Score(name, math.nan, note=str(error)) for name in each.names or [each.function.__name__]]
+        made = [score for score in made if score.name not in names]
         each.names[:] = [score.name for score in made]
+        names |= {*each.names}
         found += [score._replace(protocol=score.protocol or protocol) for score in made]
     return found
 
@@ -299,6 +308,8 @@ def _asked(own: OwnScore, samples: Any, real: Any) -> list[Score]:
         value = own.function(samples) if alone else own.function(samples, real)
     named = value if isinstance(value, Mapping) else {own.function.__name__: value}
     scores = [one if isinstance(one, Score) else Score(str(name), one) for name, one in named.items()]
+    if not scores:
+        raise InputError(f"score {own.spec}: expected a number, a Score, or a dict of these, got an empty dict")
     checked = [_checked(score, own.spec) for score in scores]
     if wrong := next((score for score in checked if math.isnan(score.value) and not score.note), None):
         raise InputError(f"score {own.spec}: {wrong.name}: expected a number, got NaN ({own.path})")

@@ -53,7 +53,8 @@ class Frames:
     def data(self) -> FrameData:
         """The data set."""
         options = self.options
-        return load_frames(options.data, seed=options.seed, window=options.window, rate=options.rate)
+        how = {"window": options.window, "rate": options.rate, "bits": options.bits}
+        return load_frames(options.data, seed=options.seed, **how)
 
     def describe(self) -> str:
         """What there is to learn."""
@@ -129,6 +130,11 @@ class Frames:
         there = (x[..., :1].cumsum(dim=1) == 0).cpu()
         one_hot = torch.nn.functional.one_hot(x[..., 1:].cpu(), max(self.sizes)).bool() & there[..., None]
         return one_hot.transpose(1, 2)
+
+    def for_scores(self, x: Tensor) -> list[np.ndarray]:
+        """What a score of the user's own is given: each sequence as an array of its own frames, (T_n, all columns)."""
+        values, lengths = self._restored(x)
+        return [value[:length] for value, length in zip(values, lengths, strict=True)]
 
     def pictured(self, rolls: Tensor) -> Tensor:
         """Rolls as pictures, cut to the pitches that any of them has."""

@@ -138,6 +138,8 @@ class FrameOptions(DataOptions):
     """{FRAME_FORMATS}; or a task of your own as FILE.py:CLASS."""
     window: AtLeastTwo | None = None
     """Cut sequences into pieces of so many frames."""
+    bits: bool = False
+    """Take whatever is above 0 as set, as of velocities; of arrays named rolls it is so anyway."""
     rate: Weight = 4.0
     """Frames per second of MIDI files."""
     batch_size: AtLeastTwo = 32

@@ -50,7 +50,8 @@ class StepOptions:
     """Steps of the run; in each, both networks are updated."""
     keep_best: str | None = None
     """Score, measured with each picture of samples, such as nll_sequence, frechet or one of your own: the weights that
-    were best by it are saved. The last ones if not given."""
+    were best by it are saved. NAME:more or NAME:less for one that does not say which way is better. The last ones if
+    not given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,7 +120,12 @@ class Run:
         self._seconds = 0.0
         self._evaluations_before = 0
         self._counter = EvaluationCounter()
-        self._best_by = getattr(options, "keep_best", None)
+        asked = getattr(options, "keep_best", None)
+        self._best_by, self._better = (
+            (asked, "") if asked is None else (asked.partition(":")[0], asked.partition(":")[2])
+        )
+        if self._better not in ("", "more", "less"):
+            raise InputError(f"--keep-best {asked}: expected NAME, NAME:more or NAME:less")
         if self._best_by is not None and options.sample_every == 0:
             raise InputError(f"--keep-best {self._best_by}: expected --sample-every above 0, scores are measured then")
         self._measured = math.nan
@@ -325,10 +330,14 @@ class Run:
             with alone(), self._blaming_task():
                 # What is first called here would differ from the other processes' after it.
                 generator = copy.deepcopy(self._players["generator"].best)
-                tried = own_scores(self.task, generator, self._own_scores, num=_TRIED, depth="line", tried=True)
+                discriminator = self._players["discriminator"].best
+                of_task = self.task.scores(generator, discriminator, num=None, depth="line")
+                taken = [score.name for score in of_task]
+                of_own = own_scores(
+                    self.task, generator, self._own_scores, num=_TRIED, depth="line", tried=True, taken=taken
+                )
                 if self._best_by is not None:
-                    of_task = self.task.scores(generator, self._players["discriminator"].best, num=None, depth="line")
-                    self._chosen([*of_task, *tried])
+                    self._chosen([*of_task, *of_own])
         if self.options.resume is not None:
             self._resume()
         elif self.rank == 0:
@@ -474,7 +483,7 @@ class Run:
                 self.log(**{score.name: score.value for score in scores if math.isfinite(score.value)})
                 if self._best_by is not None:
                     chosen = self._chosen(scores)
-                    self._measured = -chosen.value if chosen.better == "more" else chosen.value
+                    self._measured = -chosen.value if "more" in (chosen.better, self._better) else chosen.value
                 self._show()
         elif self._shown_at is None and self.options.sample_every and self.rank == 0 and self.seconds > _FIRST_PICTURE:
             with alone():  # whoever waits sees soon whether anything comes of it
@@ -498,7 +507,13 @@ class Run:
         names = {score.name: score for score in scores}
         if self._best_by not in names:
             raise InputError(f"--keep-best: {unknown_name('score', str(self._best_by), names)}")
-        return names[self._best_by]
+        chosen = names[self._best_by]
+        if chosen.better is None and not self._better:
+            told = f"expected {chosen.name}:more or {chosen.name}:less, as the score does not say which way is better"
+            raise InputError(f"--keep-best {chosen.name}: {told}")
+        if self._better and chosen.better not in (None, self._better):
+            raise InputError(f"--keep-best {chosen.name}:{self._better}: of this score {chosen.better} is better")
+        return chosen
 
     def _keep_best(self, *, failed: bool) -> None:
         """Keep the generator if it is the best so far, on every process alike."""

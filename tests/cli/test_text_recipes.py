@@ -391,7 +391,7 @@ def test_the_best_by_a_score_of_ones_own(here: Path, capsys: pytest.CaptureFixtu
     Path("mine.py").write_text(
         "def pluses(samples):\n    return {'pluses': sum('+' in line for line in samples) / len(samples)}\n"
     )
-    mine = ["--scores", "mine.py:pluses", "--keep-best", "pluses"]
+    mine = ["--scores", "mine.py:pluses", "--keep-best", "pluses:less"]
     main(["train", "text", *QUICK, *mine, "--out", "run", "--sample-every", "1"])
     values = [row["pluses"] for row in metrics("run")]
     assert f"the generator of step {1 + values.index(min(values))}, best by pluses" in capsys.readouterr().out

@@ -95,6 +95,14 @@ def test_notes_of_json(tmp_path: Path) -> None:
     assert len(load_frames(str(path)).held_out) == 2
 
 
+def test_velocities_as_bits(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", 90 * padded(BITS)[:, :2])
+    assert load_frames(str(tmp_path / "a.npy")).sizes[1] == 91
+    assert load_frames(str(tmp_path / "a.npy"), bits=True).are_bits
+    np.save(tmp_path / "b.npy", BITS)
+    assert refusal(tmp_path / "b.npy") == f"{tmp_path / 'b.npy'}: expected shape (N, T, D), found shape (20, 6)"
+
+
 def test_windows(tmp_path: Path) -> None:
     spec = write(tmp_path / "a.npz", frames=BITS, lengths=LENGTHS)
     data = load_frames(spec, window=2)
@@ -146,9 +154,18 @@ def test_midi_there_and_back(tmp_path: Path) -> None:
         ({"frames": BITS}, "frames: expected shape (N, T, D), or lengths beside it, found shape (20, 6)"),
         ({"frames": BITS, "lengths": LENGTHS[:-1]}, "lengths: expected a sum of 20 frames, found 19"),
         ({"frames": BITS, "lengths": LENGTHS * 0}, "lengths: expected whole numbers from 1, shape (N,)"),
-        ({"frames": padded(BITS), "lengths": LENGTHS + 1}, "lengths: expected 6 numbers, at most 5 each, found 6"),
-        ({"frames": padded(BITS), "mask": np.ones((6, 4))}, "mask: expected (N, T) as the frames have it"),
-        ({"frames": padded(BITS), "mask": np.arange(5) >= LENGTHS[:, None]}, "mask: expected (N, T) as the frames"),
+        (
+            {"frames": padded(BITS), "lengths": LENGTHS + 1},
+            "lengths: expected 6 numbers, at most 5 each, found 6 up to 6",
+        ),
+        (
+            {"frames": padded(BITS), "mask": np.ones((6, 4))},
+            "mask: expected shape (6, 5), in each row ones first and then zeros, found shape (6, 4)",
+        ),
+        (
+            {"frames": padded(BITS), "mask": np.arange(5) >= LENGTHS[:, None]},
+            "ones first and then zeros, found zeros before ones",
+        ),
         ({"frames": padded(BITS) - 0.5, "lengths": LENGTHS}, "frames: expected whole numbers, found fractions"),
         ({"rolls": padded(BITS).astype(int) - 1, "lengths": LENGTHS}, "rolls: expected notes of velocities from 0"),
         ({"frames": padded(BITS).astype(int) - 1}, "expected categories from 0, found -1"),
@@ -169,7 +186,7 @@ def test_arrays_that_are_no_frames(arrays: dict[str, Any], told: str, tmp_path: 
         ("[[[60], [128]]]", "sequence 0: expected notes from 0 to 127, found [128]"),
         ("[[[60.5]]]", "sequence 0: expected notes from 0 to 127, found [60.5]"),
         ("[[]]", "sequence 0: expected frames, found none"),
-        ("[[60]]", "expected sequences of frames of notes: "),
+        ("[[60]]", "expected a list of sequences, each a list of frames, each a list of notes"),
         ('{"a": []}', "expected a list of sequences, or one under train, found a"),
         ("[", "expected JSON: "),
     ],

@@ -76,7 +76,7 @@ def test_which_column(tmp_path: Path) -> None:
 def test_columns_where_there_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\n")
-    expected = "expected hub:NAME, or a column of a .csv, .tsv, .jsonl or .parquet file"
+    expected = "expected hub:NAME, or a column of a .csv, .tsv, .jsonl, .parquet or .xlsx file"
     for spec in (path, "equations"):
         assert refusal(spec, SMILES) == f"column 'smiles': {spec} has no columns: {expected}"
         named = TextReading(labeled=True, label_column="activity")
@@ -209,8 +209,35 @@ def test_single_words_are_taken_as_characters(tmp_path: Path) -> None:
     assert load_text(path, tokenizer="word").num_categories <= 5
 
 
-def test_lines_of_two_fields_are_pointed_out(tmp_path: Path) -> None:
+def test_names_of_molecules_are_not_learnt(tmp_path: Path) -> None:
     path = tmp_path / "a.smi"
+    path.write_text("".join(f"C{'N' * (number % 17)}O{'C' * (number % 13)} mol {number}\n" for number in range(200)))
+    data = load_text(path)
+    assert data.vocabulary.kind == "char"
+    assert set("".join(data.train_lines)) == set("CNO")
+    assert "labels before a tab" in refusal(path, TextReading(labeled=True))
+
+
+def test_labels_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,value\n" + "".join(f"line number {number},{number / 7:.3f}\n" for number in range(60)))
+    labels: dict[str, Any] = {"conditional": True, "label_column": "value", "tokenizer": "word"}
+    with pytest.raises(InputError, match=r"found 60 in [0-9]+: label_bins cuts numbers into classes$"):
+        load_text(path, **labels)
+    with pytest.raises(InputError, match=r"two lines of each, found [0-9]+ in [0-9]+: fewer label_bins$"):
+        load_text(path, **labels, label_bins=50)
+    path.write_text("text,value\n" + "".join(f"line number {number},{number % 3 / 2}\n" for number in range(60)))
+    with pytest.raises(InputError, match=r"label_column 'text': expected another column than that of the text$"):
+        load_text(path, conditional=True, label_column="text", column="text")
+    classes = load_text(path, **labels).classes
+    assert classes is not None and classes.names == ("0.0", "0.5", "1.0")
+    assert classes.find("0.5") == 1
+    with pytest.raises(InputError, match="1: expected a class or an index"):
+        classes.find("1")  # 1.0 is meant, and not the second
+
+
+def test_lines_of_two_fields_are_pointed_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
     path.write_text("".join(f"C{'N' * (number % 17)}O{'C' * (number % 13)} mol{number}\n" for number in range(200)))
     (remark,) = load_text(path, tokenizer="char").notes.remarks
     assert remark == (

@@ -91,7 +91,7 @@ def test_what_is_not_a_file_with_text(tmp_path: Path) -> None:
     path = write(tmp_path / "captions.txt", b"")
     assert refusal(path) == f"{path}: the file is empty"
     assert refusal(write(path, b" \n\r\n")) == f"{path}: no text in it: 2 of 2 lines empty, 0 not UTF-8"
-    columns = "a column of a .csv, .tsv, .jsonl or .parquet file"
+    columns = "a column of a .csv, .tsv, .jsonl, .parquet or .xlsx file"
     expected = f"expected equations, hub:NAME, {columns}, or a text file (plain, .gz or .xz)"
     assert expected == f"expected {TEXT_FORMATS}"
     missing = str(tmp_path / "caption.txt")

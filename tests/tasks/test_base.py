@@ -121,6 +121,10 @@ def several(samples):
     return {"lines": len(samples), "longest": Score("other", max(map(len, samples)), note="of a line")}
 def nothing(samples):
     return {"lines": float("nan")}
+def empty(samples):
+    return {}
+def taken(samples):
+    return {"ones": 1.0}
 """
 
 
@@ -152,6 +156,7 @@ def test_scores_of_ones_own_come_after_those_of_the_task(generator: MLPGenerator
         ("broken", r"RuntimeError: no .*mine.py, line 8"),
         ("words", "expected a number or a Score, got str"),
         ("nothing", r"lines: expected a number, got NaN \(.*mine.py"),
+        ("empty", "expected a number, a Score, or a dict of these, got an empty dict"),
         ("gone", "gone"),
     ],
 )
@@ -171,6 +176,18 @@ def test_a_score_of_ones_own_that_fails_is_blamed(
     assert (first.name, failed.name, failed.note) == ("ones", name, str(raised.value))
     assert math.isnan(failed.value)
     assert capsys.readouterr().err == f"note: {raised.value}\n"
+
+
+def test_a_score_whose_name_is_taken(generator: MLPGenerator, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    own = load_scores([f"{tmp_path / 'mine.py'}:{name}" for name in ("taken", "several", "several")])
+    with pytest.raises(InputError, match=r"mine.py:taken: ones: expected another name, this one is taken$"):
+        own_scores(ready(), generator, own, num=3, depth="run", tried=True, taken=["ones"])
+    with pytest.raises(InputError, match=r"mine.py:several: lines: expected another name, this one is taken$"):
+        own_scores(ready(), generator, own[1:], num=3, depth="run", tried=True)
+    found = measure(ready(), generator, NOBODY, num=3, depth="run", own=own)  # in a run nothing is lost for it
+    assert [score.name for score in found] == ["ones", "taken", "lines", "other", "several"]
+    assert [math.isnan(score.value) for score in found] == [False, True, False, False, True]
 
 
 def test_a_score_that_fails_in_the_middle_keeps_its_names(generator: MLPGenerator, tmp_path: Path) -> None:

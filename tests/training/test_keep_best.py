@@ -55,13 +55,19 @@ def saved(run: Run, network: nn.Module) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("better", "values", "best"),
-    [("less", [9, 3, 1, 2, 2], 4), ("more", [9, 3, 1, 7, 2], 6), (None, [0, 3, 1, 0.5, 2], 6)],
+    ("better", "asked", "values", "best"),
+    [
+        ("less", "cost", [9, 3, 1, 2, 2], 4),
+        ("more", "cost", [9, 3, 1, 7, 2], 6),
+        ("more", "cost:more", [9, 3, 1, 7, 2], 6),
+        (None, "cost:less", [0, 3, 1, 0.5, 2], 6),
+        (None, "cost:more", [0, 3, 1, 5, 2], 6),
+    ],
 )
 def test_what_is_saved_is_the_best_by_the_score(
-    better: Any, values: list[float], best: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    better: Any, asked: str, values: list[float], best: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options: dict[str, Any] = {"sample_every": 2, "keep_best": "cost", "checkpoint_every": 2}
+    options: dict[str, Any] = {"sample_every": 2, "keep_best": asked, "checkpoint_every": 2}
     run = make_run(Scripted(values, better), out=tmp_path / "run", steps=8, **options)
     weights = step_weights(run)
     kept = saved(run, MLPGenerator(3, D, hidden=(4,)))
@@ -81,6 +87,20 @@ def test_a_score_that_is_not_measured_keeps_nothing(tmp_path: Path, capsys: pyte
     weights = step_weights(run)
     assert all(map(torch.equal, saved(run, MLPGenerator(3, D, hidden=(4,))), weights[2]))
     assert "the generator of step 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("better", "asked", "told"),
+    [
+        (None, "cost", "expected cost:more or cost:less, as the score does not say which way is better"),
+        ("less", "cost:more", "of this score less is better"),
+        ("less", "cost:best", "expected NAME, NAME:more or NAME:less"),
+    ],
+)
+def test_which_way_is_better_has_to_be_known(better: Any, asked: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"^--keep-best {asked}: {told}$"):
+        step_weights(make_run(Scripted([1], better), out=tmp_path / "run", keep_best=asked))
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -127,7 +147,8 @@ def test_a_picture_on_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_measured_are_the_weights_of_now(tmp_path: Path) -> None:
     class Weighed(Bits):
         def scores(self, generator: Any, *_: Any, **options: Any) -> list[Score]:
-            return [Score("cost", float(sum(value.square().sum() for value in generator.parameters())))]
+            cost = float(sum(value.square().sum() for value in generator.parameters()))
+            return [Score("cost", cost, better="less")]
 
     run = make_run(Weighed(), out=tmp_path / "run", steps=4, sample_every=1, keep_best="cost")
     torch.manual_seed(1)
