@@ -20,9 +20,8 @@ from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import GAN
 from discrete_gan.estimators import MaximumLikelihood, adapted, parse_estimator
 from discrete_gan.models import RecurrentGenerator, TokenDiscriminator, token_discriminator
-from discrete_gan.sampling import negative_log_likelihood
 from discrete_gan.tasks import Text, TextOptions, make_task
-from discrete_gan.training import Run, SequenceOptions, phased_decay, seeded
+from discrete_gan.training import Apart, Run, SequenceOptions, phased_decay, seeded
 from discrete_gan.training.memory import check_text_fits
 
 
@@ -70,19 +69,17 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
     g = run.player("generator", generator, lr=args.generator_lr, also=state, **kept)
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr, schedule=rates)
     by_likelihood = run.player("likelihood", generator, lr=args.pretrain_lr, betas=(0.9, 0.999), schedule=rates)
+    by_apart = Apart(run, g, apart, every=args.check_every, pretrained=pretrained)
     for step in run.steps():
         (real, labels), z = data.batch(step), generator.latents(args.batch_size)
         if step < pretrained:
             g_loss = likelihood(generator, discriminator, z, real=real, labels=labels).mean()
             by_likelihood.descend(g_loss)
             run.log(g_loss=g_loss)
-            if apart is not None and (run.due(args.check_every) or run.step == pretrained):
-                run.log(nll_apart=(nll := negative_log_likelihood(g.current, *apart)))
-                g.keep(nll)
+            by_apart.look()
             continue
         if 0 < step == pretrained:
-            if apart is not None:
-                g.take_up_best()
+            by_apart.take_up()
             run.save_model("pretrained", g.best)
         for _ in range(args.discriminator_steps):
             fake, given = run.draw(generator, labels), () if labels is None else (labels,)
@@ -99,6 +96,7 @@ def train(args: Any, data: Any, networks: Callable[[Any, Any], tuple[Any, Any]] 
                 g_loss = g_loss + args.likelihood_weight * nll
             g.descend(g_loss)
             run.log(g_loss=g_loss)
+            by_apart.look()
 
 
 def main(args: Args) -> None:

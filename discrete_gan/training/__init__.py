@@ -2,6 +2,7 @@
 
 from discrete_gan.sampling import evaluating, generate, num_classes_of
 from discrete_gan.seeds import derive_seed, seeded
+from discrete_gan.training.apart import Apart
 from discrete_gan.training.average import MovingAverage
 from discrete_gan.training.diagnostics import diagnostics
 from discrete_gan.training.directory import RunDirectory
@@ -20,6 +21,7 @@ from discrete_gan.training.player import Player, linear_decay, phased_decay
 from discrete_gan.training.run import Run
 
 __all__ = [
+    "Apart",
     "DecayOptions",
     "EstimatorOptions",
     "LossOptions",

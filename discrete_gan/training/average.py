@@ -49,6 +49,7 @@ class Kept(nn.Module):
     value: Tensor
     since: Tensor
     step: Tensor
+    before: Tensor
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -56,6 +57,7 @@ class Kept(nn.Module):
         self.register_buffer("value", torch.tensor(math.inf, dtype=torch.float64))
         self.register_buffer("since", torch.tensor(0))
         self.register_buffer("step", torch.tensor(0))
+        self.register_buffer("before", torch.tensor(math.inf, dtype=torch.float64))
 
     @property
     def holds(self) -> bool:
@@ -63,7 +65,8 @@ class Kept(nn.Module):
         return bool(self.value < math.inf)
 
     def forget(self) -> None:
-        """Begin anew: the next figure is the best."""
+        """Begin anew: the next figure is the best; the last best one stays in ``before``."""
+        self.before.copy_(self.value)
         self.value.fill_(math.inf)
         self.since.zero_()
 

@@ -140,7 +140,7 @@ class PhaseOptions(EstimatorOptions):
     """Weight of the negative log-likelihood of real data beside the estimator's loss."""
     apart: Annotated[float, Range(0, 0.5, closed=True)] = 0.0
     """Part of the training data that is set apart: what maximum likelihood leaves is then the weights that it was best
-    with there."""
+    with there, and what the rest of the training leaves the last ones that are about as likely there."""
     check_every: Count = 100
     """Steps between looks at what is set apart."""
 

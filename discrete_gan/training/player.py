@@ -1,5 +1,6 @@
 """A network with what trains it."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -81,14 +82,24 @@ class Player(Generic[N]):
         """The step whose weights are the best; None where none were kept."""
         return int(self._kept.step) if self._kept is not None and self._kept.holds else None
 
-    def take_up_best(self) -> None:
-        """Go on from the weights that were kept, if any were: from now on what is saved is :attr:`current` again."""
+    @property
+    def taken_up(self) -> float:
+        """The figure of the weights that :meth:`take_up_best` went on from; infinite where there were none."""
+        return math.inf if self._kept is None else float(self._kept.before)
+
+    def take_up_best(self) -> float:
+        """Go on from the weights that were kept, if any were: from now on what is saved is :attr:`current` again.
+
+        Returns:
+            Their figure, as :attr:`taken_up`.
+        """
         if self._kept is None or not self._kept.holds:
-            return
+            return math.inf
         weights = self._kept.module.state_dict()
         self.network.load_state_dict(weights)
         self.current.load_state_dict(weights)
         self._kept.forget()
+        return self.taken_up
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer down a scalar loss, with gradients averaged over processes."""
