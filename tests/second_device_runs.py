@@ -60,7 +60,7 @@ RECIPES: dict[str, str] = {
     "--estimator scratchgan:num_samples=2",
 }
 BY_DEFAULT = {"digits", "text"}  # one of each kind
-PRETRAINED = ("text", "oracle_text")
+PRETRAINED = ("text", "oracle_text", "frames")
 NOT_SCORED = {"semi_supervised"}  # by --num-scored
 
 
