@@ -102,6 +102,33 @@ class Task(Protocol):
         ...
 
 
+class Rows:
+    """What tasks share whose data are the rows of two tensors, by options with ``batch_size`` and ``seed``."""
+
+    options: Any
+
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """For training and held out, as the generator's distribution yields samples, shape (N, *event) each."""
+        raise NotImplementedError
+
+    def to(self, device: torch.device) -> None:
+        """Move both there."""
+        self.rows, self.test = (part.to(device) for part in self.parts())
+        self._batches = Batches(len(self.rows), self.options.batch_size, seed=self.options.seed)
+
+    def batch(self, step: int) -> Batch:
+        """Rows for training, each once per epoch."""
+        return Batch(self.rows[self._batches.indices(step, device=self.rows.device)])
+
+    def set_apart(self, part: float) -> Batch:
+        """Rows for training that no later batch has."""
+        return Batch(self.rows[self._batches.set_apart(part).to(self.rows.device)])
+
+    def held_out(self) -> Batch:
+        """The others."""
+        return Batch(self.test)
+
+
 class TensorTask:
     """A task on two tensors: everything but ``scores`` follows from them.
 

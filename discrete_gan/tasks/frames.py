@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.data import Batches
 from discrete_gan.data.frames import FrameData, load_frames, restored, save_frames, write_midi
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import mean_interval
@@ -19,7 +18,7 @@ from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.two_sample import FEWEST, classifier_two_sample_test
 from discrete_gan.sampling import evaluating, generate
 from discrete_gan.seeds import seeded
-from discrete_gan.tasks.base import Batch, Depth
+from discrete_gan.tasks.base import Depth, Rows
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.options import FrameOptions
 from discrete_gan.tasks.output import write_samples
@@ -35,7 +34,7 @@ _SHOWN = 16
 _SUFFIXES = (".png", ".npz", ".npy")
 
 
-class Frames:
+class Frames(Rows):
     """Sequences of frames.
 
     Args:
@@ -105,22 +104,9 @@ class Frames:
             raise InputError(f"{folder}: its config.json says more columns than there are")
         self._known = known
 
-    def to(self, device: torch.device) -> None:
-        """Move the sequences there."""
-        self.rows, self.test = self.data.train.to(device), self.data.held_out.to(device)
-        self._batches = Batches(len(self.rows), self.options.batch_size, seed=self.options.seed)
-
-    def batch(self, step: int) -> Batch:
-        """Training sequences, each once per epoch, int64, shape (B, T, 1 + D)."""
-        return Batch(self.rows[self._batches.indices(step, device=self.rows.device)])
-
-    def set_apart(self, part: float) -> Batch:
-        """Training sequences that no later batch has."""
-        return Batch(self.rows[self._batches.set_apart(part).to(self.rows.device)])
-
-    def held_out(self) -> Batch:
-        """The others."""
-        return Batch(self.test)
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """For training and held out, int64."""
+        return self.data.train, self.data.held_out
 
     def decode(self, x: Tensor) -> Tensor:
         """Rolls of all columns, bool, shape (N, tracks, T, P): one track of bits, or for each column of categories."""

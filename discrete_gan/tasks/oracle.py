@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.data import Batches
 from discrete_gan.data.oracle import load_oracle
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import mean_interval
@@ -18,7 +17,7 @@ from discrete_gan.models import RecurrentGenerator
 from discrete_gan.models.oracle import oracle_generator, random_oracle
 from discrete_gan.sampling import generate
 from discrete_gan.seeds import seeded
-from discrete_gan.tasks.base import Batch, Depth
+from discrete_gan.tasks.base import Depth, Rows
 from discrete_gan.tasks.options import OracleOptions
 from discrete_gan.tasks.output import write_samples
 from discrete_gan.tasks.score import Score
@@ -28,7 +27,7 @@ _ROWS = 512  # sequences whose log-probability is computed at a time
 _POINT = 2000  # held-out sequences of a point over temperatures
 
 
-class Oracle:
+class Oracle(Rows):
     """Sequences of D tokens drawn from a generator that is known.
 
     Args:
@@ -88,23 +87,14 @@ class Oracle:
             "fingerprint": self._fingerprint,
         }
 
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """For training and held out, int64, shape (N, D) each."""
+        return self._drawn
+
     def to(self, device: torch.device) -> None:
         """Move oracle and sequences there."""
         self.oracle.to(device)
-        self.tokens, self.test = (part.to(device) for part in self._drawn)
-        self._batches = Batches(len(self.tokens), self.options.batch_size, seed=self.options.seed)
-
-    def batch(self, step: int) -> Batch:
-        """Training sequences, each once per epoch."""
-        return Batch(self.tokens[self._batches.indices(step, device=self.tokens.device)])
-
-    def set_apart(self, part: float) -> Batch:
-        """Training sequences that no later batch has."""
-        return Batch(self.tokens[self._batches.set_apart(part).to(self.tokens.device)])
-
-    def held_out(self) -> Batch:
-        """The others."""
-        return Batch(self.test)
+        super().to(device)
 
     def decode(self, x: Tensor) -> list[str]:
         """Token numbers with blanks between."""

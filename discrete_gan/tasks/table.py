@@ -5,18 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.data import Batches
 from discrete_gan.data.table import TableData, load_table, report_table
 from discrete_gan.data.table_codec import decode, write_table
 from discrete_gan.data.table_schema import Schema, TableReading
 from discrete_gan.errors import InputError
 from discrete_gan.sampling import generate
-from discrete_gan.tasks.base import Batch, Depth
+from discrete_gan.tasks.base import Depth, Rows
 from discrete_gan.tasks.options import TableOptions, table_reading
 from discrete_gan.tasks.score import Score
 from discrete_gan.tasks.table_picture import write_marginals
@@ -28,7 +26,7 @@ _SHOWN = 2000  # samples of the picture
 _WRITTEN = 50_000  # rows at a time
 
 
-class Table:
+class Table(Rows):
     """Rows of a table.
 
     Args:
@@ -105,22 +103,9 @@ class Table:
         if (folder / "schema.json").is_file():
             self._schema = Schema.load(folder / "schema.json")
 
-    def to(self, device: torch.device) -> None:
-        """Move the rows there."""
-        self.rows, self.test = self.data.train.to(device), self.data.held_out.to(device)
-        self._batches = Batches(len(self.rows), self.options.batch_size, seed=self.options.seed)
-
-    def batch(self, step: int) -> Batch:
-        """Training rows, each once per epoch, int64, shape (B, D)."""
-        return Batch(self.rows[self._batches.indices(step, device=self.rows.device)])
-
-    def set_apart(self, part: float) -> Batch:
-        """Training rows that no later batch has."""
-        return Batch(self.rows[self._batches.set_apart(part).to(self.rows.device)])
-
-    def held_out(self) -> Batch:
-        """The others."""
-        return Batch(self.test)
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """For training and held out, int64."""
+        return self.data.train, self.data.held_out
 
     def decode(self, x: Tensor) -> Any:
         """A data frame of values."""
