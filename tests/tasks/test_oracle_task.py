@@ -56,14 +56,14 @@ def test_training_and_held_out_sequences_are_the_oracles() -> None:
     task = small_oracle(50, seed=3)
     with seeded("oracle", 3), torch.no_grad():
         expected = task.oracle(task.oracle.latents(1)).sample((100,))[:, 0]
-    assert torch.equal(torch.cat([task.tokens, task.test]), expected)
+    assert torch.equal(torch.cat([task.rows, task.test]), expected)
     assert torch.equal(task.held_out().x, expected[50:]) and task.held_out().labels is None
     epoch = torch.cat([task.batch(step).x for step in range(6)])  # of 50, by 8
     assert epoch.shape == (48, D) and task.batch(0).labels is None
     left = expected[:50].tolist()
     for row in epoch.tolist():
         left.remove(row)  # each once
-    assert not torch.equal(small_oracle(50, seed=4).tokens, task.tokens)
+    assert not torch.equal(small_oracle(50, seed=4).rows, task.rows)
 
 
 def test_an_oracle_without_a_file_is_drawn_by_its_own_seed() -> None:
@@ -195,5 +195,5 @@ def test_oracle_and_sequences_move_to_the_device() -> None:
     assert isinstance(task.oracle, Bigrams)
     task.oracle.register_buffer("weights", torch.zeros(2))
     task.to(torch.device("meta"))
-    moved = (task.tokens, task.test, task.oracle.get_buffer("weights"))
+    moved = (task.rows, task.test, task.oracle.get_buffer("weights"))
     assert [tensor.device.type for tensor in moved] == ["meta"] * 3
