@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchmetrics
@@ -296,6 +297,8 @@ def test_page_of_text_names_the_estimators_and_their_options() -> None:
 def test_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my.txt").write_text("".join(f"the line {number} of a file\n" for number in range(200)))
+    rows = (f"C{'N' * (number % 9)}O{'C' * (number % 7)},{('in', '')[number % 2]}active\n" for number in range(200))
+    Path("molecules.csv").write_text("smiles,activity\n" + "".join(rows))
     for line in "".join(blocks("bash", "text.md")).splitlines():
         command = shlex.split(line)[1:]
         main(
@@ -304,6 +307,20 @@ def test_commands_of_the_text_page_run(tmp_path: Path, monkeypatch: pytest.Monke
             else command
         )
     assert len(Path("samples.jsonl").read_text().splitlines()) == 100
+    assert Path("active.csv").read_text().splitlines()[0] == "smiles,activity"
+
+
+@pytest.mark.slow
+def test_commands_of_the_frames_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frames = (np.random.default_rng(0).random((40, 70, 6)) < 0.3).astype(np.uint8)
+    np.savez("rolls.npz", rolls=frames)
+    for line in "".join(blocks("bash", "frames.md")).splitlines():
+        command = shlex.split(line.partition("#")[0])[1:]
+        main(
+            [*command, "--steps", "3", "--pretrain-steps", "1", "--num-scored", "20"] if "train" in command else command
+        )
+    assert np.load("drawn.npz")["frames"].shape[0] == 100 and Path("rolls.png").exists()
 
 
 EXTENDING = PAGES["extending.md"]

@@ -28,7 +28,7 @@ def test_probabilities_of_all_images(within: Any) -> None:
     assert (g.batch_shape, g.event_shape) == ((3,), (D,))
     every = g.enumerate_support()
     assert every.shape == (2**D, 3, D) and len({tuple(row.tolist()) for row in every[:, 0]}) == 2**D
-    probs = g.log_prob(every).exp()
+    probs = g.log_prob(every).exp().detach()
     assert_exact(probs.sum(dim=0), torch.ones(3, dtype=torch.float64))
     # The pixels of a row are independent given those above, or they are not.
     first = torch.stack([probs[every[:, 0, pixel] == 1, 0].sum() for pixel in (0, 1)])
