@@ -152,8 +152,8 @@ def test_what_there_is_to_learn_is_said() -> None:
 
 def test_what_is_counted_of_frames_by_hand() -> None:
     end, x = [1, 0, 0], torch.zeros(2, 4, 3, dtype=torch.int64)
-    x[0] = torch.tensor([[0, 1, 0], [0, 1, 1], [0, 0, 1], end])
+    x[0] = torch.tensor([[0, 1, 1], [0, 0, 0], [0, 0, 0], end])
     x[1] = torch.tensor([[0, 0, 0], end, end, end])
-    assert _active(x).tolist() == [1, 2, 1, 0]
-    assert _changed(x).tolist() == [1, 1]
+    assert _active(x).tolist() == [2, 0, 0, 0]
+    assert _changed(x).tolist() == [2, 0]
     assert Frames._lengths(x).tolist() == [3, 1]
