@@ -57,11 +57,13 @@ class Batches:
         """Whole batches in an epoch."""
         return self.num_items // (self.batch_size * self.world_size)
 
-    def set_apart(self, part: float) -> Tensor:
+    def set_apart(self, part: float, groups: Tensor | None = None) -> Tensor:
         """Take items, chosen by the seed, out of all batches to come.
 
         Args:
             part: Of the items, rounded to a number that is at least one.
+            groups: Of each item, int64 from 0, shape (num_items,): those of one group go together, and as many groups
+                as are needed. Each item is one by itself if not given, or if all are of one.
 
         Returns:
             Those that are taken out, in their order, int64.
@@ -69,17 +71,21 @@ class Batches:
         Raises:
             InputError: If too few are left for one step.
         """
-        num = max(1, round(part * self.num_items))
+        groups = torch.arange(self.num_items) if groups is None or not groups.any() else groups.cpu()
+        sizes = groups.bincount()
+        order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(_mix(self.seed, "apart")))
+        wanted = max(1, round(part * self.num_items))
+        taken = torch.isin(groups, order[: int((sizes[order].cumsum(0) < wanted).sum()) + 1])
+        num = int(taken.sum())
         left, whole = self.num_items - num, self.batch_size * self.world_size
         if left < whole:
             raise InputError(
                 f"a step takes {whole} items, but of {self.num_items} with {num} set apart {max(left, 0)} are left: "
                 "use a smaller batch_size"
             )
-        order = torch.randperm(self.num_items, generator=torch.Generator().manual_seed(_mix(self.seed, "apart")))
         items = torch.arange(self.num_items) if self._items is None else self._items
-        self._items, self.num_items, self._epoch = items[order[num:].sort().values], left, -1
-        return items[order[:num].sort().values]
+        self._items, self.num_items, self._epoch = items[~taken], left, -1
+        return items[taken]
 
     def indices(self, step: int, *, device: torch.device | str = "cpu") -> Tensor:
         """Items of one step, int64, shape (batch_size,); steps count from 0 over all epochs.

@@ -22,6 +22,7 @@ FRAME_FORMATS = "chords, a .npz or .npy file of frames, a .json file of notes, o
 _LONGEST = 512  # frames, where no window cuts them
 _MOST_CATEGORIES = 10_000
 _HELD_OUT = 0.1
+_PARTS = 20  # at least, of what has a window, so that a tenth of them can be held out
 _ROLLS = ("rolls", "piano_rolls")  # notes of any velocity
 _NAMES = ("frames", *_ROLLS, "x", "arr_0")
 
@@ -42,23 +43,35 @@ class Sequences(NamedTuple):
 class FrameData:
     """A data set of frames, whole, as tensors: a first column says whether the sequence has ended.
 
+    A window makes several rows of one sequence. It then begins anywhere in training: ``long`` has each row with the
+    frames that follow it, until the next row would be the same.
+
     Attributes:
         name: What to call it.
         sizes: Categories of each of the D columns.
         lowest: Of bits, the number of the first column among all that there are, such as a MIDI pitch.
         num_columns: Of bits, all that there are, those never set before and after the others too.
-        train: int64, shape (N, T, 1 + D).
-        held_out: Others.
-        left_out: Frames left over by the window.
+        held_out: int64, shape (N', T, 1 + D), of other sequences than those for training.
+        long: Rows for training with what follows them, int64, shape (N, T + most of ``room``, 1 + D).
+        room: How many frames later each row may begin, int64, shape (N,); 0 without a window.
+        sequence: Which sequence each row is of, int64, shape (N,).
+        left_out: Frames of sequences that are shorter than the window.
     """
 
     name: str
     sizes: tuple[int, ...]
     lowest: int
     num_columns: int
-    train: Tensor
     held_out: Tensor
+    long: Tensor
+    room: Tensor
+    sequence: Tensor
     left_out: int = 0
+
+    @property
+    def train(self) -> Tensor:
+        """int64, shape (N, T, 1 + D)."""
+        return self.long[:, : self.num_frames]
 
     @property
     def are_bits(self) -> bool:
@@ -68,7 +81,7 @@ class FrameData:
     @property
     def num_frames(self) -> int:
         """T."""
-        return self.train.shape[1]
+        return self.held_out.shape[1]
 
     @property
     def ends(self) -> bool:
@@ -78,7 +91,7 @@ class FrameData:
     def fingerprint(self) -> str:
         """Changes with any frame."""
         digest = hashlib.blake2b(repr((self.sizes, self.lowest)).encode(), digest_size=8)
-        for part in (self.train, self.held_out):
+        for part in (self.long, self.held_out):
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.to(torch.int32).contiguous().numpy().data)
         return digest.hexdigest()
@@ -109,7 +122,8 @@ def load_frames(
             whatever is above 0; ``.npy`` (N, T, D); ``.json`` as a list of sequences, each a list of frames, each a
             list of notes, or such lists under ``train`` and ``test``; or a folder of ``.mid`` files.
         seed: Chooses what is held out.
-        window: Cut sequences into pieces of so many frames; the rest at their ends is left out.
+        window: Cut sequences into pieces of so many frames, after whole ones were held out. Those that have more than a
+            twentieth of all frames are cut into such parts before.
         rate: Frames per second of MIDI files.
         bits: Take whatever is above 0 as set.
 
@@ -128,19 +142,24 @@ def load_frames(
     if bits:
         train, test = _as_bits(train), None if test is None else _as_bits(test)
     name = spec if spec == "chords" else path.stem
-    before = sum(int(part.lengths.sum()) for part in (train, test) if part is not None)
+    left_out = 0
     if window is not None:
-        train, test = _cut(train, window, name), None if test is None else _cut(test, window, name)
-    parts = [train, test] if test is not None else _split(train, seed, name)
-    after = sum(int(part.lengths.sum()) for part in parts)
-    longest = max(int(part.lengths.max(initial=0)) for part in parts)
+        every = [part for part in (train, test) if part is not None]
+        left_out = sum(int(part.lengths[part.lengths < window].sum()) for part in every)
+        train, *rest = (_long_enough(part, window, name) for part in every)
+        train, test = (train, *rest) if rest else _split(_in_parts(train, window), seed, name)
+    elif test is None:
+        train, test = _split(train, seed, name)
+    longest = max(int(part.lengths.max(initial=0)) for part in (train, test))
     if window is None and longest > _LONGEST:
         found = f"found one of {longest:,}"
         raise InputError(f"{name}: expected sequences of at most {_LONGEST} frames, {found}: window cuts them")
-    every = np.concatenate([part.frames for part in parts])
-    sizes, low, total = _sizes(every, name)
-    train, held_out = (_padded(part, low, len(sizes), longest) for part in parts)
-    return FrameData(name, sizes, low, total, train, held_out, before - after)
+    sizes, low, total = _sizes(np.concatenate([train.frames, test.frames]), name)
+    num_frames = window or longest
+    long, room, sequence = _rows(train, window, low, len(sizes), num_frames)
+    held_out = _rows(test, window, low, len(sizes), num_frames)[0][:, :num_frames]
+    room, sequence = torch.from_numpy(room), torch.from_numpy(sequence)
+    return FrameData(name, sizes, low, total, held_out.clone(), long, room, sequence, left_out)
 
 
 def _read(spec: str, path: Path, seed: int, rate: float) -> tuple[Sequences, Sequences | None]:
@@ -263,17 +282,24 @@ def _as_bits(part: Sequences) -> Sequences:
     return part._replace(frames=(part.frames > 0).astype(np.int64))
 
 
-def _cut(part: Sequences, window: int, name: str) -> Sequences:
-    """Pieces of so many frames."""
-    starts = np.concatenate([[0], part.lengths.cumsum()[:-1]])
-    places = [
-        np.arange(first, first + window)
-        for start, length in zip(starts, part.lengths, strict=True)
-        for first in range(start, start + length - window + 1, window)
-    ]
-    if not places:
+def _long_enough(part: Sequences, window: int, name: str) -> Sequences:
+    """Sequences that have a window."""
+    there = part.lengths >= window
+    if not there.any():
         raise InputError(f"{name}: window {window}: expected at most the {part.lengths.max()} frames of a sequence")
-    return Sequences(part.frames[np.concatenate(places)], np.full(len(places), window))
+    return Sequences(part.frames[there.repeat(part.lengths)], part.lengths[there])
+
+
+def _in_parts(part: Sequences, window: int) -> Sequences:
+    """Long sequences as several, so that there is something to hold out."""
+    most = max(window, int(part.lengths.sum()) // _PARTS)
+    nums = np.maximum(1, part.lengths // most)
+    lengths = [len(each) for length, num in zip(part.lengths, nums, strict=True) for each in _even(length, num)]
+    return Sequences(part.frames, np.array(lengths))
+
+
+def _even(length: int, num: int) -> list[np.ndarray]:
+    return np.array_split(np.arange(length), num)
 
 
 def _split(part: Sequences, seed: int, name: str) -> list[Sequences]:
@@ -305,13 +331,25 @@ def _sizes(frames: np.ndarray, name: str) -> tuple[tuple[int, ...], int, int]:
     return (2,) * int(used[-1] - used[0] + 1), int(used[0]), len(most)
 
 
-def _padded(part: Sequences, low: int, num_columns: int, num_frames: int) -> Tensor:
-    """Sequences as rows of one tensor (N, T, 1 + D): the end, then the columns that are used."""
-    rows = np.zeros((len(part.lengths), num_frames, 1 + num_columns), dtype=np.int64)
-    there = np.arange(num_frames) < part.lengths[:, None]
+def _rows(
+    part: Sequences, window: int | None, low: int, num_columns: int, num_frames: int
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Rows of one tensor, the end and then the columns that are used, by how much each may shift, and whose each is.
+
+    Without a window a row is a sequence. With one, rows of a sequence lie one after another, and each has what follows.
+    """
+    nums = np.ones_like(part.lengths) if window is None else part.lengths // window
+    sequence = np.repeat(np.arange(len(part.lengths)), nums)
+    offsets = (np.arange(len(sequence)) - np.repeat(nums.cumsum() - nums, nums)) * num_frames
+    left = part.lengths[sequence] - offsets  # frames of the sequence from the row's first on
+    room = np.zeros_like(left) if window is None else np.minimum(left - window, window - 1)
+    places = np.arange(num_frames + room.max(initial=0))
+    there = places < np.minimum(left, num_frames + room)[:, None]
+    starts = (part.lengths.cumsum() - part.lengths)[sequence] + offsets
+    rows = np.zeros((*there.shape, 1 + num_columns), dtype=np.int64)
     rows[..., 0] = ~there
-    rows[there, 1:] = part.frames[:, low : low + num_columns]
-    return torch.from_numpy(rows)
+    rows[there, 1:] = part.frames[(starts[:, None] + places)[there], low : low + num_columns]
+    return torch.from_numpy(rows), room, sequence
 
 
 def draw_chords(seed: int = 0, num: int = 400, num_frames: int = 16) -> Sequences:

@@ -1,6 +1,7 @@
 """Sequences of frames to learn: how likely held-out ones are, and whether samples sound and move like them."""
 
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from discrete_gan.metrics.memorization import memorization
 from discrete_gan.metrics.two_sample import FEWEST, classifier_two_sample_test
 from discrete_gan.sampling import evaluating, generate
 from discrete_gan.seeds import seeded
-from discrete_gan.tasks.base import Depth, Rows
+from discrete_gan.tasks.base import Batch, Depth, Rows
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.options import FrameOptions
 from discrete_gan.tasks.output import write_samples
@@ -31,6 +32,7 @@ _ROWS = 64  # sequences whose likelihood is computed at a time
 _QUICK = 200  # samples, and held-out sequences, of a line of the log
 _NUM = 1000  # samples
 _SHOWN = 16
+_SHIFT = (math.sqrt(2), (math.sqrt(5) - 1) / 2)  # per row and per epoch: fractions of multiples fill the unit evenly
 _SUFFIXES = (".png", ".npz", ".npy")
 
 
@@ -62,7 +64,7 @@ class Frames(Rows):
         kind = (
             f"{len(data.sizes)} bits" if data.are_bits else f"columns of {', '.join(map(str, data.sizes))} categories"
         )
-        left = f"; {data.left_out} frames left over by the window" if data.left_out else ""
+        left = f"; {data.left_out} frames of shorter sequences left out" if data.left_out else ""
         lines = [
             f"{data.name}: {len(data.train):,} sequences for training, {len(data.held_out):,} held out; {kind}",
             f"lengths    min {lengths.min():.0f}, mean {lengths.mean():.1f}, max {lengths.max():.0f} frames{left}",
@@ -107,6 +109,26 @@ class Frames(Rows):
     def parts(self) -> tuple[Tensor, Tensor]:
         """For training and held out, int64."""
         return self.data.train, self.data.held_out
+
+    def to(self, device: torch.device) -> None:
+        """Move all there."""
+        super().to(device)
+        self._long, self._room = self.data.long.to(device), self.data.room.to(device)
+        self._shifted = bool(self.data.room.any())
+
+    def batch(self, step: int) -> Batch:
+        """Rows for training, each once per epoch and in each one shifted otherwise: a function of the step alone."""
+        items = self._batches.indices(step, device=self._long.device)
+        if not self._shifted:
+            return Batch(self._long[items])
+        room, epoch = self._room[items] + 1, step // self._batches.steps_per_epoch
+        shift = ((items * _SHIFT[0] + epoch * _SHIFT[1] % 1) % 1 * room).long()
+        places = shift[:, None] + torch.arange(self.num_frames, device=items.device)
+        return Batch(self._long[items[:, None], places])
+
+    def set_apart(self, part: float) -> Batch:
+        """Rows of sequences that no later batch has any of."""
+        return Batch(self.rows[self._batches.set_apart(part, self.data.sequence).to(self.rows.device)])
 
     def decode(self, x: Tensor) -> Tensor:
         """Rolls of all columns, bool, shape (N, tracks, T, P): one track of bits, or for each column of categories."""

@@ -136,3 +136,14 @@ def test_what_is_set_apart_is_in_no_later_batch() -> None:
         InputError, match=r"takes 3 items, but of 7 with 6 set apart 1 are left: use a smaller batch_si"
     ):
         batches.set_apart(0.9)
+
+
+def test_groups_are_set_apart_whole() -> None:
+    groups = torch.arange(20) // 3
+    batches = Batches(20, 3, seed=0)
+    apart = batches.set_apart(0.25, groups)
+    assert len(apart) == 6 or 19 in apart  # 5 of 20 are asked for: two groups of three, the last of two
+    assert len(apart) >= 5
+    left = torch.cat([batches.indices(step) for step in range(batches.steps_per_epoch)])
+    assert not torch.isin(groups[left], groups[apart]).any()
+    assert len(Batches(20, 3, seed=0).set_apart(0.25, torch.zeros(20, dtype=torch.long))) == 5  # one group alone

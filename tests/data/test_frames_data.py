@@ -107,12 +107,41 @@ def test_windows(tmp_path: Path) -> None:
     spec = write(tmp_path / "a.npz", frames=BITS, lengths=LENGTHS)
     data = load_frames(spec, window=2)
     assert len(data.train) + len(data.held_out) == sum(length // 2 for length in LENGTHS)
-    assert data.left_out == sum(length % 2 for length in LENGTHS)
+    assert data.left_out == LENGTHS[LENGTHS < 2].sum()
     pieces = [part[at : at + 2].tolist() for part in np.split(BITS, LENGTHS.cumsum()[:-1]) for at in (0, 2, 4)]
     assert sequences(data) == sorted(piece for piece in pieces if len(piece) == 2)
     assert "a: window 9: expected at most the 5 frames of a sequence" in refusal(spec, window=9)
     long = write(tmp_path / "long.npz", frames=np.ones((2, 600, 1)))
     assert "expected sequences of at most 512 frames, found one of 600: window cuts them" in refusal(long)
+
+
+def test_windows_do_not_leave_their_sequence(tmp_path: Path) -> None:
+    """Each frame says whose it is and which: rows shift within a sequence, whole sequences are held out, none is missed."""
+    lengths = np.array([7, 3, 11, 5, 9, 4, 8, 6, 10, 12])
+    whose, which = np.repeat(np.arange(10), lengths), np.concatenate([np.arange(length) for length in lengths])
+    data = load_frames(write(tmp_path / "a.npz", frames=np.stack([whose, which], axis=1), lengths=lengths), window=4)
+    assert data.left_out == 3
+    held_out = set(data.held_out[..., 1].flatten().tolist())
+    assert len(held_out) == 1
+    assert held_out.isdisjoint(data.train[..., 1].flatten().tolist())
+    seen = set()
+    for row, room, sequence in zip(data.long, data.room.tolist(), data.sequence.tolist(), strict=True):
+        for shift in range(room + 1):
+            piece = row[shift : shift + 4]
+            assert piece[:, 0].tolist() == [0] * 4
+            assert len(set(piece[:, 1].tolist())) == 1
+            assert piece[:, 2].tolist() == list(range(int(piece[0, 2]), int(piece[0, 2]) + 4))
+            seen.add((sequence, int(piece[0, 1]), int(piece[0, 2])))
+    there = [index for index, length in enumerate(lengths) if length >= 4 and index not in held_out]
+    assert sorted(each[1:] for each in seen) == [(who, at) for who in there for at in range(lengths[who] - 3)]
+    assert len({each[:2] for each in seen}) == len(there)  # a number for each sequence
+
+
+def test_a_long_sequence_is_cut_before_a_part_is_held_out(tmp_path: Path) -> None:
+    data = load_frames(write(tmp_path / "a.npz", frames=np.arange(1000)[None, :, None]), window=8)
+    held_out = set(data.held_out.flatten().tolist())
+    assert 0.05 < len(data.held_out) / (len(data.held_out) + len(data.train)) < 0.15
+    assert held_out - {0} == held_out.difference(data.long[..., 1].flatten().tolist()) - {0}
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:

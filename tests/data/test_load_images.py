@@ -67,7 +67,7 @@ def test_digits() -> None:
     # Stratified: no class is more than one image away from its share.
     share = np.bincount(bunch.target) * 360 / 1797
     assert np.abs(data.test_labels.bincount().numpy() - share).max() < 1
-    # The same 360 for everyone: not by seed, not by version. data/README.md gives this number.
+    # The same 360 for everyone: not by seed, not by version. docs/data.md gives this number.
     assert data.fingerprint() == load_images("digits", seed=7).fingerprint() == "5c955bfa40e2a4a5"
 
 

@@ -1,4 +1,4 @@
-"""The public files themselves, where they lie beside the repository (see data/README.md)."""
+"""The public files themselves, where they lie beside the repository (see docs/data.md)."""
 
 from pathlib import Path
 

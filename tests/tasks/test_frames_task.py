@@ -147,7 +147,7 @@ def test_what_there_is_to_learn_is_said() -> None:
     told = ready().describe().splitlines()
     assert told[0] == "chords: 360 sequences for training, 40 held out; 24 bits"
     assert told[2] == "at once    4: 100 % of frames"
-    assert "left over by the window" in ready(window=5).describe()
+    assert "frames of shorter sequences left out" in ready(window=10).describe()
 
 
 def test_what_is_counted_of_frames_by_hand() -> None:
@@ -157,3 +157,24 @@ def test_what_is_counted_of_frames_by_hand() -> None:
     assert _active(x).tolist() == [2, 0, 0, 0]
     assert _changed(x).tolist() == [2, 0]
     assert Frames._lengths(x).tolist() == [3, 1]
+
+
+def test_windows_begin_elsewhere_in_each_epoch(tmp_path: Path) -> None:
+    """A batch is a function of the step alone; what is set apart is whole sequences, which no batch has a frame of."""
+    whose, which = np.repeat(np.arange(20), 30), np.tile(np.arange(30), 20)
+    np.savez(tmp_path / "a.npz", frames=np.stack([whose, which], axis=1).reshape(20, 30, 2))
+    task = ready(data=str(tmp_path / "a.npz"), window=8, batch_size=6)
+    apart = set(task.set_apart(0.1).x[..., 1].flatten().tolist())
+    assert len(apart) == 2
+    steps = task._batches.steps_per_epoch
+    epochs = [torch.cat([task.batch(steps * epoch + step).x for step in range(steps)]) for epoch in range(12)]
+    for x in epochs:
+        assert x.shape[1:] == (8, 3)
+        assert apart.isdisjoint(x[..., 1].flatten().tolist())
+        assert (x[:, 1:, 2] - x[:, :-1, 2] == 1).all()
+        assert (x[..., 1] == x[:, :1, 1]).all()
+    begun = torch.cat(epochs)[:, 0]
+    assert len({tuple(row[1:].tolist()) for row in begun}) > 0.7 * (18 - 2 + 1) * 23
+    again = ready(data=str(tmp_path / "a.npz"), window=8, batch_size=6)
+    again.set_apart(0.1)
+    assert torch.equal(again.batch(steps + 1).x, task.batch(steps + 1).x)
