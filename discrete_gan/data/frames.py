@@ -22,7 +22,7 @@ FRAME_FORMATS = "chords, a .npz or .npy file of frames, a .json file of notes, o
 _LONGEST = 512  # frames, where no window cuts them
 _MOST_CATEGORIES = 10_000
 _HELD_OUT = 0.1
-_PARTS = 20  # at least, of what has a window, so that a tenth of them can be held out
+_PARTS = 10  # sequences at least, of which a tenth is held out whole
 _ROLLS = ("rolls", "piano_rolls")  # notes of any velocity
 _NAMES = ("frames", *_ROLLS, "x", "arr_0")
 
@@ -122,8 +122,9 @@ def load_frames(
             whatever is above 0; ``.npy`` (N, T, D); ``.json`` as a list of sequences, each a list of frames, each a
             list of notes, or such lists under ``train`` and ``test``; or a folder of ``.mid`` files.
         seed: Chooses what is held out.
-        window: Cut sequences into pieces of so many frames, after whole ones were held out. Those that have more than a
-            twentieth of all frames are cut into such parts before.
+        window: Cut sequences into pieces of so many frames, after whole ones were held out. Of fewer than ten,
+            those that have more than a twentieth of all frames are cut into such parts before, of four windows if there are
+            more than one.
         rate: Frames per second of MIDI files.
         bits: Take whatever is above 0 as set.
 
@@ -291,15 +292,17 @@ def _long_enough(part: Sequences, window: int, name: str) -> Sequences:
 
 
 def _in_parts(part: Sequences, window: int) -> Sequences:
-    """Long sequences as several, so that there is something to hold out."""
-    most = max(window, int(part.lengths.sum()) // _PARTS)
-    nums = np.maximum(1, part.lengths // most)
-    lengths = [len(each) for length, num in zip(part.lengths, nums, strict=True) for each in _even(length, num)]
-    return Sequences(part.frames, np.array(lengths))
-
-
-def _even(length: int, num: int) -> list[np.ndarray]:
-    return np.array_split(np.arange(length), num)
+    """A few long sequences as several, so that there is something to hold out."""
+    if len(part.lengths) >= _PARTS:
+        return part
+    lengths = part.lengths
+    for least in (4 * window, window):
+        nums = np.maximum(1, part.lengths // max(least, int(part.lengths.sum()) // (2 * _PARTS)))
+        ends = [np.arange(1, num + 1) * length // num for num, length in zip(nums, part.lengths, strict=True)]
+        lengths = np.concatenate([np.diff(each, prepend=0) for each in ends])
+        if len(lengths) > 1:
+            break
+    return part._replace(lengths=lengths)
 
 
 def _split(part: Sequences, seed: int, name: str) -> list[Sequences]:

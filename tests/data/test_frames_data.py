@@ -116,9 +116,9 @@ def test_windows(tmp_path: Path) -> None:
 
 
 def test_windows_do_not_leave_their_sequence(tmp_path: Path) -> None:
-    """Each frame says whose it is and which: rows shift within a sequence, whole sequences are held out, none is missed."""
-    lengths = np.array([7, 3, 11, 5, 9, 4, 8, 6, 10, 12])
-    whose, which = np.repeat(np.arange(10), lengths), np.concatenate([np.arange(length) for length in lengths])
+    """Each frame says whose it is and which: rows shift within a sequence, whole ones are held out, none is missed."""
+    lengths = np.array([7, 3, 11, 5, 9, 4, 8, 6, 10, 12, 4])
+    whose, which = np.repeat(np.arange(11), lengths), np.concatenate([np.arange(length) for length in lengths])
     data = load_frames(write(tmp_path / "a.npz", frames=np.stack([whose, which], axis=1), lengths=lengths), window=4)
     assert data.left_out == 3
     held_out = set(data.held_out[..., 1].flatten().tolist())
@@ -142,6 +142,8 @@ def test_a_long_sequence_is_cut_before_a_part_is_held_out(tmp_path: Path) -> Non
     held_out = set(data.held_out.flatten().tolist())
     assert 0.05 < len(data.held_out) / (len(data.held_out) + len(data.train)) < 0.15
     assert held_out - {0} == held_out.difference(data.long[..., 1].flatten().tolist()) - {0}
+    short = load_frames(write(tmp_path / "b.npz", frames=np.arange(20)[None, :, None]), window=8)
+    assert (len(short.train), len(short.held_out)) == (1, 1)
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
