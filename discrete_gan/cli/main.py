@@ -11,15 +11,25 @@ from discrete_gan.errors import InputError, is_out_of_memory, unknown_name
 USAGE = """\
 usage: discrete-gan VERB ...
 
-  train RECIPE [options]     train a recipe by name, or a recipe file of your own; --help explains every option
-  lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
-  compare RECIPE [options]   estimators over seeds at equal cost; or compare RUN RUN: finished runs; one table, one page
-  sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
-  refine RUN [options]       fit a discriminator to a finished generator: a better model, for sample and evaluate
-  evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
-  weigh [options]            how much each sample of any model should count to stand for real data; resampled ones
+Train
   check DATA [options]       look into text (lengths, vocabulary, damage, memory) or a table (what its columns are)
+  train RECIPE [options]     train a recipe by name, or a recipe file of your own; --help explains every option
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
+
+Use what was trained
+  sample RUN [options]       draw from a trained run: images into a .png or .npy file, text onto the terminal
+  evaluate RUN [options]     likelihood, fidelity, diversity, memorization, calibration; or text over --temperatures
+  refine RUN [options]       fit a discriminator to a finished generator: a better model, for sample and evaluate
+  card RUN [options]         write a model card beside the generator: samples, figures, settings, limits
+
+Compare and study
+  compare RECIPE [options]   estimators over seeds at equal cost; or compare RUN RUN: finished runs; one table, one page
+  lab [options]              measure gradient estimators on enumerable problems: bias, variance, cost
+  weigh [options]            how much each sample of any model should count to stand for real data; resampled ones
+
+Also
+  completion SHELL           print what completes all of this in bash, zsh or tcsh
+  --version                  of the package
 
 Start with: discrete-gan train digits"""
 
@@ -94,8 +104,10 @@ def _run(arguments: list[str]) -> None:
 
 def _verbs() -> dict[str, Callable[[list[str]], None]]:
     # Imported when asked for: the usage of the bare library must not need the train extra.
+    from discrete_gan.cli.card import card
     from discrete_gan.cli.check import check
     from discrete_gan.cli.compare import compare
+    from discrete_gan.cli.completion import completion
     from discrete_gan.cli.evaluate import evaluate
     from discrete_gan.cli.lab import lab
     from discrete_gan.cli.recipes import recipes
@@ -105,13 +117,15 @@ def _verbs() -> dict[str, Callable[[list[str]], None]]:
     from discrete_gan.cli.weigh import weigh
 
     return {
-        "train": train,
-        "lab": lab,
-        "compare": compare,
-        "sample": sample,
-        "refine": refine,
-        "evaluate": evaluate,
-        "weigh": weigh,
         "check": check,
+        "train": train,
         "recipes": recipes,
+        "sample": sample,
+        "evaluate": evaluate,
+        "refine": refine,
+        "card": card,
+        "compare": compare,
+        "lab": lab,
+        "weigh": weigh,
+        "completion": completion,
     }

@@ -123,8 +123,7 @@ def load_frames(
             list of notes, or such lists under ``train`` and ``test``; or a folder of ``.mid`` files.
         seed: Chooses what is held out.
         window: Cut sequences into pieces of so many frames, after whole ones were held out. Of fewer than ten,
-            those that have more than a twentieth of all frames are cut into such parts before, of four windows if there are
-            more than one.
+            those that have more than a twentieth of all frames are cut into such parts before.
         rate: Frames per second of MIDI files.
         bits: Take whatever is above 0 as set.
 
