@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow check bench docs wheel audit clean
 
 demo: .venv/installed
 	$(BIN)/discrete-gan train digits --out runs/demo --overwrite
@@ -24,6 +24,18 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/categorical_draws.py
 	$(BIN)/python benchmarks/sequence_draws.py
 
+# The site, in site/; a warning is an error.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Built, installed alone in an empty environment and tried from another folder.
+wheel: .venv/installed
+	$(BIN)/python benchmarks/wheel.py
+
+# Known weaknesses of what is installed, and licences.
+audit: .venv/docs
+	$(BIN)/python benchmarks/audit.py
+
 # torch goes first, and alone: what depends on it then takes the version that constraints.txt names.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,5 +43,9 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+.venv/docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist site

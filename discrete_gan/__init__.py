@@ -9,7 +9,7 @@ does ``dg.load("runs/text")``, a trained run.
 import importlib.util
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from discrete_gan import data as data
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from discrete_gan import tasks as tasks
     from discrete_gan import training as training
     from discrete_gan import weights as weights
+    from discrete_gan.table_gan import TableGAN as TableGAN
     from discrete_gan.trained import load as load
 else:
     _LIBRARY = (
@@ -38,15 +39,16 @@ else:
         "reweighted",
         "weights",
     )
-    _TRAIN_EXTRA = ("lab", "load", "report", "tasks", "training")
+    _TRAIN_EXTRA = ("TableGAN", "lab", "load", "report", "tasks", "training")
+    _FUNCTIONS = {"TableGAN": "table_gan", "load": "trained"}  # and where each is
 
     def __getattr__(name: str) -> object:
         """A part of the package, imported when it is asked for."""
         if name not in _LIBRARY + _TRAIN_EXTRA:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            if name == "load":
-                return importlib.import_module(f"{__name__}.trained").load
+            if name in _FUNCTIONS:
+                return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
             return importlib.import_module(f"{__name__}.{name}")
         except ModuleNotFoundError as error:
             if str(error.name).startswith(__name__):

@@ -58,6 +58,10 @@ def before_end(tokens: Tensor, end: int | None) -> Tensor:
 
     Returns:
         bool, the shape of ``tokens``.
+
+    Example:
+        >>> before_end(torch.tensor([[3, 0, 2, 0]]), end=0)  # up to the first end, and it
+        tensor([[ True,  True, False, False]])
     """
     if end is None:
         return torch.ones_like(tokens, dtype=torch.bool)

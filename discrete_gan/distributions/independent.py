@@ -26,6 +26,11 @@ def as_factorized(g: Distribution) -> Distribution:
     Returns:
         :class:`FactorizedBernoulli` or :class:`FactorizedCategorical` of the same logits, to which gradients pass; any
         other distribution as it is, one of more axes among them.
+
+    Example:
+        >>> g = torch.distributions.Independent(torch.distributions.Bernoulli(logits=torch.zeros(2, 3)), 1)
+        >>> type(as_factorized(g)).__name__
+        'FactorizedBernoulli'
     """
     if type(g) is not Independent:  # a class made of it may be another law
         return g

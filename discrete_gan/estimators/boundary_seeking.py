@@ -64,6 +64,12 @@ def boundary_seeking_loss(
     Raises:
         ValueError: If the shapes differ, M is 1 and the weights are normalized over samples, or another argument does
             not fit, as in ``weights.normalized_weights``.
+
+    Example:
+        >>> log_prob = torch.tensor([[-1.0], [-1.0]], requires_grad=True)  # of two samples of one latent
+        >>> boundary_seeking_loss(torch.tensor([[0.0], [2.0]]), log_prob).sum().backward()
+        >>> log_prob.grad[:, 0]  # up with the second: the weights less a half
+        tensor([ 0.3808, -0.3808])
     """
     check_choice("over", over, ("samples", "batch"))
     check_floats("log_w", log_w)

@@ -45,6 +45,12 @@ def reinforce_loss(reward: Tensor, log_prob: Tensor, *, baseline: Tensor | float
 
     Raises:
         ValueError: If the shapes differ.
+
+    Example:
+        >>> log_prob = torch.tensor([[-1.0], [-1.0]], requires_grad=True)
+        >>> reinforce_loss(torch.tensor([[1.0], [3.0]]), log_prob, baseline=2.0).sum().backward()
+        >>> log_prob.grad[:, 0]
+        tensor([ 0.5000, -0.5000])
     """
     check_samples("reward", reward)
     check_same_shape("log_prob", log_prob, "reward", reward)
@@ -68,6 +74,12 @@ def leave_one_out_loss(reward: Tensor, log_prob: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes differ or M is 1.
+
+    Example:
+        >>> log_prob = torch.tensor([[-1.0], [-1.0]], requires_grad=True)
+        >>> leave_one_out_loss(torch.tensor([[1.0], [3.0]]), log_prob).sum().backward()
+        >>> log_prob.grad[:, 0]
+        tensor([ 1., -1.])
     """
     check_samples("reward", reward)
     check_at_least("reward: number of samples M", reward.shape[0], 2, "leave-one-out needs another sample")

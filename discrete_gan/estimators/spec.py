@@ -84,6 +84,12 @@ def parse_estimator(spec: str) -> Estimator:
 
     Raises:
         InputError: If the name, an option or a value is not one, or the file does not work or holds no such function.
+
+    Example:
+        >>> parse_estimator("boundary-seeking:num_samples=4")
+        BoundarySeeking(num_samples=4, over='samples', zero_sum=True, chunk_size=None)
+        >>> parse_estimator("reinforce:num_samples=8").claims.bias
+        'none'
     """
     name, _, rest = spec.partition(":")
     if name.endswith(".py"):

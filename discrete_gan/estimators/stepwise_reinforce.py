@@ -30,6 +30,10 @@ def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
 
     Returns:
         The shape of ``rewards``, at least float32. Carries gradient as the rewards do.
+
+    Example:
+        >>> discounted_returns(torch.tensor([1.0, 1.0, 1.0]), 0.5)
+        tensor([1.7500, 1.5000, 1.0000])
     """
     rewards = at_least_float32(rewards)
     step = torch.arange(rewards.shape[-1], device=rewards.device, dtype=rewards.dtype)

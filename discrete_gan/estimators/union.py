@@ -57,6 +57,12 @@ def softmax_boundary_seeking_loss(
 
     Raises:
         ValueError: If the shapes of ``log_w`` and ``log_prob`` differ, or ``real_log_w`` is not (R,).
+
+    Example:
+        >>> log_prob = torch.tensor([[-1.0]], requires_grad=True)  # one sample is enough beside real ones
+        >>> softmax_boundary_seeking_loss(torch.ones(1, 1), log_prob, torch.zeros(3)).sum().backward()
+        >>> log_prob.grad
+        tensor([[-0.2254]])
     """
     check_samples("log_w", log_w)
     check_same_shape("log_prob", log_prob, "log_w", log_w)

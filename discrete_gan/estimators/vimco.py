@@ -38,6 +38,12 @@ def vimco_loss(log_w: Tensor, log_prob: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes differ or M is 1.
+
+    Example:
+        >>> log_prob = torch.tensor([[-1.0], [-1.0]], requires_grad=True)
+        >>> vimco_loss(torch.tensor([[0.0], [2.0]]), log_prob).sum().backward()
+        >>> log_prob.grad[:, 0]
+        tensor([ 0.5662, -1.4338])
     """
     check_samples("log_w", log_w)
     check_same_shape("log_prob", log_prob, "log_w", log_w)

@@ -40,6 +40,11 @@ def bleu(samples: Tensor | Sequences, references: Tensor | Sequences, *, max_ord
 
     Raises:
         ValueError: If a shape is wrong, a side has no row, or ``max_order`` is below 2.
+
+    Example:
+        >>> samples, references = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[0, 1, 2, 4]])
+        >>> bleu(samples, references, max_order=2, end=None)  # orders 1 and 2
+        tensor([0.7071], dtype=torch.float64)
     """
     return sentence_bleu(samples, references, max_order=max_order, end=end).mean(1)
 
@@ -79,6 +84,10 @@ def self_bleu(samples: Tensor | Sequences, *, max_order: int = 5, end: int | Non
 
     Raises:
         ValueError: If the shape is wrong, N is below 2, or ``max_order`` is.
+
+    Example:
+        >>> self_bleu(torch.tensor([[0, 1, 2], [0, 1, 2]]), max_order=2, end=None)  # the same twice
+        tensor([1.], dtype=torch.float64)
     """
     return self_sentence_bleu(samples, max_order=max_order, end=end).mean(1)
 

@@ -16,6 +16,10 @@ def class_coverage(predictions: Tensor, num_classes: int) -> Tensor:
 
     Raises:
         ValueError: If the shape does not fit, an index is not below K, or N is 0.
+
+    Example:
+        >>> class_coverage(torch.tensor([0, 0, 1, 1]), 3)
+        tensor([0.5000, 0.5000, 0.0000], dtype=torch.float64)
     """
     if len(predictions) == 0:
         raise ValueError("predictions: expected at least 1 sample, got 0")
@@ -29,6 +33,10 @@ def num_classes_covered(fractions: Tensor, *, threshold: float = 0.03) -> int:
     Args:
         fractions: Fraction of the samples in each class, shape (K,).
         threshold: Fraction a class must exceed; 3 % is about a third of an even share of ten classes.
+
+    Example:
+        >>> num_classes_covered(torch.tensor([0.5, 0.49, 0.01]))
+        2
     """
     return int((fractions > threshold).sum())
 

@@ -27,6 +27,10 @@ def distinct_n(samples: Tensor | Sequences, *, max_order: int = 4, end: int | No
 
     Raises:
         ValueError: If the shape is wrong, there is no row, or ``max_order`` is below 1.
+
+    Example:
+        >>> distinct_n(torch.tensor([[0, 0, 1, 1]]), max_order=2, end=None)  # 2 of 4 tokens, 3 of 3 pairs
+        tensor([0.5000, 1.0000], dtype=torch.float64)
     """
     samples = flatten("samples", samples, end)
     check_at_least("max_order", max_order, 1)
@@ -43,6 +47,10 @@ def distinct_samples(samples: Tensor | Sequences, *, end: int | None) -> Tensor:
 
     Raises:
         ValueError: If the shape is wrong or there is no row.
+
+    Example:
+        >>> distinct_samples(torch.tensor([[0, 1], [0, 1], [1, 0]]), end=None)
+        tensor(0.6667, dtype=torch.float64)
     """
     ids = row_ids(flatten("samples", samples, end))
     return torch.tensor(len(ids.unique()) / len(ids), dtype=torch.float64, device=ids.device)
@@ -58,6 +66,10 @@ def copied_fraction(samples: Tensor | Sequences, train: Tensor | Sequences, *, e
 
     Raises:
         ValueError: If a shape is wrong or a side has no row.
+
+    Example:
+        >>> copied_fraction(torch.tensor([[0, 1], [2, 3]]), torch.tensor([[0, 1]]), end=None)
+        tensor(0.5000, dtype=torch.float64)
     """
     samples, train = flatten("samples", samples, end), flatten("train", train, end)
     ids, train_ids = row_ids(joined(samples, train)).tensor_split([len(samples.lengths)])

@@ -62,6 +62,11 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
 
     Raises:
         ValueError: If the shapes do not fit together.
+
+    Example:
+        >>> eye = torch.eye(2, dtype=torch.float64)
+        >>> frechet_distance(torch.zeros(2).double(), eye, torch.ones(2).double(), eye)  # of means alone
+        tensor(2., dtype=torch.float64)
     """
     size = mean_a.shape[-1] if mean_a.ndim == 1 else -1
     expected = {"mean_a": (size,), "cov_a": (size, size), "mean_b": (size,), "cov_b": (size, size)}

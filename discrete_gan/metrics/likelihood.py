@@ -49,6 +49,10 @@ def importance_weighted_bound(log_prob: Tensor) -> ImportanceWeightedBound:
 
     Raises:
         ValueError: If the shape is not (S, N) or S is below 2.
+
+    Example:
+        >>> importance_weighted_bound(torch.tensor([[-1.0], [-1.0]]).double()).bound
+        tensor([-1.], dtype=torch.float64)
     """
     if log_prob.ndim != 2:
         raise ValueError(f"log_prob: expected shape (S, N), got {tuple(log_prob.shape)}")

@@ -37,6 +37,10 @@ def ngram_js(
 
     Raises:
         ValueError: If a shape is wrong, a side has no row, or ``max_order`` is below 1.
+
+    Example:
+        >>> ngram_js(torch.tensor([[0, 1]]), torch.tensor([[2, 3]]), max_order=2, end=None)  # nothing in common: a bit
+        tensor([1., 1.], dtype=torch.float64)
     """
     samples, reference = flatten("samples", samples, end), flatten("reference", reference, end)
     check_at_least("max_order", max_order, 1)

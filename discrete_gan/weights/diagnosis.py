@@ -52,6 +52,10 @@ def effective_sample_size(
 
     Raises:
         ValueError: If ``by`` is unknown, or another argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> effective_sample_size(torch.tensor([[0.0, 0.0], [0.0, 9.0]]))  # even, and all on one of two
+        tensor([2.0000, 1.0002])
     """
     check_choice("by", by, ("kish", "largest"))
     given = samples(log_w, dim, where, check=check)
@@ -78,6 +82,11 @@ def diagnose(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check:
 
     Raises:
         ValueError: If an argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> found = diagnose(torch.linspace(-1, 1, 100))
+        >>> found.effective_sample_size, found.largest_weight
+        (tensor(75.8171), tensor(0.0231))
     """
     given = samples(log_w, dim, where, check=check)
     log_w, dim, where = given.log_w, given.dim, given.there

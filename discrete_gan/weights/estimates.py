@@ -54,6 +54,10 @@ def log_partition(
 
     Raises:
         ValueError: If ``over`` is unknown, or another argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> log_partition(torch.tensor([1.0, 1.0, 1.0]))  # log of the mean weight
+        tensor(1.)
     """
     check_choice("over", over, ("samples", "batch"))
     given = samples(log_w, dim, where, check=check)
@@ -81,6 +85,10 @@ def log_partition_error(log_w: Tensor, *, dim: int = 0, where: Tensor | None = N
 
     Raises:
         ValueError: If M is below 2, or another argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> log_partition_error(torch.tensor([0.0, 0.5, 1.0, 1.5]))
+        tensor(0.3089)
     """
     given = samples(log_w, dim, where, check=check)
     check_at_least(f"log_w: number of samples along axis {given.dim}", given.log_w.shape[given.dim], 2)
@@ -119,6 +127,11 @@ def expectation(
 
     References:
         Monte Carlo Theory, Methods and Examples (Owen, 2013), section 9.2, https://artowen.su.domains/mc/
+
+    Example:
+        >>> mean, error = expectation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 0.0, 1.0]))
+        >>> mean, error
+        (tensor(2.3642), tensor(0.4730))
     """
     given = samples(log_w, dim, where, check=check)
     f = _of_samples(f, given.log_w)
@@ -158,6 +171,11 @@ def leave_one_out(
     Raises:
         ValueError: If M is below 2, ``f`` does not begin with the shape of ``log_w``, or another argument does not fit,
             as in ``normalized_weights``.
+
+    Example:
+        >>> others = leave_one_out(torch.zeros(3), torch.tensor([1.0, 2.0, 6.0]))
+        >>> others.mean  # of each sample: the mean of the others
+        tensor([4.0000, 3.5000, 1.5000])
     """
     given = samples(log_w, dim, where, check=check)
     log_w, dim, there = given.log_w, given.dim, given.there

@@ -42,6 +42,10 @@ def importance_loss(
 
     Raises:
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> importance_loss(torch.tensor([0.0, 0.0]), torch.tensor([-1.0, -3.0]))  # even weights: the mean of -log p
+        tensor(2.)
     """
     given = samples(log_w, dim, where, check=check)
     log_w, dim, where = given.log_w, given.dim, given.there
@@ -75,6 +79,10 @@ def wake_theta_loss(
 
     Raises:
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> wake_theta_loss(torch.tensor([-2.0, -4.0]), torch.tensor([-1.0, -3.0]))  # even weights: minus the mean
+        tensor(3.)
     """
     log_w = log_ratio(log_joint, log_proposal, "log_joint")
     return importance_loss(log_w, log_joint, dim=dim, where=where, check=check)
@@ -102,6 +110,10 @@ def wake_phi_loss(
 
     Raises:
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> wake_phi_loss(torch.tensor([-2.0, -4.0]), torch.tensor([-1.0, -3.0]))  # even weights: minus the mean of log q
+        tensor(2.)
     """
     log_w = log_ratio(log_joint, log_proposal, "log_joint")
     return importance_loss(log_w, log_proposal, dim=dim, where=where, check=check)
@@ -124,6 +136,10 @@ def iwae_loss(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check
 
     Raises:
         ValueError: If an argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> iwae_loss(torch.tensor([-1.0, -1.0]))  # minus the log of the mean weight
+        tensor(1.)
     """
     return -log_partition(log_w, dim=dim, where=where, check=check)
 
@@ -149,6 +165,12 @@ def dreg_loss(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check
 
     Raises:
         ValueError: If an argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> log_w = torch.tensor([-1.0, -2.0], requires_grad=True)
+        >>> dreg_loss(log_w).backward()
+        >>> log_w.grad  # minus the squared normalized weights
+        tensor([-0.5344, -0.0723])
     """
     given = samples(log_w, dim, where, check=check)
     log_w, dim, where = given.log_w, given.dim, given.there

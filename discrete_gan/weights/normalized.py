@@ -50,6 +50,13 @@ def normalized_weights(
     Raises:
         ValueError: If ``log_w`` is not a floating-point tensor, has no axis ``dim`` or no samples, ``where`` does not
             fit, neither or both of ``log_w`` and the two densities are given, or ``over`` is unknown.
+
+    Example:
+        >>> log_w = torch.tensor([[0.0], [1.0], [2.0]])  # three samples of one latent
+        >>> normalized_weights(log_w)[:, 0]
+        tensor([0.0900, 0.2447, 0.6652])
+        >>> normalized_weights(log_w, zero_sum=True)[:, 0]
+        tensor([-0.2433, -0.0886,  0.3319])
     """
     check_choice("over", over, ("samples", "batch"))
     log_w = _ratio(log_w, log_target, log_proposal)
@@ -89,6 +96,10 @@ def log_normalized_weights(
 
     Raises:
         ValueError: As there.
+
+    Example:
+        >>> log_normalized_weights(torch.tensor([0.0, 1.0, -math.inf]))
+        tensor([-1.3133, -0.3133,    -inf])
     """
     check_choice("over", over, ("samples", "batch"))
     log_w = _ratio(log_w, log_target, log_proposal)
@@ -138,6 +149,10 @@ def union_weights(
 
     References:
         Softmax GAN (Lin, 2017), https://arxiv.org/abs/1704.06191
+
+    Example:
+        >>> union_weights(torch.tensor([0.0, 1.0]), torch.tensor([0.5]))  # two samples beside one real one
+        tensor([0.1863, 0.5065])
     """
     given = samples(log_w, dim, where, check=check)
     log_w, dim, there = given.log_w, given.dim, given.there

@@ -101,6 +101,10 @@ def pareto_tail_index(log_w: Tensor, *, dim: int = 0, where: Tensor | None = Non
 
     Raises:
         ValueError: If an argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> pareto_tail_index(torch.arange(100.0)) > 1  # every weight e times the one before
+        tensor(True)
     """
     given = samples(log_w, dim, where, check=check)
     if _tail_size(given.log_w.shape[given.dim]) < _LEAST_TAIL:
@@ -132,6 +136,11 @@ def psis(log_w: Tensor, dim: int = 0, *, where: Tensor | None = None, check: boo
 
     Raises:
         ValueError: If M is too small for a tail, or an argument does not fit, as in ``normalized_weights``.
+
+    Example:
+        >>> log_w = -2 * torch.linspace(0.01, 1, 100).log()  # weights u ** -2 of even u: a tail index near 2
+        >>> float(psis(log_w).k) > tail_index_threshold(100)
+        True
     """
     given = samples(log_w, dim, where, check=check)
     num_samples = given.log_w.shape[given.dim]
@@ -166,6 +175,12 @@ def tail_index_threshold(num_samples: int) -> float:
 
     Raises:
         ValueError: If M is below 2.
+
+    Example:
+        >>> tail_index_threshold(100)
+        0.5
+        >>> tail_index_threshold(100_000)
+        0.7
     """
     check_at_least("num_samples", num_samples, 2)
     return min(1 - 1 / math.log10(num_samples), _HIGHEST_THRESHOLD)

@@ -71,6 +71,10 @@ def resample(
 
     References:
         Comparison of Resampling Schemes for Particle Filtering (Douc et al., 2005), https://arxiv.org/abs/cs/0507025
+
+    Example:
+        >>> resample(torch.tensor([0.5, 0.25, 0.25]).log(), 4, generator=torch.Generator().manual_seed(0))
+        tensor([0, 0, 1, 2])
     """
     check_choice("method", method, METHODS)
     given = samples(log_w, dim, where, check=check)
@@ -111,6 +115,10 @@ def resample_if(
 
     Raises:
         ValueError: If ``fraction`` is not from 0 to 1, or another argument does not fit, as in :func:`resample`.
+
+    Example:
+        >>> resample_if(torch.zeros(3)).ancestors  # even weights: nothing is gained by it
+        tensor([0, 1, 2])
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction: expected from 0 to 1, got {fraction}")
@@ -143,6 +151,10 @@ def take(x: Tensor, index: Tensor, *, dim: int = 0) -> Tensor:
 
     Raises:
         ValueError: If ``x`` does not begin with the shape of ``index``, but for the samples.
+
+    Example:
+        >>> take(torch.tensor([10, 20, 30]), torch.tensor([0, 0, 2]))
+        tensor([10, 10, 30])
     """
     dim = dim % index.dim()
     expected = (*index.shape[:dim], *x.shape[dim : dim + 1], *index.shape[dim + 1 :])

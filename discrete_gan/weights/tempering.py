@@ -44,6 +44,10 @@ def truncated(log_w: Tensor, *, dim: int = 0, where: Tensor | None = None, check
 
     References:
         Truncated Importance Sampling (Ionides, 2008), https://doi.org/10.1198/106186008X320456
+
+    Example:
+        >>> truncated(torch.tensor([0.0, 0.0, 0.0, 9.0])).exp()  # at most the mean times the root of M
+        tensor([1.0000e+00, 1.0000e+00, 1.0000e+00, 4.0530e+03])
     """
     given = samples(log_w, dim, where, check=check)
     number = given.number
@@ -78,6 +82,11 @@ def tempered(
 
     References:
         Sequential Monte Carlo Samplers (Del Moral et al., 2006), https://doi.org/10.1111/j.1467-9868.2006.00553.x
+
+    Example:
+        >>> found = tempered(torch.tensor([0.0, 1.0, 4.0]), 2.0)
+        >>> effective_sample_size(found.log_w)
+        tensor(2.0000)
     """
     given = samples(log_w, dim, where, check=check)
     wanted = _size(size, given.log_w, given.dim)
