@@ -32,7 +32,7 @@ def main() -> None:
         where = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": ""}, "check": True}
         install = [bin / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt"]
         subprocess.run([*install, "torch", "numpy", wheel], **where)
-        own = "import discrete_gan as dg; dg.weights, dg.estimators, dg.losses, dg.models, dg.metrics; print(dg.__file__)"
+        own = "import discrete_gan as dg; dg.weights, dg.estimators, dg.losses, dg.models, dg.metrics"
         subprocess.run([bin / "python", "-c", own], **where)
         subprocess.run([*install, f"{wheel}[train]"], **where)
         for command in COMMANDS:

@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "discrete_gan"
 
 # A part may import itself and these. What is reusable anywhere stands on nothing else.
-NUMBERS = {"_arguments", "_precision"}
+NUMBERS = {"_arguments", "_precision", "_deprecated"}
 ARROWS: dict[str, set[str]] = {
     "_arguments": set(),
+    "_deprecated": set(),
     "_precision": set(),
     "contracts": set(),
     "distributed": {"errors"},

@@ -9,7 +9,6 @@ from sklearn.exceptions import NotFittedError
 from discrete_gan.errors import InputError
 
 pandas = pytest.importorskip("pandas", reason="needs pandas")
-pytest.importorskip("sdmetrics", reason="needs sdmetrics")
 
 from discrete_gan.table_gan import TableGAN  # noqa: E402
 

@@ -10,14 +10,14 @@ from torch.distributions import Distribution
 
 from discrete_gan.contracts import Discriminator
 from discrete_gan.estimators._common import Factorized, log_ratios
-from discrete_gan.weights import StreamingMean
+from discrete_gan.weights import Accumulator
 
 
 def drawn_mean(
     g: Factorized, discriminator: Discriminator, num_samples: int, chunk_size: int | None = None
-) -> StreamingMean:
+) -> Accumulator:
     """Means of M samples of each latent, drawn and scored so many at a time, all of them by default. No gradient."""
-    mean = StreamingMean()
+    mean = Accumulator()
     with torch.no_grad():
         while mean.count < num_samples:
             x = g.sample(torch.Size((min(chunk_size or num_samples, num_samples - mean.count),)))
@@ -27,7 +27,7 @@ def drawn_mean(
 
 
 def loss_of_means(
-    g: Factorized, mean: StreamingMean, *, scale: Tensor | float = 1.0, plain_scale: float = 1.0, zero_sum: bool
+    g: Factorized, mean: Accumulator, *, scale: Tensor | float = 1.0, plain_scale: float = 1.0, zero_sum: bool
 ) -> Tensor:
     r"""Minus the weighted log-likelihood of samples of bits or one-hot categories, from their means.
 

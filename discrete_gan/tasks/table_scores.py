@@ -2,8 +2,6 @@
 
 import functools
 import math
-import warnings
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +23,7 @@ from discrete_gan.tasks.base import Depth
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.score import Score
 from discrete_gan.tasks.table_constraints import broken, dependencies
+from discrete_gan.tasks.table_quality import shape_distance, trend_distance
 
 _REFERENCE = 50_000  # training rows that marginals, pairs and classifiers are compared with
 _COMPARED = 2000  # samples, and held-out rows, of everything that is compared in pairs
@@ -92,16 +91,16 @@ class TableScorer:
     def quality(self, frame: Any, *, pairs: bool, seed: int = 0) -> list[Score]:
         """One minus SDMetrics' column shapes, and pair trends, in percent, of samples and of held-out rows.
 
-        A number counts by the Kolmogorov-Smirnov distance, categories by total variation; a pair of numbers by half the
-        difference of their correlations, any other pair by total variation of the contingency table. Of more than 24
-        columns, the pairs of 24 that are drawn once, the target among them.
+        As :func:`~discrete_gan.tasks.table_quality.shape_distance` and
+        :func:`~discrete_gan.tasks.table_quality.trend_distance` have them. Of more than 24 columns, the pairs of 24
+        that are drawn once, the target among them.
         """
         real, held_out = self.frames
         errors, floor = (self._errors(side, pairs=pairs) for side in (frame, held_out))
         sizes = f"n:{len(frame)}|train:{len(real)}|held-out:{len(held_out)}"
         if pairs and len(self.schema.learnt) > _PAIRED:
             sizes += f"|pairs-of:{_PAIRED}"
-        protocol = f"{sizes}|data:{self._fingerprint}|seed:{seed}|sdmetrics:{version('sdmetrics')}"
+        protocol = f"{sizes}|data:{self._fingerprint}|seed:{seed}|as:sdmetrics-0.25"
         names = {"shape_error": "column shape error", "trend_error": "pair trend error"}
         return [
             Score(name, errors[name], label, "%", "less", 0, floor[name], protocol=protocol)
@@ -186,9 +185,9 @@ class TableScorer:
 
     def _errors(self, frame: Any, *, pairs: bool) -> dict[str, float]:
         real, schema = self.frames[0], self.schema
-        errors = {"shape_error": _error(real, frame, schema, "ColumnShapes")}
+        errors = {"shape_error": 100 * shape_distance(real, frame, schema)}
         if pairs and len(schema.learnt) > 1:
-            errors["trend_error"] = _error(real, frame, self._paired, "ColumnPairTrends")
+            errors["trend_error"] = 100 * trend_distance(real, frame, self._paired)
         return errors
 
     @functools.cached_property
@@ -221,31 +220,6 @@ def nearest_distances(rows: Tensor, references: Tensor) -> Tensor:
     found = [torch.cdist(part, references).min(dim=1).values for part in rows.double().split(_ROWS)]
     distances = torch.cat(found)
     return torch.where(distances < _EQUAL, 0.0, distances)
-
-
-def _error(real: Any, other: Any, schema: Schema, kind: str) -> float:
-    """One minus a property of SDMetrics' quality report, in percent."""
-    properties: Any = require("sdmetrics.reports.single_table._properties", "sdmetrics", "scoring tables")
-    kinds = {"datetime": "datetime", "integer": "numerical", "real": "numerical"}
-    about = {"columns": {each.name: {"sdtype": kinds.get(each.kind, "categorical")} for each in schema.learnt}}
-    sides = [_plain(side, schema) for side in (real, other)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of columns that have one value in a few rows
-        return 100 * (1 - float(getattr(properties, kind)().get_score(*sides, about)))
-
-
-def _plain(frame: Any, schema: Schema) -> Any:
-    """Columns as SDMetrics takes them: numbers as floats, dates, and text with missing values as one more."""
-    columns = {}
-    for column in schema.learnt:
-        cells = frame[column.name]
-        if column.kind in ("integer", "real"):
-            columns[column.name] = cells.astype("float64")
-        elif column.kind == "datetime":
-            columns[column.name] = cells
-        else:
-            columns[column.name] = cells.astype("object").where(cells.notna(), "").astype("str").astype("object")
-    return type(frame)(columns)
 
 
 def _features(frame: Any, schema: Schema) -> np.ndarray:

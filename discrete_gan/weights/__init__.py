@@ -12,6 +12,7 @@ References:
     Pareto Smoothed Importance Sampling (Vehtari et al., 2024), https://arxiv.org/abs/1507.02646
 """
 
+from discrete_gan._deprecated import Renamed, renamed
 from discrete_gan.weights.accumulator import Accumulator
 from discrete_gan.weights.diagnosis import Measure, WeightDiagnostics, diagnose, effective_sample_size
 from discrete_gan.weights.estimates import (
@@ -28,8 +29,8 @@ from discrete_gan.weights.pareto import ParetoSmoothed, pareto_tail_index, psis,
 from discrete_gan.weights.resampling import METHODS, Method, Resampled, resample, resample_if, take
 from discrete_gan.weights.tempering import Tempered, tempered, truncated
 
-# What it was called while it had means alone.
-StreamingMean = Accumulator
+RENAMED = {"StreamingMean": Renamed("Accumulator", since="0.2")}
+__getattr__ = renamed(__name__, RENAMED)
 
 __all__ = [
     "METHODS",
@@ -41,7 +42,6 @@ __all__ = [
     "Over",
     "ParetoSmoothed",
     "Resampled",
-    "StreamingMean",
     "Tempered",
     "WeightDiagnostics",
     "diagnose",

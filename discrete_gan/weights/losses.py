@@ -112,7 +112,7 @@ def wake_phi_loss(
         ValueError: If the shapes differ, or another argument does not fit, as in ``normalized_weights``.
 
     Example:
-        >>> wake_phi_loss(torch.tensor([-2.0, -4.0]), torch.tensor([-1.0, -3.0]))  # even weights: minus the mean of log q
+        >>> wake_phi_loss(torch.tensor([-2.0, -4.0]), torch.tensor([-1.0, -3.0]))  # even weights: minus the mean
         tensor(2.)
     """
     log_w = log_ratio(log_joint, log_proposal, "log_joint")

@@ -13,7 +13,6 @@ from discrete_gan.sampling import negative_log_likelihood
 from discrete_gan.training import RunDirectory
 
 pandas = pytest.importorskip("pandas", reason="needs pandas")
-pytest.importorskip("sdmetrics", reason="needs sdmetrics")
 
 
 def people(folder: Path, num: int = 150) -> str:

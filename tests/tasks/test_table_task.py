@@ -35,7 +35,6 @@ def by_name(scores: list[Score]) -> dict[str, Score]:
 
 def test_marginals_and_pairs_of_known_error() -> None:
     """Total variation of 1/4 in one of two columns is 12.5 % in the mean; as much in the pairs is 25 % of the one."""
-    pytest.importorskip("sdmetrics", reason="needs sdmetrics")
     cells = {"a": ["x", "y"] * 500, "b": ["u", "u", "v", "v"] * 250}
     data = make_table(of_frame(pandas.DataFrame(cells), "some", "some"))
     scorer = TableScorer(TableData("some", data.schema, torch.cat([data.train, data.held_out]), data.held_out))

