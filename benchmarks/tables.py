@@ -6,8 +6,8 @@ Both are asked for in an environment of their own, whose Python is named. Each f
     python benchmarks/tables.py --data adult.csv --held-out adult_test.csv --target income --python ENV/bin/python
     python benchmarks/tables.py --data adult.csv --held-out adult_test.csv --target income --show
 
-Scores are those of ``discrete-gan evaluate``: errors of column shapes and pair trends as SDMetrics has them against the training
-rows, gradient boosting trained on samples and tested on the held-out rows, copies of training rows.
+Scores are those of ``discrete-gan evaluate``: errors of column shapes and pair trends, as SDMetrics has them, against
+the training rows, gradient boosting trained on samples and tested on the held-out rows, copies of training rows.
 """
 
 import argparse

@@ -26,7 +26,7 @@ def own_names(module: ModuleType) -> list[str]:
 
 def public_names() -> set[str]:
     """As full names, of all that the package hands out."""
-    parts = {name: getattr(dg, name) for name in dg.__dir__() if name != "__version__"}
+    parts = {name: getattr(dg, name) for name in dir(dg) if name != "__version__"}
     found = {f"discrete_gan.{part}.{name}" for part, module in parts.items() for name in getattr(module, "__all__", ())}
     modules = [divergences, *(getattr(losses, module.name) for module in pkgutil.iter_modules(losses.__path__))]
     found |= {f"{module.__name__}.{name}" for module in modules for name in own_names(module)}

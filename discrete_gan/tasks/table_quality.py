@@ -33,8 +33,9 @@ def shape_distance(real: Any, other: Any, schema: Schema) -> float:
     for column in schema.learnt:
         sides = [_cells(side, column) for side in (real, other)]
         if column.kind in NUMERIC:
-            numbers = [side[~np.isnan(side)].round(_DIGITS) for side in sides]
-            found.append(float(ks_2samp(*numbers, method="asymp")[0]) if all(map(len, numbers)) else np.nan)
+            here, there = (side[~np.isnan(side)].round(_DIGITS) for side in sides)
+            tested: Any = ks_2samp(here, there, method="asymp") if len(here) and len(there) else None
+            found.append(np.nan if tested is None else float(tested.statistic))
         else:
             found.append(_variation(*_codes(*sides)))
     return _mean(found)

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -32,8 +33,9 @@ def test_what_a_card_says(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.strip() == "run/generator/README.md"
     text = (run / "generator" / "README.md").read_text()
     card = ModelCard(text)
-    assert card.data.library_name == "discrete-gan"
-    [measured] = card.data.eval_results or []
+    about: Any = card.data
+    assert about.library_name == "discrete-gan"
+    [measured] = about.eval_results
     assert (measured.metric_type, measured.metric_value, measured.task_type) == ("some", 0.25, "text-generation")
     assert r"| a\|b | 0.25 | 0.1 to 0.4 | nats | less |  |" in text
     assert r"- a\|b: a \[link\](x) \<b\>." in text

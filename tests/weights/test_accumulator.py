@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from discrete_gan import weights
 from discrete_gan.weights import (
     Accumulator,
     effective_sample_size,
@@ -214,6 +213,3 @@ def test_without_samples_there_are_weights_alone() -> None:
         Accumulator().all_reduce()
     with_means.all_reduce()  # of one process
     assert with_means.count == 7
-
-
-def test_the_earlier_name_is_there() -> None:
