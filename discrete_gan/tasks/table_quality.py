@@ -62,9 +62,8 @@ def trend_distance(real: Any, other: Any, schema: Schema) -> float:
     found = []
     for a, b in itertools.combinations(range(len(columns)), 2):
         if {columns[a].kind, columns[b].kind} <= set(NUMERIC):
-            found.append(
-                abs(np.subtract(*(_correlation(*sides) for sides in zip(cells[a], cells[b], strict=True)))) / 2
-            )
+            here, there = (_correlation(*sides) for sides in zip(cells[a], cells[b], strict=True))
+            found.append(abs(here - there) / 2)
         else:
             size = 1 + max(int(side.max(initial=0)) for side in codes[b])
             found.append(_variation(*(x * size + y for x, y in zip(codes[a], codes[b], strict=True))))
