@@ -25,7 +25,7 @@ from discrete_gan.divergences import GAN
 from discrete_gan.estimators import boundary_seeking_loss
 from discrete_gan.weights import diagnose, expectation, log_partition, psis, resample, tail_index_threshold, take
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # ## Data that a bigram model cannot have
