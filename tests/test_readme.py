@@ -21,9 +21,14 @@ from discrete_gan.tasks import Score, Task
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"
-PAGES = {"README.md": README} | {
-    path.relative_to(DOCS).as_posix(): path.read_text() for path in sorted(DOCS.rglob("*.md"))
-}
+
+
+def shown(path: Path) -> str:
+    """Its text, with that of a file that it shows."""
+    return re.sub(r'--8<-- "(.+)"', lambda found: (ROOT / found[1]).read_text(), path.read_text())
+
+
+PAGES = {"README.md": README} | {path.relative_to(DOCS).as_posix(): shown(path) for path in sorted(DOCS.rglob("*.md"))}
 
 
 def blocks(language: str, page: str = "README.md") -> list[str]:
@@ -203,7 +208,7 @@ def test_links_of_the_pages_lead_somewhere() -> None:
 def test_anchors_of_links_are_headings() -> None:
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]*)\)", page.read_text()):
-            text = (page.parent / link if link else page).read_text()
+            text = shown(page.parent / link if link else page)
             headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
             assert anchor in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings], (
                 page.name,
