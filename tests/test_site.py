@@ -1,6 +1,8 @@
 """The site: every public name has a page, and every page a place; built, in the slow test, with everything in it."""
 
+import ast
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -83,3 +85,21 @@ def test_the_site_is_built_with_everything_in_it(tmp_path: Path) -> None:
         for found in re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(http[^"]*)', text)
     }
     assert asked == set()
+
+
+def test_every_logged_figure_is_explained() -> None:
+    """What recipes and runs log by name, and the diagnostics of weights."""
+    files = [*(ROOT / "recipes").glob("*.py"), *(ROOT / "discrete_gan/training").glob("*.py")]
+    calls = [
+        node
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "log"
+    ]
+    names = {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+    diagnosed = re.search(r"return \{(.*)\}", inspect.getsource(dg.training.diagnostics), flags=re.DOTALL)
+    assert diagnosed
+    names |= set(re.findall(r'"(\w+)":', diagnosed[1]))
+    assert names >= {"d_loss", "g_loss", "penalty", "ess", "log_partition", "nll_apart"}
+    explained = set(re.findall(r"`(\w+)`", (ROOT / "docs/figures.md").read_text()))
+    assert names - explained == set()
