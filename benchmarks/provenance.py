@@ -1,7 +1,7 @@
 """Which commit wrote each table of results: where in the history of the code it was measured.
 
-``python benchmarks/provenance.py`` prints the table of ``docs/results/index.md``. The first row of a table is looked for in
-the history of every file, as pages were moved.
+``python benchmarks/provenance.py`` prints the table of ``docs/results/index.md``. The first row of a table is looked
+for in the history of every page, as tables were moved.
 """
 
 import re
