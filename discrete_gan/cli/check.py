@@ -1,5 +1,6 @@
-"""``discrete-gan check``: what a text data set or a table holds, and whether a training on it would start."""
+"""``discrete-gan check``: what text, a table, images or frames hold, and whether a training on them would start."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -7,13 +8,15 @@ from typing import Annotated
 import tyro
 
 from discrete_gan.cli.parsing import parse_plain
-from discrete_gan.data import Batches, load_text
+from discrete_gan.data import Batches, load_images, load_text
+from discrete_gan.data.arrays import read_arrays
 from discrete_gan.data.table import EMBEDDED, make_table, read_any, report_table
 from discrete_gan.data.table_files import is_table
 from discrete_gan.data.text_report import report_text
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import Count, check_ranges
-from discrete_gan.tasks.options import TableOptions, TextOptions, reading, table_reading
+from discrete_gan.tasks import Frames
+from discrete_gan.tasks.options import FrameOptions, ImageOptions, TableOptions, TextOptions, reading, table_reading
 from discrete_gan.training.launch import find_device
 from discrete_gan.training.memory import available_memory, gigabytes, sequence_memory
 from discrete_gan.writing import told_in_a_line
@@ -51,6 +54,28 @@ class TableCheckArgs(TableOptions):
     """Write what the columns are into this .json file, to be edited and given to --schema."""
 
 
+@dataclass(frozen=True)
+class ImageCheckArgs(ImageOptions):
+    """Read images as a training would, and say what they are."""
+
+    data: Annotated[str, tyro.conf.Positional] = "digits"
+    """{IMAGE_FORMATS}."""
+    batch_size: Count = 64
+    """Images per step."""
+    seed: int = 0
+    """Seed that chooses what is held out."""
+
+
+@dataclass(frozen=True)
+class FrameCheckArgs(FrameOptions):
+    """Read frames as a training would, and say what they are."""
+
+    data: Annotated[str, tyro.conf.Positional] = "chords"
+    """{FRAME_FORMATS}."""
+    seed: int = 0
+    """Seed that chooses what is held out."""
+
+
 def check(arguments: list[str]) -> None:
     """Print the report.
 
@@ -61,6 +86,10 @@ def check(arguments: list[str]) -> None:
     named_table = any(is_table(word) or word in EMBEDDED for word in arguments[:1])
     if "--table" in arguments or (named_table and not as_text):
         check_table(arguments)
+        return
+    what = None if as_text else _other_than_text(arguments[:1])
+    if what is not None:
+        what(arguments)
         return
     args = parse_plain(CheckArgs, arguments, "discrete-gan check")
     check_ranges(args)
@@ -82,6 +111,56 @@ def check(arguments: list[str]) -> None:
         raise InputError(f"{data.notes.remarks[0]}: a training refuses them without --corrupt skip")
     if available is not None and min(needed.values()) > available:
         raise InputError("no estimator fits in memory: use a smaller --batch-size, --max-length or --vocabulary-size")
+
+
+def _other_than_text(words: list[str]) -> Callable[[list[str]], None] | None:
+    """What checks images or frames, if the first word names such; None for text."""
+    if not words:
+        return None
+    word = words[0]
+    path = Path(word).expanduser()
+    if path.is_dir():
+        suffixes = {each.suffix.lower() for each in path.rglob("*")}
+        return check_frames if suffixes & {".mid", ".midi"} else check_images
+    if path.suffix == ".npz" and path.is_file():
+        return check_frames if set(read_arrays(path)) & {"frames", "lengths", "mask"} else check_images
+    if word == "chords" or path.suffix == ".json":
+        return check_frames
+    return check_images if word in ("digits", "mnist", "fashion_mnist") or path.suffix == ".npy" else None
+
+
+def check_images(arguments: list[str]) -> None:
+    """Print what images there are.
+
+    Raises:
+        InputError: If a training would not start.
+    """
+    args = parse_plain(ImageCheckArgs, arguments, "discrete-gan check")
+    check_ranges(args)
+    data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
+    (channels, height, width), used = data.image_shape, data.train_images.unique()
+    num, held_out = len(data.train_images), len(data.test_images)
+    print(f"{data.name}: {num:,} images for training, {held_out:,} held out; {height}x{width}, {channels} channel(s)")
+    values = ", ".join(map(str, used.tolist())) if len(used) <= 8 else f"{len(used)} different ones"
+    print(f"pixels     from 0 to {data.maximum}: {values}")
+    if data.train_labels is not None:
+        names = data.classes.names if data.classes else range(data.num_classes or 0)
+        counts = data.train_labels.bincount(minlength=len(names)).tolist()
+        print("classes    " + ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True)))
+    Batches(num, args.batch_size, seed=args.seed)
+
+
+def check_frames(arguments: list[str]) -> None:
+    """Print what frames there are.
+
+    Raises:
+        InputError: If a training would not start.
+    """
+    args = parse_plain(FrameCheckArgs, arguments, "discrete-gan check")
+    check_ranges(args)
+    task = Frames(args)
+    print(task.describe())
+    Batches(len(task.data.train), args.batch_size, seed=args.seed)
 
 
 def check_table(arguments: list[str]) -> None:

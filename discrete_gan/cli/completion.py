@@ -22,7 +22,7 @@ from discrete_gan.cli.weigh import WeighArgs
 class CompletionArgs:
     """Print what makes a shell complete verbs, recipes and options."""
 
-    shell: Annotated[Literal["bash", "zsh", "tcsh"], tyro.conf.Positional] = "bash"
+    shell: Annotated[Literal["bash", "zsh", "tcsh"], tyro.conf.Positional]
     """Which one."""
 
 

@@ -1,8 +1,9 @@
 """Entry point: finds the verb, turns a user's mistake into one line and exit status 2."""
 
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from discrete_gan.cli.orphans import end_with_parent
 from discrete_gan.cli.terminal import one_line, terminal
@@ -12,7 +13,7 @@ USAGE = """\
 usage: discrete-gan VERB ...
 
 Train
-  check DATA [options]       look into text (lengths, vocabulary, damage, memory) or a table (what its columns are)
+  check DATA [options]       look into text (vocabulary, damage, memory), a table (its columns), images or frames
   train RECIPE [options]     train a recipe by name, or a recipe file of your own; --help explains every option
   recipes                    list the recipes; recipes copy NAME FILE copies one out to change it
 
@@ -32,6 +33,22 @@ Also
   --version                  of the package
 
 Start with: discrete-gan train digits"""
+
+
+# Each is a function in the file of its name, imported when it is asked for: the usage needs no torch.
+VERBS = (
+    "check",
+    "train",
+    "recipes",
+    "sample",
+    "evaluate",
+    "refine",
+    "card",
+    "compare",
+    "lab",
+    "weigh",
+    "completion",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -87,9 +104,8 @@ def _run(arguments: list[str]) -> None:
 
         print(__version__)
         return
-    verb = _verbs().get(arguments[0])
-    if verb is None:
-        raise unknown_name("verb", arguments[0], _verbs())
+    if arguments[0] not in VERBS:
+        raise unknown_name("verb", arguments[0], VERBS)
     if arguments[0] != "train":
         from discrete_gan.distributed import num_launched
 
@@ -99,33 +115,5 @@ def _run(arguments: list[str]) -> None:
     from discrete_gan.training.memory import limit_memory
 
     limit_memory()
+    verb = getattr(importlib.import_module(f"discrete_gan.cli.{arguments[0]}"), arguments[0])
     verb(arguments[1:])
-
-
-def _verbs() -> dict[str, Callable[[list[str]], None]]:
-    # Imported when asked for: the usage of the bare library must not need the train extra.
-    from discrete_gan.cli.card import card
-    from discrete_gan.cli.check import check
-    from discrete_gan.cli.compare import compare
-    from discrete_gan.cli.completion import completion
-    from discrete_gan.cli.evaluate import evaluate
-    from discrete_gan.cli.lab import lab
-    from discrete_gan.cli.recipes import recipes
-    from discrete_gan.cli.refine import refine
-    from discrete_gan.cli.sample import sample
-    from discrete_gan.cli.train import train
-    from discrete_gan.cli.weigh import weigh
-
-    return {
-        "check": check,
-        "train": train,
-        "recipes": recipes,
-        "sample": sample,
-        "evaluate": evaluate,
-        "refine": refine,
-        "card": card,
-        "compare": compare,
-        "lab": lab,
-        "weigh": weigh,
-        "completion": completion,
-    }

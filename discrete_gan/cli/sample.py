@@ -177,5 +177,5 @@ def _check_out(args: SampleArgs, task: Any, one: Any) -> None:
         return
     kinds = getattr(task, "suffixes", None) or suffixes(one)
     if args.out is None or args.out.suffix not in kinds:
-        option = "--out" if args.out is None else f"--out {args.out}"
+        option = "--out is missing" if args.out is None else f"--out {args.out}"
         raise InputError(f"{option}: expected a file name ending in {' or '.join(kinds)}")

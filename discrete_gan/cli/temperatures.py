@@ -1,6 +1,7 @@
 """``discrete-gan evaluate --temperatures``: quality and diversity of trained text generators, over temperatures."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from discrete_gan.cli.reweighting import Choice, reweighted, wants_reweighted
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
 from discrete_gan.report.curves import save_temperature_curves
+from discrete_gan.report.names import titled
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.writing import try_writing
@@ -119,15 +121,17 @@ def _print_tables(curves: dict[str, list[tuple[float, list[Score]]]]) -> None:
     """For each generator, a line for each score and a column for each temperature."""
     for name, points in curves.items():
         rows = [["temperature", *(f"{temperature:g}" for temperature, _ in points), "real data"]]
-        for index, score in enumerate(points[0][1]):
-            values = [f"{scores[index].value:.4g}" for _, scores in points]
-            rows.append([score.title, *values, "" if score.real is None else f"{score.real:.4g}"])
+        by_name = [{score.name: score for score in scores} for _, scores in points]  # not all points have the same
+        every = {score.name: score for _, scores in points for score in scores}
+        for score in every.values():
+            values = [f"{scores[score.name].value:.4g}" if score.name in scores else "" for scores in by_name]
+            rows.append([titled(score.name, every), *values, "" if score.real is None else f"{score.real:.4g}"])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         print(f"\n{name}")
         for row in rows:
             print(
                 "  ".join([f"{row[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
             )
-    first = next(iter(curves.values()))[0][1]
-    for protocol in dict.fromkeys(score.protocol for score in first):
+    protocols = (score.protocol for points in curves.values() for _, scores in points for score in scores)
+    for protocol in dict.fromkeys(re.sub(r"\|?temperature:[^|]*", "", protocol) for protocol in protocols if protocol):
         print(f"protocol  {protocol}")

@@ -41,7 +41,7 @@ class Batches:
         if whole > num_items:
             raise InputError(
                 f"a batch of {batch_size} on each of {world_size} process(es) takes {whole} items per step, "
-                f"but the data set holds {num_items}: use a smaller batch_size"
+                f"but the data set holds {num_items}: use a smaller batch_size, at most {num_items // world_size}"
             )
         self.num_items = num_items
         self.batch_size = batch_size

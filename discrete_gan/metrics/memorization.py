@@ -93,7 +93,9 @@ def memorization(sample_distances: Tensor, held_out_distances: Tensor) -> Memori
     )
     explained = copies.value - HELD_OUT_SHARE >= (2 * nearer.value - 1) / 2
     if min(len(samples), len(held_out)) < FEWEST:
-        verdict = f"cannot say: needs {FEWEST} samples and held-out ones, got {len(samples)} and {len(held_out)}"
+        verdict = (
+            f"cannot say: needs {FEWEST} samples and {FEWEST} held-out ones, got {len(samples)} and {len(held_out)}"
+        )
     elif (copies.low > COPIES_ABOVE and explained) or excess.low > EXACT_ABOVE:
         verdict = f"copies: {figures}"
     elif nearer.low <= 0.5:

@@ -33,23 +33,42 @@ def _r1(settings: Settings) -> float:
     return float(found) if isinstance(found, int | float) else 0.0
 
 
+def _within(scores: Scores, name: str, least: float, most: float) -> bool:
+    """Whether a score, with all of its interval where it has one, lies between the two."""
+    score = scores[name]
+    ends = [end for end in (score.low, score.high) if end is not None and not math.isnan(end)]
+    return all(least < each < most for each in (score.value, *ends))
+
+
+def _is_trained(settings: Settings) -> bool:
+    """Whether the discriminator was: in a phase of likelihood it is not."""
+    steps, before = settings.get("steps"), settings.get("pretrain_steps")
+    by_likelihood = settings.get("estimator") == "mle"
+    return not by_likelihood and not (isinstance(steps, int) and isinstance(before, int) and steps <= before)
+
+
 CASES = (
     Case(
         "temperature",
-        lambda scores, settings: 0 < _value(scores, "temperature") < 1 / 3 and _r1(settings) >= 0.5,
+        lambda scores, settings: (
+            _is_trained(settings) and _within(scores, "temperature", 0, 1 / 3) and _r1(settings) >= 0.5
+        ),
         "The discriminator's outputs are flat for log-ratios, which a gradient penalty (--r1) keeps them: for training "
         "that does no harm. To choose samples by them, discrete-gan refine RUN fits a network without a penalty: it "
         "gained 2.7 nats of log-likelihood on MNIST.",
     ),
     Case(
         "temperature",
-        lambda scores, _: _value(scores, "temperature") > 3 or _value(scores, "temperature") < 0,
+        lambda scores, settings: (
+            _is_trained(settings)
+            and (_within(scores, "temperature", 3, math.inf) or _within(scores, "temperature", -math.inf, 0))
+        ),
         "The discriminator is surer of held-out data than it has reason to be: it knows its training data by heart. A "
         "larger --r1, --dropout of a sequence's discriminator (0.2), or fewer --steps.",
     ),
     Case(
         "mean_weight",
-        lambda scores, _: _value(scores, "mean_weight") < 0.5,
+        lambda scores, settings: _is_trained(settings) and _within(scores, "mean_weight", -math.inf, 0.5),
         "The mean weight of samples is far below 1: the generator draws nothing of a part of the data, or the "
         "discriminator is far ahead of it. More --steps, or a smaller --discriminator-lr.",
     ),
@@ -73,7 +92,7 @@ CASES = (
     ),
     Case(
         "copies",
-        lambda scores, _: _value(scores, "copies") > 0.1,
+        lambda scores, _: _value(scores, "copies") > 0.1 and not scores["copies"].note.startswith("cannot say"),
         "Many samples are nearer to training data than held-out data are: fewer --steps, --keep-best with a held-out "
         "figure, more data, or a smaller network.",
     ),

@@ -50,7 +50,7 @@ def write_card(directory: RunDirectory, generator: str = "generator") -> Path:
     data = config["data"].get("name", "data")
     parts = [
         f"# {config['recipe']} on {_plain(data)}",
-        f"A `{name}`, trained by `discrete-gan train {config['recipe']}`" + _cost(results) + ".",
+        f"`{name}`, trained by `discrete-gan train {config['recipe']}`" + _cost(results) + ".",
         _use(place, name),
         *_heading("Samples", _samples(drawn, folder)),
         *_heading("Figures", _figures(scores)),
@@ -128,11 +128,11 @@ def _figures(scores: Sequence[Score]) -> str:
 def _limits(scores: Sequence[Score], config: dict[str, Any], was_evaluated: bool) -> str:
     data = config["data"]
     num = data.get("num_train")
-    learnt = f"{num:,} training samples" if isinstance(num, int) else "its training data"
+    learnt = f"{num:,} training samples" if isinstance(num, int) else "the training data"
     told = [
         f"It knows {learnt} of {_plain(data.get('name', 'data'))}, and has whatever is missing or too frequent there."
     ]
-    told += [f"{score.title}: {score.note}." for score in scores if score.note]
+    told += [f"{score.title}: {score.note}." for score in scores if score.name == "copies" and score.note]
     told += advice(scores, config["args"])
     if not was_evaluated:
         told.append("Likelihood, memorization and calibration were not measured: `discrete-gan evaluate RUN` does.")

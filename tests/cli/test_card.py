@@ -26,7 +26,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_a_card_says(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads((run / "results.json").read_text())
-    scores = [Score("some", 0.25, "a|b", "nats", "less", real=math.nan, note="a [link](x) <b>", low=0.1, high=0.4)]
+    scores = [Score("copies", 0.25, "a|b", "nats", "less", real=math.nan, note="a [link](x) <b>", low=0.1, high=0.4)]
     (run / "results.json").write_text(json.dumps(found | {"scores": as_json(scores)}))
     capsys.readouterr()
     main(["card", "run"])
@@ -36,7 +36,7 @@ def test_what_a_card_says(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     about: Any = card.data
     assert about.library_name == "discrete-gan"
     [measured] = about.eval_results
-    assert (measured.metric_type, measured.metric_value, measured.task_type) == ("some", 0.25, "text-generation")
+    assert (measured.metric_type, measured.metric_value, measured.task_type) == ("copies", 0.25, "text-generation")
     assert r"| a\|b | 0.25 | 0.1 to 0.4 | nats | less |  |" in text
     assert r"- a\|b: a \[link\](x) \<b\>." in text
     assert "- It knows 3,000 training samples of equations" in text

@@ -8,7 +8,7 @@ import pytest
 
 from discrete_gan.cli import main
 from discrete_gan.cli.completion import verbs
-from discrete_gan.cli.main import _verbs
+from discrete_gan.cli.main import VERBS
 from discrete_gan.cli.recipes import recipe_files
 
 ASK = """
@@ -30,14 +30,14 @@ def test_verbs_recipes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture
         return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
     assert complete("tr") == {"train"}
-    assert complete("") - {"-h", "--help"} == set(_verbs())
+    assert complete("") - {"-h", "--help"} == set(VERBS)
     assert complete("train", "") - {"-h", "--help"} == set(recipe_files())
     assert complete("train", "digits", "--generator-l") == {"--generator-lr"}
     assert complete("sample", "--temp") == {"--temperature"}
 
 
 def test_every_verb_completes() -> None:
-    assert list(verbs()) == list(_verbs())
+    assert tuple(verbs()) == VERBS
 
 
 def test_other_shells(capsys: pytest.CaptureFixture[str]) -> None:

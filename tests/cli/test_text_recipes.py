@@ -387,6 +387,24 @@ def test_the_generator_that_likelihood_left(here: Path, capsys: pytest.CaptureFi
     assert f'"num_categories": {15}' in card
 
 
+def test_each_figure_of_a_temperature_stands_in_its_own_row(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At temperature 1 there is a score more: the table is by name, as the file is."""
+    main(["train", "text", "--estimator", "mle", *QUICK[len(STEPS) :], "--out", "run"])
+    for temperatures in (["0.8", "1"], ["1", "1.2"]):
+        capsys.readouterr()
+        main(["evaluate", "run", "--num", "30", "--temperatures", *temperatures])
+        out = capsys.readouterr().out
+        (points,) = (points for name, points in json.loads(Path("run/temperatures.json").read_text())["curves"].items())
+        rows = {row[:30].strip(): row[30:].split() for row in out.splitlines() if not row.startswith("protocol")}
+        for name in ("mean_length", "copied", "bleu2"):
+            label = points[0]["scores"][name]["label"]
+            shown = [f"{point['scores'][name]['value']:.4g}" for point in points]
+            (row,) = (row for row in out.splitlines() if row.startswith(f"{label} "))
+            assert row.removeprefix(label).split()[-3:-1] == shown or row.removeprefix(label).split()[-2:] == shown
+        assert len([row for row in rows if row.startswith("held-out NLL")]) == 2
+        assert "temperature:" not in out
+
+
 def test_the_best_by_a_score_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text(
         "def pluses(samples):\n    return {'pluses': sum('+' in line for line in samples) / len(samples)}\n"

@@ -100,7 +100,7 @@ def test_the_verdict_gives_its_figures() -> None:
     ):
         assert figure in found.verdict
     few = memorization(distances(0, 99), distances(1, 100))
-    assert few.verdict == "cannot say: needs 100 samples and held-out ones, got 99 and 100"
+    assert few.verdict == "cannot say: needs 100 samples and 100 held-out ones, got 99 and 100"
 
 
 def test_ends_are_probabilities_and_one_distance_has_none() -> None:

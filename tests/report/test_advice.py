@@ -55,3 +55,24 @@ def test_weights_that_are_not_to_be_trusted() -> None:
 def test_every_case_has_an_example() -> None:
     told = [found for bad, _, settings, _ in EXAMPLES for found in advice(scores(**bad), settings)]
     assert {case.told for case in CASES} - set(told) == {case.told for case in CASES if case.figure == "tail_index"}
+
+
+def test_nothing_is_told_that_the_interval_does_not_bear_out() -> None:
+    def between(low: float, high: float) -> list[Score]:
+        return [Score("temperature", -0.5, low=low, high=high)]
+
+    assert advice(between(-1.0, -0.1), {})
+    assert advice(between(-1.0, 0.1), {}) == []
+    assert advice([Score("mean_weight", 0.3, low=0.1, high=0.6)], {}) == []
+
+
+def test_nothing_is_told_of_a_discriminator_that_was_not_trained() -> None:
+    bad = scores(temperature=-3.0, mean_weight=0.1)
+    assert len(advice(bad, {"steps": 300, "pretrain_steps": 200})) == 2
+    assert advice(bad, {"steps": 300, "pretrain_steps": 300}) == []
+    assert advice(bad, {"steps": 300, "pretrain_steps": 0, "estimator": "mle"}) == []
+
+
+def test_no_advice_on_copies_that_nobody_can_tell() -> None:
+    assert advice([Score("copies", 0.4, note="copies: many")], {})
+    assert advice([Score("copies", 0.4, note="cannot say: needs 100 samples")], {}) == []

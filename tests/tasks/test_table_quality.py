@@ -64,3 +64,6 @@ def test_by_hand() -> None:
     assert shape_distance(sides[0], sides[1], alone) == 1
     assert shape_distance(sides[0], sides[2], alone) == pytest.approx(0.25)
     assert math.isnan(trend_distance(sides[0], sides[1], alone))
+    both = make_table(of_frame(pandas.DataFrame({"x": np.arange(50.0), "y": np.arange(50.0)}), "a", "a")).schema
+    flat = pandas.DataFrame({"x": np.arange(50.0), "y": np.full(50, 0.1)})  # its mean is not 0.1 to the last bit
+    assert math.isnan(trend_distance(pandas.DataFrame({"x": np.arange(50.0), "y": np.arange(50.0)}), flat, both))
