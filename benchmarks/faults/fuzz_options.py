@@ -11,6 +11,7 @@ try; the same command goes on where they ended.
 
 import argparse
 import dataclasses
+import importlib
 import inspect
 import json
 import multiprocessing
@@ -38,7 +39,7 @@ import tyro
 
 from benchmarks.faults.tries import add_to_log, limit_memory, read_log
 from discrete_gan.cli import cells, grid, main
-from discrete_gan.cli.main import _verbs
+from discrete_gan.cli.main import VERBS
 from discrete_gan.cli.recipes import load_recipe, recipe_files
 from discrete_gan.estimators.spec import ESTIMATORS, SEQUENCE_ESTIMATORS
 from discrete_gan.report import run_page
@@ -103,11 +104,13 @@ def commands(folder: Path) -> dict[str, Command]:
             ([], ["--real", f"{folder}/images.npz", "--samples", f"{folder}/images.npz", *briefly]),
         ],
         "refine": [([run], ["--steps", "2", "--batch-size", "4", "--num-scored", "100", "--overwrite"])],
+        "card": [([run], []), ([other], [])],
+        "completion": [(["bash"], [])],
         "recipes": [([], []), (["copy", "digits", "mine.py"], [])],
     }
-    assert {*verbs, "train"} == _verbs().keys(), "a verb without a command to try"
+    assert {*verbs, "train"} == set(VERBS), "a verb without a command to try"
     for verb, forms in verbs.items():
-        module = inspect.getmodule(_verbs()[verb])
+        module = importlib.import_module(f"discrete_gan.cli.{verb}")
         kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
         options = next((kind for kind in kinds if kind.__module__ == getattr(module, "__name__", "")), None)
         for index, (positional, given) in enumerate(forms):

@@ -58,13 +58,15 @@ def test_figures_are_those_of_an_evaluation_where_there_is_one(run: Path) -> Non
 
 def test_the_card_of_images_has_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    main(["train", "digits", "--steps", "1", "--num-scored", "20", "--data", "digits", "--out", "run"])
+    main(["train", "digits", "--steps", "1", "--num-scored", "20", "--out", "run"])
+    config = Path("run/config.json")
+    config.write_text(config.read_text().replace('"data": "digits"', f'"data": "{tmp_path}/somewhere"'))
     main(["card", "run"])
     folder = Path("run/generator")
     assert (folder / "samples.png").read_bytes() == Path("run/samples.png").read_bytes()
     text = (folder / "README.md").read_text()
     assert "![Samples](samples.png)" in text
-    assert str(tmp_path) not in text
+    assert "| data | somewhere |" in text and str(tmp_path) not in text
     assert isinstance(MLPGenerator.from_pretrained(folder), MLPGenerator)
 
 
