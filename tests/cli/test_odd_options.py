@@ -24,6 +24,8 @@ ENDS = {
     "check": ["no/file"],
     "weigh": ["--real", "no/file", "--samples", "no/file"],
     "recipes": ["copy", "none", "x.py"],
+    "card": ["none"],
+    "completion": ["none"],
 }
 
 
