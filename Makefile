@@ -26,6 +26,7 @@ bench: .venv/installed
 
 # The site, in site/; a warning is an error.
 docs: .venv/docs
+	rm -rf .cache  # of notebooks that ran before
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # Built, installed alone in an empty environment and tried from another folder.

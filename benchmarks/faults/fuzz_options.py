@@ -80,9 +80,10 @@ def commands(folder: Path) -> dict[str, Command]:
     found = {}
     for recipe in recipe_files():
         options = load_recipe(recipe).Args
-        names = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(options)}
+        hints = get_type_hints(options)
+        names = {f"--{name.replace('_', '-')}" for name, kind in hints.items() if kind is not bool}
         data = [] if "--oracle" in names else text if "--tokenizer" in names else images
-        data = ["--data", "wine"] if "--schema" in names else data
+        data = ["--data", "wine"] if "--schema" in names else ["--data", "chords"] if "--rate" in names else data
         given = [word for name, value in small.items() if name in names for word in (name, str(value))]
         found[f"train {recipe}"] = Command(["train", recipe], [], [*given, *data], options)
     run, other = f"{folder}/runs/digits", f"{folder}/runs/text"

@@ -61,7 +61,7 @@ def test_a_file_in_and_rows_out(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "sort=c, rich=1: " in capsys.readouterr().out
     assert "expected one of a,b, c" in refusal(capsys, "sample", run, "--out", "a.csv", "--where", "sort=d")
     assert "expected a file name ending in .csv or .parquet" in refusal(capsys, "sample", run, "--out", "a.png")
-    assert "--out: expected a file name ending in .csv" in refusal(capsys, "sample", run)
+    assert "--out is missing: expected a file name ending in .csv" in refusal(capsys, "sample", run)
 
 
 def test_conditions_are_drawn_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
