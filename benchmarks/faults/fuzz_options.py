@@ -51,7 +51,7 @@ _LONGEST = 1000  # characters of a refusal
 _PAIRS = 0.3  # of the tries with odd values
 _SOUND = 0.4  # of the tries: two to four options at values that are sound each by itself
 
-SOUND = ("0", "1", "2", "3", "7", "1000", "0.5", "0.999", "1e-30", "1e5", "1e30")
+SOUND = ("0", "1", "2", "3", "7", "100", "0.5", "0.999", "1e-30", "1e5", "1e30")
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "2", "0.5", "1e38", "1e-45", "1e400", "-0.0", "1_0", "٣")
 NUMBERS += (str(10**20), str(2**31), str(2**63), str(-(2**63)), "9" * 5000)
 TEXTS = ("", " ", "é東🙂", "\x1b[31mred", "a\nb", "\r", "\t", "\u202e", "\udcff", "a" * 5000, "None", "true", "-")
