@@ -17,7 +17,7 @@ class CardArgs:
     """Write a model card, README.md, beside a run's saved generator: samples, figures, settings and limits."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Its directory, or its folder pretrained."""
+    """Its directory."""
     trust: tuple[Path, ...] = ()
     """Files of your own that the run names and that may be run."""
 
@@ -29,7 +29,7 @@ def card(arguments: list[str]) -> None:
         InputError: If there is no such run, it has no generator yet, or the card cannot be written.
     """
     args = parse_plain(CardArgs, arguments, "discrete-gan card")
-    run = open_run(args.run.expanduser(), args.trust, part=True)
+    run = open_run(args.run.expanduser(), args.trust)
     run.model()
     with told_in_a_line(run.directory.path):
-        print(write_card(run.directory, run.generator))
+        print(write_card(run.directory))

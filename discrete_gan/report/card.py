@@ -25,12 +25,11 @@ _KINDS = {"text": "text-generation", "oracle_text": "text-generation", "table": 
 _OF_THE_MACHINE = ("out", "resume", "overwrite", "device", "verify_resume")
 
 
-def write_card(directory: RunDirectory, generator: str = "generator") -> Path:
+def write_card(directory: RunDirectory) -> Path:
     """Write RUN/generator/README.md, and the picture of samples beside it, from what the run directory holds.
 
     Args:
         directory: Of the run.
-        generator: Folder of the generator: also ``pretrained``.
 
     Returns:
         The card's path.
@@ -44,13 +43,14 @@ def write_card(directory: RunDirectory, generator: str = "generator") -> Path:
     evaluated = read_results(directory.path, "evaluation.json")
     found = evaluated or results
     scores = [score for score in (found and found.scores) or [] if math.isfinite(score.value)]
-    folder = inside(directory.path, f"{generator}/README.md").parent
+    folder = inside(directory.path, "generator/README.md").parent
+    recipe = _plain(config["recipe"])
     place, _, name = config["models"]["generator"].rpartition(":")
     drawn = saved_samples(directory.path, alt="Samples", caption="Samples as they come, none picked.", lines=_LINES)
     data = config["data"].get("name", "data")
     parts = [
-        f"# {config['recipe']} on {_plain(data)}",
-        f"`{name}`, trained by `discrete-gan train {config['recipe']}`" + _cost(results) + ".",
+        f"# {recipe} on {_plain(data)}",
+        f"`{name}`, trained by `discrete-gan train {recipe}`" + _cost(results) + ".",
         _use(place, name),
         *_heading("Samples", _samples(drawn, folder)),
         *_heading("Figures", _figures(scores)),

@@ -10,9 +10,10 @@ from huggingface_hub import ModelCard
 
 from discrete_gan.cli import main
 from discrete_gan.models import MLPGenerator
-from discrete_gan.report.card import _plain, _samples
+from discrete_gan.report.card import _plain, _samples, write_card
 from discrete_gan.report.page import Code
 from discrete_gan.tasks.score import Score, as_json
+from discrete_gan.training.directory import RunDirectory
 
 SMALL = ["--steps", "2", "--batch-size", "4", "--num-scored", "20", "--hidden", "8", "--embedding", "4"]
 
@@ -70,8 +71,20 @@ def test_the_card_of_images_has_the_picture(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(MLPGenerator.from_pretrained(folder), MLPGenerator)
 
 
+def test_a_recipes_name_is_no_markdown(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"recipe": "text\n# ![x](http://x) <script>"}))
+    text = write_card(RunDirectory(run)).read_text().partition("\n---\n")[2]
+    assert "![x]" not in text and "<script>" not in text.replace("\\<", "")
+    assert text.count("\n# ") == 1
+
+
 def test_no_run_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, told in (("nowhere", "nowhere"), ("run/discriminator", "run/discriminator")):
+    for path, told in (
+        ("nowhere", "nowhere"),
+        ("run/discriminator", "run/discriminator"),
+        ("run/generator", "a part of run"),
+    ):
         with pytest.raises(SystemExit) as raised:
             main(["card", path])
         error = capsys.readouterr().err.strip()
