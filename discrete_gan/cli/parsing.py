@@ -19,7 +19,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from discrete_gan.cli.terminal import help_texts
 from discrete_gan.data import IMAGE_FORMATS, TEXT_FORMATS
-from discrete_gan.data.frames import FRAME_FORMATS
+from discrete_gan.data.frame_files import FRAME_FORMATS
 from discrete_gan.data.table_files import TABLE_FORMATS
 from discrete_gan.distributed import is_first_process
 from discrete_gan.errors import InputError

@@ -1,42 +1,24 @@
-"""Sequences of frames: piano rolls, spike trains, voices of a choral, event logs."""
+"""Sequences of frames as tensors: piano rolls, spike trains, voices of a choral, event logs."""
 
 import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from discrete_gan.data.arrays import read_arrays
-from discrete_gan.data.extras import nearest_path, one_line, require
-from discrete_gan.data.limits import Unpacked
+from discrete_gan.data.chords import draw_chords
+from discrete_gan.data.extras import nearest_path, one_line
+from discrete_gan.data.frame_files import FRAME_FORMATS, Sequences, read_frames
 from discrete_gan.errors import InputError
 from discrete_gan.seeds import generator_of
 
-FRAME_FORMATS = "chords, a .npz or .npy file of frames, a .json file of notes, or a folder of .mid files"
-"""What ``load_frames`` reads, as a phrase."""
 _LONGEST = 512  # frames, where no window cuts them
 _MOST_CATEGORIES = 10_000
 _HELD_OUT = 0.1
 _PARTS = 10  # sequences at least, of which a tenth is held out whole
-_ROLLS = ("rolls", "piano_rolls")  # notes of any velocity
-_NAMES = ("frames", *_ROLLS, "x", "arr_0")
-
-
-class Sequences(NamedTuple):
-    """Frames one after another, and how many each sequence has.
-
-    Attributes:
-        frames: Categories, integers, shape (sum of the lengths, D).
-        lengths: Frames of each, shape (N,).
-    """
-
-    frames: np.ndarray
-    lengths: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +116,7 @@ def load_frames(
         raise InputError(f"window: expected at least 2 frames, got {window}")
     path = Path(spec).expanduser()
     try:
-        train, test = _read(spec, path, seed, rate)
+        train, test = (draw_chords(seed), None) if spec == "chords" else read_frames(spec, path, rate)
     except FileNotFoundError:
         raise InputError(f"no frames at {spec!r}: {nearest_path(path, 'chords')}expected {FRAME_FORMATS}") from None
     except (OSError, MemoryError) as error:
@@ -160,122 +142,6 @@ def load_frames(
     held_out = _rows(test, window, low, len(sizes), num_frames)[0][:, :num_frames]
     room, sequence = torch.from_numpy(room), torch.from_numpy(sequence)
     return FrameData(name, sizes, low, total, held_out.clone(), long, room, sequence, left_out)
-
-
-def _read(spec: str, path: Path, seed: int, rate: float) -> tuple[Sequences, Sequences | None]:
-    if spec == "chords":
-        return draw_chords(seed), None
-    if path.is_dir():
-        return _read_midi(path, rate), None
-    if path.suffix == ".json":
-        return _read_json(path)
-    if path.suffix not in (".npz", ".npy"):
-        raise InputError(f"{spec}: expected {FRAME_FORMATS}")
-    arrays = read_arrays(path)
-    train = _part(arrays, "", path)
-    if train is None:
-        raise InputError(f"{path}: expected an array named {' or '.join(_NAMES)}, found {', '.join(arrays) or 'none'}")
-    return train, _part(arrays, "test_", path)
-
-
-def _part(arrays: dict[str, np.ndarray], prefix: str, path: Path) -> Sequences | None:
-    """The arrays of one part as frames one after another."""
-    name = next((prefix + name for name in _NAMES if prefix + name in arrays), None)
-    if name is None:
-        return None
-    values, where = arrays[name], str(path) if path.suffix == ".npy" else f"{path}: {name}"
-    lengths, mask = arrays.get(f"{prefix}lengths"), arrays.get(f"{prefix}mask")
-    if values.dtype.kind not in "buif" or values.ndim not in (2, 3):
-        told = f"{values.dtype} of shape {values.shape}"
-        other = "" if path.suffix == ".npy" else ", or (frames, D) with lengths"
-        raise InputError(f"{where}: expected numbers of shape (N, T, D){other}, found {told}")
-    if name.removeprefix(prefix) in _ROLLS:
-        if not (values >= 0).all():
-            raise InputError(f"{where}: expected notes of velocities from 0, found {values.min()}")
-        values = values > 0
-    if mask is not None:
-        if values.ndim != 3 or mask.shape != values.shape[:2] or (np.diff(mask.astype(int), axis=1) > 0).any():
-            expected = f"expected shape {values.shape[:2]}, in each row ones first and then zeros"
-            found = f"shape {mask.shape}" if mask.shape != values.shape[:2] else "zeros before ones"
-            raise InputError(f"{path}: {prefix}mask: {expected}, found {found}")
-        lengths = mask.astype(bool).sum(axis=1)
-    if lengths is None:
-        if values.ndim == 2:
-            other = "" if path.suffix == ".npy" else ", or lengths beside it"
-            raise InputError(f"{where}: expected shape (N, T, D){other}, found shape {values.shape}")
-        lengths = np.full(len(values), values.shape[1])
-    lengths = np.asarray(lengths)
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
-        raise InputError(f"{path}: {prefix}lengths: expected whole numbers from 1, shape (N,)")
-    if values.ndim == 3:
-        if len(lengths) != len(values) or (lengths > values.shape[1]).any():
-            most, found = f"at most {values.shape[1]} each", f"found {len(lengths)} up to {lengths.max()}"
-            raise InputError(f"{path}: {prefix}lengths: expected {len(values)} numbers, {most}, {found}")
-        values = values[np.arange(values.shape[1]) < lengths[:, None]]
-    elif lengths.sum() != len(values):
-        raise InputError(f"{path}: {prefix}lengths: expected a sum of {len(values)} frames, found {lengths.sum()}")
-    if values.dtype.kind == "f" and not (values == values.round()).all():
-        raise InputError(f"{where}: expected whole numbers, found fractions")
-    return Sequences(values.astype(np.int64), lengths.astype(np.int64))
-
-
-def _read_json(path: Path) -> tuple[Sequences, Sequences | None]:
-    with Unpacked(path) as file:
-        content = file.read()
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON: {one_line(error)}") from None
-    parts = found if isinstance(found, dict) else {"train": found}
-    if "train" not in parts:
-        raise InputError(f"{path}: expected a list of sequences, or one under train, found {', '.join(parts)}")
-    held_out = next((parts[name] for name in ("test", "valid") if name in parts), None)
-    return _notes(parts["train"], path), None if held_out is None else _notes(held_out, path)
-
-
-def _notes(sequences: Any, path: Path) -> Sequences:
-    """Lists of notes as bits, a column for each number from 0."""
-    rows, lengths = [], []
-    try:
-        for index, sequence in enumerate(sequences):
-            for frame in sequence:
-                notes = [int(note) for note in frame]
-                if any(note != number or not 0 <= note < 128 for note, number in zip(notes, frame, strict=True)):
-                    raise InputError(f"{path}: sequence {index}: expected notes from 0 to 127, found {frame}"[:300])
-                row = np.zeros(128, dtype=np.int64)
-                row[notes] = 1
-                rows.append(row)
-            if not len(sequence):
-                raise InputError(f"{path}: sequence {index}: expected frames, found none")
-            lengths.append(len(sequence))
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        told = "a list of sequences, each a list of frames, each a list of notes"
-        raise InputError(f"{path}: expected {told}, found something else") from error
-    return Sequences(np.array(rows, dtype=np.int64).reshape(-1, 128), np.array(lengths, dtype=np.int64))
-
-
-def _read_midi(folder: Path, rate: float) -> Sequences:
-    """Each file a sequence of 128 bits a frame, drums left out."""
-    if not 0 < rate < 1000:
-        raise InputError(f"rate: expected frames per second above 0, got {rate:g}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
-    if not files:
-        raise InputError(f"{folder}: expected .mid files, found none")
-    pretty_midi = require("pretty_midi", "pretty_midi", "reading MIDI files", extra="midi")
-    rolls = []
-    for path in files:
-        try:
-            roll = pretty_midi.PrettyMIDI(str(path)).get_piano_roll(fs=rate).T > 0
-        except Exception as error:  # Damage shows as any of the library's errors.
-            raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
-        sounding = roll.any(axis=1).nonzero()[0]
-        if len(sounding):
-            rolls.append(roll[sounding[0] : sounding[-1] + 1].astype(np.int64))
-    if not rolls:
-        raise InputError(f"{folder}: expected notes, found none in {len(files)} files")
-    return Sequences(np.concatenate(rolls), np.array([len(roll) for roll in rolls]))
 
 
 def _as_bits(part: Sequences) -> Sequences:
@@ -354,41 +220,6 @@ def _rows(
     return torch.from_numpy(rows), room, sequence
 
 
-def draw_chords(seed: int = 0, num: int = 400, num_frames: int = 16) -> Sequences:
-    """Generated music in four voices on 24 pitches: in every frame a triad of one key and its bass, all or nothing.
-
-    Chords last one to four frames and move to a neighbor on the circle of fifths; pieces have 8 to 16 frames.
-
-    Args:
-        seed: Any whole number.
-        num: Sequences.
-        num_frames: Most of each.
-    """
-    generator = np.random.default_rng(abs(seed))
-    rows, lengths = [], []
-    for _ in range(num):
-        length = int(generator.integers(num_frames // 2, num_frames + 1))
-        degree, left = int(generator.integers(7)), 0
-        for _ in range(length):
-            if left == 0:
-                degree = (degree + int(generator.choice([-3, 3, 1]))) % 7
-                left = int(generator.integers(1, 5))
-            left -= 1
-            rows.append(chord_of(degree))
-        lengths.append(length)
-    return Sequences(np.array(rows), np.array(lengths))
-
-
-def chord_of(degree: int) -> np.ndarray:
-    """A triad of C major on 24 pitches, its root an octave below the rest: 24 bits of which four are set."""
-    scale = (0, 2, 4, 5, 7, 9, 11)
-    row = np.zeros(24, dtype=np.int64)
-    row[scale[degree]] = 1
-    for step in (0, 2, 4):
-        row[12 + scale[(degree + step) % 7]] = 1
-    return row
-
-
 def save_frames(file: IO[bytes], frames: Tensor, lowest: int, num_columns: int, *, are_bits: bool) -> None:
     """Sequences (N, T, 1 + D) as ``load_frames`` reads them: an archive with frames (N, T, all columns) and lengths."""
     values, lengths = restored(frames, lowest, num_columns, are_bits=are_bits)
@@ -402,26 +233,3 @@ def restored(frames: Tensor, lowest: int, num_columns: int, *, are_bits: bool) -
     values = np.zeros((*columns.shape[:2], num_columns), dtype=np.uint8 if are_bits else np.int64)
     values[..., lowest : lowest + columns.shape[2]] = columns
     return values, there.sum(axis=1)
-
-
-def write_midi(path: Path, rolls: Sequence[np.ndarray], rate: float) -> None:
-    """Rolls (frames, 128) into one MIDI file, one after another with a rest between.
-
-    Raises:
-        InputError: If pretty_midi is not installed.
-    """
-    pretty_midi = require("pretty_midi", "pretty_midi", "writing MIDI files", extra="midi")
-    song, piano = pretty_midi.PrettyMIDI(), pretty_midi.Instrument(program=0)
-    start = 0
-    for roll in rolls:
-        padded = np.pad(roll > 0, ((1, 1), (0, 0))).astype(np.int8)
-        changes = np.diff(padded, axis=0)
-        for pitch in np.flatnonzero(roll.any(axis=0)):
-            for on, off in zip(
-                np.flatnonzero(changes[:, pitch] > 0), np.flatnonzero(changes[:, pitch] < 0), strict=True
-            ):
-                times = (start + on) / rate, (start + off) / rate
-                piano.notes.append(pretty_midi.Note(80, int(pitch), *times))
-        start += len(roll) + max(1, round(rate))
-    song.instruments.append(piano)
-    song.write(str(path))

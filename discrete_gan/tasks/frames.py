@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
-from discrete_gan.data.frames import FrameData, load_frames, restored, save_frames, write_midi
+from discrete_gan.data.frame_files import write_midi
+from discrete_gan.data.frames import FrameData, load_frames, restored, save_frames
 from discrete_gan.errors import InputError
 from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.metrics.likelihood import importance_weighted_bound

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_gan.data.frames import FrameData, chord_of, load_frames, restored, save_frames
+from discrete_gan.data.chords import chord_of
+from discrete_gan.data.frames import FrameData, load_frames, restored, save_frames
 from discrete_gan.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -166,7 +167,7 @@ def test_chords_are_triads() -> None:
 
 def test_midi_there_and_back(tmp_path: Path) -> None:
     pytest.importorskip("pretty_midi")
-    from discrete_gan.data.frames import write_midi
+    from discrete_gan.data.frame_files import write_midi
 
     rolls = [np.zeros((6, 128), dtype=np.uint8), np.zeros((4, 128), dtype=np.uint8)]
     rolls[0][:4, 60] = rolls[0][2:, 64] = rolls[1][:, 67] = 1

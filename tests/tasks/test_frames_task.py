@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_gan.data.frames import draw_chords, load_frames
+from discrete_gan.data.chords import draw_chords
+from discrete_gan.data.frames import load_frames
 from discrete_gan.errors import InputError
 from discrete_gan.models import FrameGenerator
 from discrete_gan.tasks import FrameOptions, Frames
