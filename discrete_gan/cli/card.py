@@ -8,7 +8,6 @@ import tyro
 
 from discrete_gan.cli.parsing import parse_plain
 from discrete_gan.cli.runs import open_run
-from discrete_gan.report.card import write_card
 from discrete_gan.writing import told_in_a_line
 
 
@@ -31,5 +30,7 @@ def card(arguments: list[str]) -> None:
     args = parse_plain(CardArgs, arguments, "discrete-gan card")
     run = open_run(args.run.expanduser(), args.trust)
     run.model()
+    from discrete_gan.report.card import write_card  # and Hugging Face's: when they are needed
+
     with told_in_a_line(run.directory.path):
         print(write_card(run.directory))

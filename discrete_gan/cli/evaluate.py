@@ -18,7 +18,6 @@ from discrete_gan.data import load_images
 from discrete_gan.errors import InputError
 from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
 from discrete_gan.report.advice import advice
-from discrete_gan.report.run_page import write_run_page
 from discrete_gan.reweighted import Reweighted
 from discrete_gan.sampling import num_classes_of
 from discrete_gan.tasks import Batch
@@ -234,6 +233,8 @@ def _test_data(args: EvaluateArgs, run: SavedRun, generator: Any) -> tuple[Batch
 
 
 def _write_page(run: SavedRun, generator: Any, evaluation: Evaluation) -> None:
+    from discrete_gan.report.run_page import write_run_page  # and matplotlib: when they are needed
+
     try:
         if not any(run.directory.path.glob("samples.*")):  # of a run that has not finished
             run.task.show(generator, run.directory.path / "samples")

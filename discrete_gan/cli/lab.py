@@ -24,7 +24,6 @@ from discrete_gan.lab import (
     analyze,
     train,
 )
-from discrete_gan.lab.figures import save_analyses, save_curves
 from discrete_gan.ranges import AtLeastTwo, Count, Range, check_ranges
 from discrete_gan.writing import told_in_a_line, try_writing
 
@@ -158,7 +157,7 @@ def _analyze(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
         stem = _stem(args, problem.name)
         write_analyses(stem.with_suffix(".csv"), found)
         print(f"\n{stem}.csv")
-        pictures.callback(_draw, save_analyses, stem.with_suffix(".png"), found, title=title)
+        pictures.callback(_draw, "save_analyses", stem.with_suffix(".png"), found, title=title)
     _report(left_out, args)
 
 
@@ -194,12 +193,14 @@ def _train(args: LabArgs, problem: Problem, pictures: ExitStack) -> None:
         write_curves(stem.with_suffix(".csv"), curves, problem, first_seed=args.seed)
         data_mass = problem.mode_mass(problem.log_p).tolist()
         print(f"\n{stem}.csv")
-        pictures.callback(_draw, save_curves, stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
+        pictures.callback(_draw, "save_curves", stem.with_suffix(".png"), curves, problem.mode_names, data_mass)
     _report(left_out, args)
 
 
-def _draw(save: Callable[..., None], path: Path, *arguments: Any, **options: Any) -> None:
-    save(path, *arguments, **options)
+def _draw(name: str, path: Path, *arguments: Any, **options: Any) -> None:
+    from discrete_gan.lab import figures  # and matplotlib: when they are needed
+
+    getattr(figures, name)(path, *arguments, **options)
     print(path)
 
 

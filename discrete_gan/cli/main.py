@@ -1,9 +1,10 @@
 """Entry point: finds the verb, turns a user's mistake into one line and exit status 2."""
 
+import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from discrete_gan.cli.orphans import end_with_parent
 from discrete_gan.cli.terminal import one_line, terminal
@@ -34,6 +35,8 @@ Also
 
 Start with: discrete-gan train digits"""
 
+
+_TORCHRUN = "LOCAL_WORLD_SIZE"  # which it sets for its processes
 
 # Each is a function in the file of its name, imported when it is asked for: the usage needs no torch.
 VERBS = (
@@ -88,7 +91,7 @@ def _told(error: BaseException) -> tuple[str | None, int]:
 
 
 def _tells(error: BaseException) -> bool:
-    if "LOCAL_WORLD_SIZE" not in os.environ:  # of torchrun: without it nothing need be imported that may be missing
+    if _TORCHRUN not in os.environ:  # without it nothing need be imported that may be missing
         return True
     from discrete_gan.distributed import tells
 
@@ -106,14 +109,25 @@ def _run(arguments: list[str]) -> None:
         return
     if arguments[0] not in VERBS:
         raise unknown_name("verb", arguments[0], VERBS)
-    if arguments[0] != "train":
+    if arguments[0] != "train" and _TORCHRUN in os.environ:
         from discrete_gan.distributed import num_launched
 
         if num_launched() > 1:
             told = f"expected one process, got {num_launched()}: torchrun is for train alone"
             raise InputError(f"{arguments[0]}: {told}")
-    from discrete_gan.training.memory import limit_memory
+    _loaded(arguments[0])(arguments[1:])
 
-    limit_memory()
-    verb = getattr(importlib.import_module(f"discrete_gan.cli.{arguments[0]}"), arguments[0])
-    verb(arguments[1:])
+
+def _loaded(name: str) -> Callable[[list[str]], None]:
+    """A verb, with what it needs: while that is loaded no garbage is looked for, of which there is none."""
+    gc.disable()
+    try:
+        verb = getattr(importlib.import_module(f"discrete_gan.cli.{name}"), name)
+        if "torch" in sys.modules:
+            from discrete_gan.training.memory import limit_memory
+
+            limit_memory()
+    finally:
+        gc.freeze()
+        gc.enable()
+    return verb

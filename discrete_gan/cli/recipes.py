@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from discrete_gan.errors import InputError, unknown_name
 from discrete_gan.own import RECIPE_FOLDERS, blaming, find_file, load_file
-from discrete_gan.tasks import Task
+
+if TYPE_CHECKING:
+    from discrete_gan.tasks import Task
 
 
 class Recipe(NamedTuple):
@@ -28,7 +30,7 @@ class Recipe(NamedTuple):
 
     path: Path
     Args: Any
-    task: Callable[[Any], Task]
+    task: "Callable[[Any], Task]"
     main: Callable[[Any], None]
     description: str
 
@@ -88,11 +90,11 @@ def load_recipe(name: str) -> Recipe:
     return Recipe(path, **parts, description=about)
 
 
-def _blamed(task: Callable[[Any], Task], path: Path) -> Callable[[Any], Task]:
+def _blamed(task: "Callable[[Any], Task]", path: Path) -> "Callable[[Any], Task]":
     """The task of a recipe of the user's own: what it raises becomes one line that says where."""
 
     @functools.wraps(task)
-    def blamed(args: Any) -> Task:
+    def blamed(args: Any) -> "Task":
         with blaming(f"recipe {path}: task", path):
             return task(args)
 

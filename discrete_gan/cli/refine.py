@@ -21,7 +21,6 @@ from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import ConvDiscriminator, MLPDiscriminator, token_discriminator
 from discrete_gan.own import is_own
 from discrete_gan.ranges import AtLeastTwo, Count, Fraction, Portion, Range, Weight
-from discrete_gan.report.run_page import write_run_page
 from discrete_gan.tasks.refinement import Refinement
 from discrete_gan.training import Run, RunOptions
 from discrete_gan.training.directory import RunDirectory
@@ -92,6 +91,8 @@ def refine(arguments: list[str]) -> None:
     args = _taken_up(args) if resumed else dataclasses.replace(args, out=args.run / REFINED)
     with told_in_a_line(args.run):
         main(args)
+    from discrete_gan.report.run_page import write_run_page  # and matplotlib: when they are needed
+
     print(f"{'report':<24} {write_run_page(RunDirectory(args.run / REFINED))}")
 
 

@@ -12,7 +12,6 @@ from tqdm import tqdm
 from discrete_gan.cli.reweighting import Choice, reweighted, wants_reweighted
 from discrete_gan.cli.runs import SavedRun, open_run
 from discrete_gan.errors import InputError
-from discrete_gan.report.curves import save_temperature_curves
 from discrete_gan.report.names import titled
 from discrete_gan.tasks.score import Score, as_json
 from discrete_gan.training.directory import RunDirectory
@@ -75,6 +74,8 @@ def score_temperatures(
             bar.update()
     bar.close()
     _print_tables(curves)
+    from discrete_gan.report.curves import save_temperature_curves  # and matplotlib: when they are needed
+
     try:
         written = {
             name: [{"temperature": temperature, "scores": as_json(scores)} for temperature, scores in points]

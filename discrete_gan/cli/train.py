@@ -15,7 +15,6 @@ from discrete_gan.cli.verify import verify_resume
 from discrete_gan.distributed import is_first_process, num_launched
 from discrete_gan.errors import InputError
 from discrete_gan.own import is_own
-from discrete_gan.report.run_page import write_run_page
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.writing import told_in_a_line
 
@@ -82,6 +81,8 @@ def _write_page(args: Any, recipe: Recipe) -> None:
     """RUN/report.html of a run that has just finished; its first process writes."""
     if not is_first_process():
         return
+    from discrete_gan.report.run_page import write_run_page  # and matplotlib: when they are needed
+
     directory = RunDirectory(args.resume or args.out or Path("runs") / recipe.path.stem)
     if (directory.path / "results.json").is_file():
         print(f"{'report':<24} {write_run_page(directory)}")

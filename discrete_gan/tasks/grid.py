@@ -6,9 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.image
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,6 +48,8 @@ def save_grid(path: Path, images: Tensor, image_shape: tuple[int, int, int], *, 
 
 def picture_of(images: Tensor, image_shape: tuple[int, int, int], *, columns: int | None = None) -> bytes:
     """The bytes of the PNG that :func:`save_grid` writes."""
+    import matplotlib.image
+
     buffer = io.BytesIO()
     matplotlib.image.imsave(buffer, _enlarged(image_grid(images, image_shape, columns=columns)), format="png")
     return buffer.getvalue()
@@ -79,6 +79,8 @@ def save_comparison(
         columns: Tiles in a row of each panel.
         names: Of the columns, above them.
     """
+    from matplotlib.figure import Figure
+
     grids = {name: image_grid(images, image_shape, columns=columns) for name, images in panels.items()}
     tallest = max(grid.shape[0] / grid.shape[1] for grid in grids.values())
     figure = Figure(figsize=(5 * len(grids), 5 * tallest + 0.9), dpi=120, layout="constrained")

@@ -4,17 +4,18 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from discrete_gan.data.table_schema import NUMERIC, Column, Schema
 from discrete_gan.data.table_values import from_numbers
 from discrete_gan.writing import write_aside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _ABREAST = 4  # columns of the table beside each other
 _MOST_PICTURED = 40  # columns of the table
@@ -35,6 +36,8 @@ def write_marginals(path: Path, schema: Schema, real: Tensor, generated: Tensor)
         real: Categories, shape (N, D).
         generated: Categories, shape (N', D).
     """
+    from matplotlib.figure import Figure
+
     columns = schema.learnt[:_MOST_PICTURED]
     down = math.ceil(len(columns) / _ABREAST)
     figure = Figure(figsize=(3 * _ABREAST, _DOWN * down + _MAP), layout="constrained")
@@ -97,7 +100,7 @@ def associations(x: Tensor, sizes: Sequence[int]) -> Tensor:
     return found
 
 
-def _map(axis: Axes, values: Tensor, names: Sequence[str]) -> None:
+def _map(axis: "Axes", values: Tensor, names: Sequence[str]) -> None:
     axis.imshow(values.numpy(), vmin=0, vmax=1, cmap="viridis")
     size = max(3, min(7, 120 // len(names)))
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size, parse_math=False)

@@ -23,7 +23,6 @@ from discrete_gan.tasks.base import Depth
 from discrete_gan.tasks.likeness import memorization_scores, two_sample_score
 from discrete_gan.tasks.score import Score
 from discrete_gan.tasks.table_constraints import broken, dependencies
-from discrete_gan.tasks.table_quality import shape_distance, trend_distance
 
 _REFERENCE = 50_000  # training rows that marginals, pairs and classifiers are compared with
 _COMPARED = 2000  # samples, and held-out rows, of everything that is compared in pairs
@@ -185,6 +184,8 @@ class TableScorer:
 
     def _errors(self, frame: Any, *, pairs: bool) -> dict[str, float]:
         real, schema = self.frames[0], self.schema
+        from discrete_gan.tasks.table_quality import shape_distance, trend_distance
+
         errors = {"shape_error": 100 * shape_distance(real, frame, schema)}
         if pairs and len(schema.learnt) > 1:
             errors["trend_error"] = 100 * trend_distance(real, frame, self._paired)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import CountVectorizer
 from torch import Tensor
 
 from discrete_gan.contracts import Discriminator, Generator
@@ -17,7 +16,7 @@ from discrete_gan.data.equations import equation_scores
 from discrete_gan.data.text_report import report_text
 from discrete_gan.distributions import before_end
 from discrete_gan.errors import InputError
-from discrete_gan.metrics import TokenNLL, importance_weighted_bound
+from discrete_gan.metrics import importance_weighted_bound
 from discrete_gan.metrics.bootstrap import mean_interval
 from discrete_gan.metrics.markov import markov_ladder
 from discrete_gan.metrics.memorization import memorization
@@ -62,6 +61,8 @@ def held_out_likelihood(
         ``nll_token`` and ``nll_sequence`` in nats, ``perplexity`` of a token, the end of a sequence among the tokens;
         and ``nll_gap``, nats per sequence that the bound is too high by, as the jackknife has it.
     """
+    from discrete_gan.metrics import TokenNLL
+
     # On the CPU, as not every device has float64; of this process alone, the one that reports.
     metric, gap, num_sequences = TokenNLL(sync_on_compute=False), 0.0, 0
     with torch.no_grad(), evaluating(generator), seeded("likelihood"):
@@ -361,6 +362,8 @@ class Text:
         scores = memorization_scores(found, protocol, f"edits of {unit}s")
         fake = list(lines[: len(real)])
         if min(len(real), len(fake)) >= 20:
+            from sklearn.feature_extraction.text import CountVectorizer
+
             units: Any = {"analyzer": "word", "token_pattern": r"\S+"} if unit == "word" else {"analyzer": "char"}
             counter = CountVectorizer(**units, ngram_range=_COUNTED, max_features=_MOST_COUNTED, lowercase=False)
             found_ngrams: Any = counter.fit_transform([*real, *fake])  # a sparse matrix, which its type does not say

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from discrete_gan.data import TextData
 
@@ -28,6 +25,10 @@ class ClassJudge:
         self._signs = data.name == "equations"
         self._model: Any = None
         if not self._signs:
+            from sklearn.feature_extraction.text import CountVectorizer
+            from sklearn.linear_model import LogisticRegression
+            from sklearn.pipeline import make_pipeline
+
             units: Any = {"analyzer": "word", "token_pattern": r"\S+"} if by_word else {"analyzer": "char"}
             counter = CountVectorizer(**units, ngram_range=_NGRAMS, max_features=_MOST_NGRAMS, lowercase=False)
             self._model = make_pipeline(counter, LogisticRegression(max_iter=1000))

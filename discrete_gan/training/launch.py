@@ -1,14 +1,16 @@
 """The device and the processes of a run."""
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from discrete_gan.distributed import num_launched
 from discrete_gan.errors import InputError
 from discrete_gan.training.options import RunOptions
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def find_device(name: str) -> torch.device:
@@ -28,12 +30,14 @@ def find_device(name: str) -> torch.device:
     return torch.device(kind, int(index)) if index and kind == "cuda" else torch.device(kind)
 
 
-def launch(options: RunOptions) -> Fabric:
+def launch(options: RunOptions) -> "Fabric":
     """Fabric on the device asked for, one process unless torchrun started several.
 
     Raises:
         InputError: If there is no such device, or none for each process.
     """
+    from lightning_fabric import Fabric
+
     device, processes = find_device(options.device), num_launched()
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1
     there = {"cpu": here, "cuda": torch.cuda.device_count(), "mps": 1}[device.type] if device.index is None else 1

@@ -163,7 +163,7 @@ def test_results_are_there_if_no_page_can_be_drawn(
     def breaks(*args: object, **options: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("discrete_gan.cli.evaluate.write_run_page", breaks)
+    monkeypatch.setattr("discrete_gan.report.run_page.write_run_page", breaks)
     for run in ("digits", "grey"):
         Path(run, "evaluation.json").unlink(missing_ok=True)
     with pytest.raises(RuntimeError, match="no ink"):

@@ -111,8 +111,8 @@ def test_results_are_there_if_no_picture_can_be_drawn(
     def fails(*args: object, **options: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("discrete_gan.cli.lab.save_analyses", fails)
-    monkeypatch.setattr("discrete_gan.cli.lab.save_curves", fails)
+    monkeypatch.setattr("discrete_gan.lab.figures.save_analyses", fails)
+    monkeypatch.setattr("discrete_gan.lab.figures.save_curves", fails)
     problems = ["--problem", "table", "categories", "--discriminator", "oracle"]
     options = [*problems, "--estimators", "reinforce:num_samples=2", *train, "--out", str(tmp_path)]
     with pytest.raises(RuntimeError, match="no ink"):
@@ -136,7 +136,7 @@ def test_training_writes_every_step(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_options_reach_the_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discrete_gan.cli.lab.save_analyses", lambda *args, **options: None)
+    monkeypatch.setattr("discrete_gan.lab.figures.save_analyses", lambda *args, **options: None)
     options = ["--problem", "table", "--discriminator", "wrong", "--seed", "4", "--draws", "60", "--most-tuples", "100"]
     main(["lab", "--estimators", "reinforce", *options, "--num-samples", "2", "--out", str(tmp_path)])
     problem = PROBLEMS["table"](4)
@@ -151,7 +151,7 @@ def test_options_reach_the_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_options_reach_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discrete_gan.cli.lab.save_curves", lambda *args, **options: None)
+    monkeypatch.setattr("discrete_gan.lab.figures.save_curves", lambda *args, **options: None)
     options = [
         "--problem",
         "table",

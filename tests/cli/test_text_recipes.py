@@ -281,7 +281,7 @@ def test_evaluation_over_temperatures(
     Path("run/temperatures.json").unlink()
     capsys.readouterr()
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr("discrete_gan.cli.temperatures.save_temperature_curves", lambda *args, **options: 1 / 0)
+        patch.setattr("discrete_gan.report.curves.save_temperature_curves", lambda *args, **options: 1 / 0)
         main(["evaluate", "run", "--temperatures", "1", "--num", "10"])
     assert json.loads(Path("run/temperatures.json").read_text())["curves"][f"run: {STEPS[-1]}"] == [point]
     assert "held-out NLL" in capsys.readouterr().out
