@@ -9,19 +9,22 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class MovingAverage(AveragedModel):
-    """Exponential moving average of a model's weights and buffers, in ``module``: torch's own, without its waits.
+    r"""Exponential moving average of a model's weights and buffers, in ``module``: torch's own, without its waits.
+
+    It warms up: the n-th update after the first decays by :math:`\min(\text{decay}, n / (n + 9))`, so that early weights,
+    which a short run would carry to its end, are forgotten: the average is over about a ninth of the updates so far.
 
     Its count of updates stays on the CPU. torch copies that to the model's device at every update, where this average
     has no use for it, and such a copy waits for all that the device has still to do.
 
     Args:
         model: Copied, on its device.
-        decay: Of an update.
+        decay: Of an update, once warmed up.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._update = get_ema_multi_avg_fn(decay)
-        super().__init__(model, multi_avg_fn=self._update, use_buffers=True)
+        self._decay = decay
+        super().__init__(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
@@ -31,11 +34,13 @@ class MovingAverage(AveragedModel):
             for old, value in zip(own, new, strict=True):
                 old.copy_(value)
         else:
+            count = int(self.n_averaged)  # it stays on the CPU
+            update = get_ema_multi_avg_fn(min(self._decay, count / (count + 9)))
             for is_float in (True, False):  # apart, as torch's function takes them
                 chosen = [pair for pair in zip(own, new, strict=True) if pair[0].is_floating_point() == is_float]
                 if chosen:
                     olds, values = zip(*chosen, strict=True)
-                    self._update(olds, values, self.n_averaged)
+                    update(olds, values, self.n_averaged)
         self.n_averaged += 1
 
 
