@@ -10,7 +10,7 @@ from typing import Any, Literal
 from discrete_gan.cli import run_recipe
 from discrete_gan.divergences import DIVERGENCES
 from discrete_gan.losses.penalties import gradient_penalty
-from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator, RowGenerator
+from discrete_gan.models import BlockwiseGenerator, ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
 from discrete_gan.ranges import AtLeastTwo, Count
 from discrete_gan.tasks import BinaryImageOptions, BinaryImages, make_task
 from discrete_gan.training import EstimatorOptions, NetworkOptions, Precision, Run, RunOptions
@@ -22,6 +22,8 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
 
     data: str = "mnist"
     steps: int = 16000
+    estimator: str = "boundary-seeking-cv:num_samples=19"
+    generator_lr: float = 4e-3
     precision: Precision = "auto"
     divergence: Literal["gan", "jsd", "kl", "reverse_kl", "hellinger", "pearson", "neyman", "donsker-varadhan"] = "gan"
     """What trains the discriminator."""
@@ -29,13 +31,15 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
     """Labels into both networks: samples of the class that is asked for."""
     classifier_data: str | None = None
     """Labeled data for the scores' classifier, where the training data has no labels."""
-    model: Literal["mlp", "conv", "rows"] = "mlp"
-    """Kind of both networks; rows has a generator that draws each row of pixels given those above it, and mlp's
-    discriminator."""
+    model: Literal["mlp", "conv", "blocks"] = "mlp"
+    """Kind of both networks; blocks has a generator that draws pixels in a few blocks, each given those before it, and
+    mlp's discriminator."""
+    num_blocks: Literal[2, 4, 8, 16] = 4
+    """Of the pixels (blocks)."""
     generator_width: Count = 512
-    """Width of the generator's hidden layers (mlp), of its linear layer (conv), or of its LSTM (rows)."""
+    """Width of the generator's hidden layers (mlp), of its linear layer (conv), and those of blocks."""
     discriminator_width: AtLeastTwo = 512
-    """Width of the discriminator's first hidden layer (mlp, rows), or of its linear layer (conv)."""
+    """Width of the discriminator's first hidden layer (mlp, blocks), or of its linear layer (conv)."""
     channels: Count = 32
     """Channels at half resolution (conv); the paper has 64."""
     spectral_norm: bool = False
@@ -54,10 +58,11 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
     if args.model == "conv":
         generator = ConvGenerator(args.latent_dim, data.image_shape, width=args.channels, hidden=first, **classes)
         return generator, ConvDiscriminator(data.image_shape, width=args.channels, hidden=second, **normalized)
-    if args.model == "rows":
-        generator = RowGenerator(args.latent_dim, data.image_shape, first, num_classes=data.num_classes)
+    if args.model == "blocks":
+        generator = BlockwiseGenerator(args.latent_dim, data.image_shape, args.num_blocks, (first, first), **classes)
     else:
         generator = MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes)
+    generator.start_at(data.train.mean(dim=0).cpu())
     return generator, MLPDiscriminator(data.num_positions, hidden=(second, second // 2), **normalized)
 
 

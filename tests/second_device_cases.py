@@ -167,10 +167,9 @@ def test_estimators(name: str) -> None:
     def step(networks: nn.ModuleDict, z: Tensor, real: Tensor) -> dict[str, Tensor]:
         chosen: Any = networks["estimator"] if isinstance(estimator, nn.Module) else estimator
         losses = []
-        for seed in range(2):
-            torch.manual_seed(
-                seed
-            )  # on a CPU, sequences are drawn until all have ended, and no more numbers after that
+        for seed in (2, 3):
+            # On a CPU, sequences are drawn until all have ended, and no more numbers after that.
+            torch.manual_seed(seed)
             losses.append(adapted(chosen)(networks["generator"], networks["discriminator"], z, real=real))
         return gradients(networks, torch.stack(losses))
 
@@ -209,7 +208,10 @@ FACTORIZED: dict[str, Callable[[Any, Tensor], Any]] = {
     "expand": lambda g, x: g.expand((2, B)).log_prob(x),
     **{name: lambda g, x, name=name: getattr(g, name) for name in ("probs", "mean", "mode", "variance")},
 }
-ONLY_BITS = {"antithetic_sample": lambda g, x: g.antithetic_sample((4,))}
+ONLY_BITS = {
+    "antithetic_sample": lambda g, x: g.antithetic_sample((4,)),
+    "jointly_antithetic_sample": lambda g, x: g.jointly_antithetic_sample(4),
+}
 ONLY_CATEGORIES = {
     "sample_indices": lambda g, x: g.sample_indices((4,)),
     "to_indices": lambda g, x: g.to_indices(x),
@@ -367,7 +369,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         )
         for within in ("autoregressive", "factorized")
     },
-    "RowGenerator": lambda: models.RowGenerator(2, (1, 3, 3), hidden=4),
+    "BlockwiseGenerator": lambda: models.BlockwiseGenerator(2, (1, 3, 3), hidden=(4,)),
     "RecurrentFrameDiscriminator": lambda: models.RecurrentFrameDiscriminator((2, 3), 4, hidden=4),
     "TransformerFrameDiscriminator": lambda: models.TransformerFrameDiscriminator((2, 3), 4, width=4),
     "MinibatchDiscrimination": lambda: models.MinibatchDiscrimination(64, 3, 2),
@@ -477,8 +479,8 @@ def test_generate() -> None:
 
 def test_moving_average() -> None:
     def averaged(network: nn.Module, x: Tensor, own: bool) -> dict[str, Tensor]:
-        torchs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
-        average = MovingAverage(network, 0.9) if own else torchs
+        torchs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.1), use_buffers=True)
+        average = MovingAverage(network, 0.1) if own else torchs  # after ten updates, the decay of the second
         for _ in range(4):
             network(x).sum().backward()
             with torch.no_grad():

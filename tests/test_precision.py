@@ -175,6 +175,7 @@ CASES: dict[str, Case] = {
     "estimators.vimco_loss": Case(estimators.vimco_loss, LOG_W, LOG_PROB),
     "estimators.vimco_loss, offset": Case(estimators.vimco_loss, LOG_W + 1e4, LOG_PROB),
     "estimators.arm_gradient": Case(estimators.arm_gradient, LOG_W, LOG_W.flip(0), seeded_normal(M, B, D).sigmoid()),
+    "estimators.arms_gradient": Case(estimators.arms_gradient, LOG_W, BITS, -BIT_LOGITS.sigmoid() / 2),
     "estimators.disarm_gradient": Case(estimators.disarm_gradient, LOG_W, LOG_W.flip(0), *PAIR, BIT_LOGITS),
     "estimators.reinmax_gradient": Case(
         lambda s, x, p, t: estimators.reinmax_gradient(s, x, p, t, binary=True),

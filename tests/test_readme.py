@@ -155,12 +155,15 @@ def test_links_lead_somewhere() -> None:
 ESTIMATORS_PAGE = (ROOT / "docs" / "estimators.md").read_text()
 
 
+_FACTORIZED = {"FactorizedBernoulli", "FactorizedCategorical"}
 _ACCEPTED = {
-    0: "any",
-    1: "binary",
-    2: "factorized",
-    3: "factorized or tables",
-    7: "factorized, rows, sequences, frames or tables",
+    "any": set(),
+    "binary": {"FactorizedBernoulli"},
+    "factorized": _FACTORIZED,
+    "factorized or tables": _FACTORIZED | {"RaggedCategorical"},
+    "factorized or blocks": _FACTORIZED | {"BlockwiseBernoulli"},
+    "factorized, blocks, sequences, frames or tables": _FACTORIZED
+    | {"BlockwiseBernoulli", "RaggedCategorical", "RaggedAutoregressive", "Autoregressive", "FrameSequence"},
 }
 
 
@@ -172,7 +175,7 @@ def test_page_of_the_estimators_says_what_they_claim() -> None:
         claims = parse_estimator(name).claims  # type: ignore[attr-defined]
         assert re.findall(r"`(\w+)`", options) == list(inspect.signature(ESTIMATORS[name]).parameters)
         assert (target, bias, paper) == (claims.target, claims.bias, claims.paper)
-        assert accepted == _ACCEPTED[len(claims.accepts)]
+        assert {kind.__name__ for kind in claims.accepts} == _ACCEPTED[accepted]
         for num in (2, 5) if claims.evaluations else ():
             claimed = parse_estimator(f"{name}:num_samples={num}").claims.evaluations  # type: ignore[attr-defined]
             assert eval(evaluations.replace(" M", "*M"), {"M": num}) == claimed

@@ -2,7 +2,7 @@
 
 from discrete_gan.distributions.autoregressive import Autoregressive, before_end
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
-from discrete_gan.distributions.bit_rows import BitRows
+from discrete_gan.distributions.blockwise import Blocks, BlockwiseBernoulli
 from discrete_gan.distributions.categorical import FactorizedCategorical
 from discrete_gan.distributions.frames import FrameSequence
 from discrete_gan.distributions.independent import as_factorized
@@ -13,7 +13,8 @@ from discrete_gan.distributions.ragged_autoregressive import RaggedAutoregressiv
 
 __all__ = [
     "Autoregressive",
-    "BitRows",
+    "Blocks",
+    "BlockwiseBernoulli",
     "FactorizedBernoulli",
     "FactorizedCategorical",
     "FrameSequence",

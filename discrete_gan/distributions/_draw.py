@@ -50,4 +50,4 @@ def _inverse(mass: Tensor) -> Tensor:
 
 
 def _uniform(like: Tensor) -> Tensor:
-    return torch.rand(like.shape, dtype=widest_float(like.device.type), device=like.device)
+    return torch.rand(*like.shape, dtype=widest_float(like.device.type), device=like.device)

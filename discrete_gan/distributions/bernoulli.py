@@ -164,6 +164,36 @@ class FactorizedBernoulli(Distribution):
             uniform = torch.rand(shape, dtype=probs.dtype, device=probs.device)
             return (uniform >= 1 - probs).to(probs.dtype), (uniform < probs).to(probs.dtype)
 
+    def jointly_antithetic_sample(self, num_samples: int) -> tuple[Tensor, Tensor]:
+        r"""Samples of which any two agree as rarely, from the Dirichlet copula.
+
+        At each position the M shares :math:`d_m` of a uniform point of the simplex are large for few of them at once:
+        :math:`u_m = (1 - d_m)^{M-1}` is uniform, and sample m has the rarer of the two values where :math:`u_m < q`,
+        q being that value's probability. Two samples both have it with probability
+        :math:`\max(0, 2 q^{1/(M-1)} - 1)^{M-1}`. Of two samples these are the pairs of :meth:`antithetic_sample`.
+
+        Args:
+            num_samples: M, at least 2.
+
+        Returns:
+            Zeros and ones, shape (M, B, D), each sample distributed as :meth:`sample`; and the correlation of two of
+            them at each position, shape (B, D), at most 0. No gradient.
+
+        References:
+            ARMS (Dimitriev and Zhou, 2021), https://arxiv.org/abs/2105.14141
+        """
+        with torch.no_grad():
+            rest, size = num_samples - 1, self.logits.abs()
+            log_rare = F.logsigmoid(-size)  # log q
+            root = torch.exp(log_rare / rest)
+            shares = torch.empty(num_samples, *self.logits.shape, dtype=root.dtype, device=root.device).exponential_()
+            rare = 1 - shares / shares.sum(dim=0) < root
+            # P(both) / q, the log of a negative base being that of zero
+            both = torch.exp(rest * (2 * root - 1).clamp(min=0).log() - log_rare)
+            both = torch.where(log_rare.isinf(), 0.0, both)
+            agreement = (both - log_rare.exp()) * torch.exp(-F.logsigmoid(size))  # (P(both) - q^2) / (q (1 - q))
+            return (rare ^ (self.logits > 0)).to(root.dtype), agreement
+
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All 2^D values, the last position counting fastest.
 

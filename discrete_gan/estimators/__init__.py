@@ -7,7 +7,7 @@ them as ``real`` and ``labels``, and whoever trains calls any estimator by the o
 
 from discrete_gan.estimators._common import Objective
 from discrete_gan.estimators.adapt import Estimate, adapted
-from discrete_gan.estimators.arm import Arm, DisArm, arm_gradient, disarm_gradient
+from discrete_gan.estimators.arm import Arm, Arms, DisArm, arm_gradient, arms_gradient, disarm_gradient
 from discrete_gan.estimators.boundary_seeking import BoundarySeeking, boundary_seeking_loss, maligan
 from discrete_gan.estimators.claims import TARGETS, Claims, Target
 from discrete_gan.estimators.controlled import ControlledBoundarySeeking
@@ -41,6 +41,7 @@ __all__ = [
     "SEQUENCE_ESTIMATORS",
     "TARGETS",
     "Arm",
+    "Arms",
     "BoundarySeeking",
     "Claims",
     "ControlledBoundarySeeking",
@@ -72,6 +73,7 @@ __all__ = [
     "Vimco",
     "adapted",
     "arm_gradient",
+    "arms_gradient",
     "boundary_seeking_loss",
     "disarm_gradient",
     "discounted_returns",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from discrete_gan.contracts import Discriminator, Network
 from discrete_gan.distributed import mean_over_processes
 from discrete_gan.distributions import (
     Autoregressive,
-    BitRows,
+    BlockwiseBernoulli,
     FactorizedBernoulli,
     FactorizedCategorical,
     FrameSequence,
@@ -32,8 +32,8 @@ OBJECTIVES = ("non-saturating", "log-ratio")
 Factorized = FactorizedBernoulli | FactorizedCategorical
 FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 COLUMNS = (*FACTORIZED, RaggedCategorical)
-Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence | BitRows
-RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence, BitRows)
+Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence | BlockwiseBernoulli
+RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence, BlockwiseBernoulli)
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
@@ -133,15 +133,19 @@ def losses_and_slopes(discriminator: Discriminator, x: Tensor, objective: Object
     return losses.detach(), slopes
 
 
-def factorized(g: Distribution, estimator: object) -> Factorized:
+def factorized(g: Distribution, estimator: Any) -> Factorized:
     """The distribution, if it is a factorized one, the package's own or torch's.
+
+    Args:
+        g: What the generator returned.
+        estimator: Whose claims say what else it accepts.
 
     Raises:
         TypeError: If it is not.
     """
     g = as_factorized(g)
     if not isinstance(g, FACTORIZED):
-        raise _not_accepted(g, estimator, "FactorizedBernoulli or FactorizedCategorical")
+        raise _not_accepted(g, estimator, " or ".join(kind.__name__ for kind in estimator.claims.accepts))
     return g
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributed import mean_over_processes
+from discrete_gan.distributions import BlockwiseBernoulli, FactorizedBernoulli
 from discrete_gan.estimators._common import (
     FACTORIZED,
     factorized,
@@ -31,6 +32,7 @@ from discrete_gan.estimators.stateful import StatefulEstimator
 from discrete_gan.weights import normalized_weights
 
 Control = Literal["tilted", "linear"]
+_ACCEPTED = (*FACTORIZED, BlockwiseBernoulli)
 
 
 class ControlledBoundarySeeking(StatefulEstimator):
@@ -50,7 +52,10 @@ class ControlledBoundarySeeking(StatefulEstimator):
 
     ``control="linear"`` subtracts the tangent itself from the weights, :math:`(h_m - \bar h) / M`, and adds back
     its expectation, :math:`\frac{M-1}{M}\, a^\top \nabla \mu`: exactly the expectation of the zero-sum weights,
-    bias included.
+    bias included. So it does whatever ``control`` is where positions are drawn in blocks: with the mean of each given
+    the blocks before it in its sample in place of :math:`\mu`, and a tangent near the mean,
+    :math:`a^\top (x_m - \mu_m)` has parts that know nothing of each other, and only that of a position itself tells of
+    it. What a position adds through those after it stays with the weights.
 
     :math:`\beta` is the slope of log w over the tangent among the samples of the calls before, a moving average, so
     that a tangent which says nothing is not used. Costs ``num_samples`` discriminator evaluations per latent, and one
@@ -83,32 +88,43 @@ class ControlledBoundarySeeking(StatefulEstimator):
     def claims(self) -> Claims:
         """What the estimator states about itself."""
         bias = "O(1/M), none where log w is affine" if self.control == "tilted" else "O(1/M)"
-        return Claims("reweighted", bias, self.num_samples + 1, "this package", accepts=FACTORIZED)
+        return Claims("reweighted", bias, self.num_samples + 1, "this package", accepts=_ACCEPTED)
 
     def forward(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
         """One loss per latent, shape (B,). Gradients reach the generator only.
 
         Raises:
-            TypeError: If the generator's distribution is not factorized.
+            TypeError: If the generator's distribution is neither factorized nor drawn in blocks.
         """
-        g = factorized(generator(z), self)
-        x, mean = g.sample(torch.Size((self.num_samples,))), g.mean.detach()
+        g = generator(z)
+        in_blocks, shape = isinstance(g, BlockwiseBernoulli), torch.Size((self.num_samples,))
+        if isinstance(g, BlockwiseBernoulli):
+            x = g.sample(shape)
+            given, point = g.conditionals(x), g.center
+        else:
+            given = factorized(g, self)
+            x, point = given.sample(shape), given.mean.detach()
+        mean = given.mean.detach()  # of every position, by what it was drawn from
         with torch.no_grad():
             log_w = log_ratios(discriminator, x).to(x.dtype)
-        _, slopes = losses_and_slopes(discriminator, mean[None], "log-ratio")
+        _, slopes = losses_and_slopes(discriminator, point[None], "log-ratio")
         slope = -slopes[0].to(x.dtype)  # of log w, (B, *event)
         centered = x - mean
         tangent = sum_over_event(slope * centered)  # (M, B)
         height, tilt = self.beta * tangent, self.beta * slope
         weights = normalized_weights(log_w)
-        if self.control == "tilted":
+        if self.control == "tilted" and not in_blocks:
             weights = weights - normalized_weights(height)
-            known = type(g)(g.logits.detach() + tilt).mean - mean
+            known = type(given)(given.logits.detach() + tilt).mean - mean
         else:
             weights = weights - (1 + height - height.mean(dim=0)) / self.num_samples
-            known = through_mean(g, tilt) * (1 - 1 / self.num_samples)
+            known = through_mean(given, tilt) * (1 - 1 / self.num_samples)
         self._update_beta(log_w, tangent)
-        return loss_of_gradient(g, -(per_sample(weights, x) * centered).sum(dim=0) - known)
+        noise = per_sample(weights, x) * centered
+        if in_blocks:  # each sample has logits of its own
+            latents_first = FactorizedBernoulli(given.logits.movedim(0, 1))
+            return loss_of_gradient(latents_first, (-noise - known / self.num_samples).movedim(0, 1))
+        return loss_of_gradient(given, -noise.sum(dim=0) - known)
 
     def _update_beta(self, log_w: Tensor, tangent: Tensor) -> None:
         """After use: the control must not know the samples it is applied to."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.errors import InputError, unknown_name
-from discrete_gan.estimators.arm import Arm, DisArm
+from discrete_gan.estimators.arm import Arm, Arms, DisArm
 from discrete_gan.estimators.boundary_seeking import BoundarySeeking, maligan
 from discrete_gan.estimators.checks import checked_loss
 from discrete_gan.estimators.controlled import ControlledBoundarySeeking
@@ -46,6 +46,7 @@ ESTIMATORS: dict[str, Callable[..., Estimator]] = {
     "double-cv": DoubleCV,
     "arm": Arm,
     "disarm": DisArm,
+    "arms": Arms,
     "rebar": Rebar,
     "relax": Relax,
     "straight-through": StraightThrough,

@@ -4,6 +4,8 @@ References:
     Estimating or Propagating Gradients Through Stochastic Neurons for Conditional Computation (Bengio et al.,
     2013), https://arxiv.org/abs/1308.3432
     Hierarchical Multiscale Recurrent Neural Networks (Chung et al., 2017), https://arxiv.org/abs/1609.01704
+    Improving Discrete Optimisation via Decoupled Straight-Through Estimator (Shah et al., 2024),
+    https://arxiv.org/abs/2410.13331
 """
 
 from dataclasses import dataclass
@@ -12,12 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from discrete_gan._arguments import check_choice
+from discrete_gan._arguments import check_choice, check_positive
 from discrete_gan.contracts import Conditional, Discriminator
 from discrete_gan.distributions import RaggedCategorical
 from discrete_gan.estimators._common import (
     COLUMNS,
     FACTORIZED,
+    Factorized,
     LossEstimator,
     Objective,
     TemperedEstimator,
@@ -58,22 +61,30 @@ class StraightThrough(LossEstimator):
             reverse KL.
         jacobian: ``"probabilities"``, or ``"identity"`` to hand the gradient of the sample to the logits as it
             is: another length and, for categories, another direction.
+        temperature: Of the probabilities whose Jacobian it is, and not of the samples, which stay the generator's:
+            the backward temperature of decoupled straight-through, whose forward one is 1.
 
     Raises:
-        ValueError: If M is below 1, or the objective or the Jacobian is unknown.
+        ValueError: If M is below 1, the objective or the Jacobian is unknown, or the temperature is not above 0 or has
+            no probabilities to change.
     """
 
     objective: Objective = "non-saturating"
     jacobian: Jacobian = "probabilities"
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_positive("temperature", self.temperature)
+        if self.jacobian == "identity" and self.temperature != 1:
+            raise ValueError(f"temperature: expected 1 beside jacobian='identity', got {self.temperature}")
         check_choice("jacobian", self.jacobian, ("probabilities", "identity"))
 
     @property
     def claims(self) -> Claims:
         """What the estimator states about itself."""
         bias = "first order" if self.jacobian == "probabilities" else "in length and direction"
+        bias = bias if self.temperature == 1 else "first order, and of the temperature"
         return Claims(self.objective, bias, self.num_samples, "Bengio et al. 2013, arXiv 1308.3432", COLUMNS)
 
     def __call__(self, generator: Conditional, discriminator: Discriminator, z: Tensor) -> Tensor:
@@ -87,9 +98,16 @@ class StraightThrough(LossEstimator):
         logits = g.logits.clamp(bounds.min, bounds.max)  # a category ruled out, a bit decided: inf - inf
         drawn = g.sample(torch.Size((self.num_samples,)))
         hard = g.to_one_hot(drawn) if isinstance(g, RaggedCategorical) else drawn
-        x = straight_through(hard, g.mean if self.jacobian == "probabilities" else logits)
+        x = straight_through(hard, self._mean(g) if self.jacobian == "probabilities" else logits)
         with frozen(discriminator):
             return sample_loss(log_ratios(discriminator, x), self.objective).mean(dim=0)
+
+    def _mean(self, g: Factorized | RaggedCategorical) -> Tensor:
+        if self.temperature == 1:
+            return g.mean
+        if isinstance(g, RaggedCategorical):
+            return RaggedCategorical(g.logits / self.temperature, g.sizes).mean
+        return g.relax(g.logits, self.temperature)
 
 
 class SlopeAnnealedStraightThrough(TemperedEstimator):

@@ -3,6 +3,7 @@
 from discrete_gan.models.am_gan import AMGANDiscriminator, AMGANGenerator
 from discrete_gan.models.base import Generator, HubModel, PixelGenerator
 from discrete_gan.models.belief import BeliefDecoder, BeliefEncoder, LogWeight, Posterior
+from discrete_gan.models.blockwise import BlockwiseGenerator
 from discrete_gan.models.conv import ConvDiscriminator, ConvGenerator, PaletteGenerator
 from discrete_gan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from discrete_gan.models.frames import FrameGenerator, RecurrentFrameDiscriminator, TransformerFrameDiscriminator
@@ -11,7 +12,6 @@ from discrete_gan.models.layers import MinibatchDiscrimination, VirtualBatchNorm
 from discrete_gan.models.mlp import MLPDiscriminator, MLPGenerator, MLPImageGenerator
 from discrete_gan.models.noisy_mlp import NoisyMLPClassifier
 from discrete_gan.models.rnn import RecurrentGenerator
-from discrete_gan.models.rows import RowGenerator
 from discrete_gan.models.table import AutoregressiveTableGenerator, TableDiscriminator, TableGenerator
 from discrete_gan.models.token_discriminators import (
     RecurrentDiscriminator,
@@ -27,6 +27,7 @@ __all__ = [
     "AutoregressiveTableGenerator",
     "BeliefDecoder",
     "BeliefEncoder",
+    "BlockwiseGenerator",
     "ClassProjection",
     "ConvDiscriminator",
     "ConvGenerator",
@@ -47,7 +48,6 @@ __all__ = [
     "RecurrentDiscriminator",
     "RecurrentFrameDiscriminator",
     "RecurrentGenerator",
-    "RowGenerator",
     "TableDiscriminator",
     "TableGenerator",
     "TextCNN",

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from discrete_gan.distributions import FactorizedBernoulli, FactorizedCategorical, PointMass
 from discrete_gan.models.base import Generator, HubModel, PixelGenerator, squashing
 from discrete_gan.models.labels import ClassProjection, append_labels
+
+_LEAST = 0.01  # of a mean pixel whose log-odds are taken
+_SMALLER = 0.3  # what is left of the last layer's weights beside these
 
 
 class MLPGenerator(Generator):
@@ -36,6 +40,17 @@ class MLPGenerator(Generator):
         self.num_categories = num_categories
         self.num_classes = num_classes
         self.layers = mlp_layers([latent_dim + num_classes, *hidden], num_positions * (num_categories or 1))
+
+    def start_at(self, mean: Tensor) -> "MLPGenerator":
+        """Itself, with the log-odds of the mean pixels of the data as the last layer's bias, beside smaller weights.
+
+        Training then begins at how often each pixel is on, and not at a half.
+
+        Args:
+            mean: Of bits, shape (D,).
+        """
+        start_at_mean(cast(nn.Linear, self.layers[-1]), mean)
+        return self
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> FactorizedBernoulli | FactorizedCategorical:
         """Latents (B, latent_dim), and classes (B,) if any, to a distribution of batch (B,), event (D,) or (D, K)."""
@@ -91,6 +106,13 @@ def mlp_layers(widths: Sequence[int], num_outputs: int) -> nn.Sequential:
             nn.LeakyReLU(0.2, inplace=True),
         ]
     return nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs))
+
+
+@torch.no_grad()
+def start_at_mean(last: nn.Linear, mean: Tensor) -> None:
+    """Make a last layer's bias the log-odds of mean bits, and its weights smaller, which would stand beside them."""
+    last.bias.copy_(mean.clamp(_LEAST, 1 - _LEAST).logit())
+    last.weight.mul_(_SMALLER)
 
 
 class MLPDiscriminator(HubModel):

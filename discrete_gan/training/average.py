@@ -11,8 +11,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 class MovingAverage(AveragedModel):
     r"""Exponential moving average of a model's weights and buffers, in ``module``: torch's own, without its waits.
 
-    It warms up: the n-th update after the first decays by :math:`\min(\text{decay}, n / (n + 9))`, so that early weights,
-    which a short run would carry to its end, are forgotten: the average is over about a ninth of the updates so far.
+    It warms up: the n-th update after the first decays by :math:`\min(\text{decay}, n / (n + 9))`, so that early
+    weights, which a short run would carry to its end, are forgotten: the average is over about a ninth of the updates
+    so far.
 
     Its count of updates stays on the CPU. torch copies that to the model's device at every update, where this average
     has no use for it, and such a copy waits for all that the device has still to do.

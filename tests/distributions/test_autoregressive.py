@@ -359,26 +359,34 @@ def feed(monkeypatch: pytest.MonkeyPatch, *uniform: Tensor) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_impossible_categories_are_never_drawn(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
-    # Blocks of four; the last of four is impossible, and the categories at the ends of the others.
     probs = torch.tensor([0, 0.1, 0.2, 0, 0, 0, 0.3, 0, 0, 0.2, 0, 0.2, 0, 0], dtype=dtype)
-    drawn = draw(probs.log().expand(20_000, -1))
-    assert drawn.unique().tolist() == [1, 2, 6, 9, 11]
+    more = nn.functional.pad(probs, (0, 22))  # blocks of six, of which all but two are impossible
+    for each in (probs, more):
+        assert draw(each.log().expand(20_000, -1)).unique().tolist() == [1, 2, 6, 9, 11]
     ends = torch.tensor([0, 1 - 2**-53], dtype=torch.float64)
-    feed(monkeypatch, ends.repeat_interleave(2), ends.repeat(2))
-    assert draw(probs.log().expand(4, -1)).tolist() == [1, 2, 9, 11]
+    feed(monkeypatch, ends, ends.repeat_interleave(2), ends.repeat(2), ends.repeat(2))
+    assert draw(probs.log().expand(2, -1)).tolist() == [1, 11]
+    assert draw(more.log().expand(4, -1)).tolist() == [1, 2, 6, 11]
+    certain = torch.eye(2, dtype=dtype).repeat_interleave(2, dim=0)
+    assert draw(certain.log()).tolist() == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("num_categories", [1, 2, 7, 9, 10, 2000])
+@pytest.mark.parametrize("num_categories", [1, 2, 7, 32, 33, 2000])
 def test_every_category_has_its_interval(monkeypatch: pytest.MonkeyPatch, num_categories: int) -> None:
     # The middle of the interval of a category must give it, down to a width of 1e-9: a sum in float32 would lose it.
     probs = torch.full((num_categories,), 1e-9, dtype=torch.float64)
     probs[:50] = torch.softmax(seeded_normal(num_categories)[:50], dim=0)
     probs /= probs.sum()
+    category = torch.arange(num_categories)
+    if num_categories <= 32:  # one number decides; of two categories whether it is below the probability of the second
+        middle = probs.flip(0).cumsum(dim=0).flip(0) if num_categories == 2 else probs.cumsum(dim=0)
+        feed(monkeypatch, middle - probs / 2)
+        assert torch.equal(draw(probs.log().expand(num_categories, -1)), category)
+        return
     size = math.ceil(math.sqrt(num_categories))
     blocks = nn.functional.pad(probs, (0, size**2 - num_categories)).view(size, size)
     mass = blocks.sum(dim=1)
     within = (blocks.cumsum(dim=1) - blocks / 2) / mass.clamp(min=1e-300)[:, None]
-    category = torch.arange(num_categories)
     feed(monkeypatch, (mass.cumsum(dim=0) - mass / 2)[category // size], within.flatten()[category])
     assert torch.equal(draw(probs.log().expand(num_categories, -1)), category)
 

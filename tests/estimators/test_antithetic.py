@@ -1,4 +1,4 @@
-"""ARM and DisARM: exact means and variances by enumeration of antithetic pairs."""
+"""ARM, DisARM and ARMS: exact means and variances by enumeration of antithetic pairs."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from discrete_gan.estimators import Arm, DisArm, Objective, arm_gradient, disarm_gradient
+from discrete_gan.distributions import FactorizedBernoulli
+from discrete_gan.estimators import Arm, Arms, DisArm, Objective, arm_gradient, arms_gradient, disarm_gradient
 from discrete_gan.lab import DISCRIMINATORS
 from discrete_gan.lab import PROBLEMS as LAB_PROBLEMS
 from tests.problems import (
@@ -174,3 +175,91 @@ def test_gradients_by_their_formulas() -> None:
         expected = difference / 2 * sign / (1 + math.exp(-abs(logits[b, d].item())))
         found = disarm_gradient(loss, antithetic_loss, x, antithetic, logits)[m, b, d].item()
         assert found == pytest.approx(expected, rel=1e-12)
+
+
+def pattern_probabilities(logit: Tensor, num_samples: int) -> Tensor:
+    """Of every pattern of one position over M samples, first sample counting most, shape (2^M,), in closed form.
+
+    k given samples all have the rarer value with probability max(0, 1 - k (1 - root))^(M - 1), as k shares of a uniform
+    point of the simplex all exceed 1 - root; that the others have not follows by inclusion and exclusion.
+    """
+    rest, rarer = num_samples - 1, torch.sigmoid(-logit.abs())
+    root = rarer ** (1 / rest)
+    all_of = [(1 - k * (1 - root)).clamp(min=0) ** rest for k in range(num_samples + 1)]
+    found = torch.empty(2**num_samples, dtype=logit.dtype)
+    for pattern in range(2**num_samples):
+        ones = pattern.bit_count()
+        rare = ones if logit <= 0 else num_samples - ones
+        others = num_samples - rare
+        found[pattern] = sum((-1) ** j * math.comb(others, j) * all_of[rare + j] for j in range(others + 1))
+    return found
+
+
+class ReplayJoint(nn.Module):
+    """A generator whose distribution hands out given samples as those that are antithetic to each other."""
+
+    def __init__(self, generator: Callable[[Tensor], Distribution], x: Tensor) -> None:
+        super().__init__()
+        self.generator, self.x = generator, x
+
+    def forward(self, z: Tensor) -> Distribution:
+        g = self.generator(z)
+        _, agreement = g.jointly_antithetic_sample(len(self.x))  # type: ignore[attr-defined]
+        vars(g)["jointly_antithetic_sample"] = lambda num_samples: (self.x, agreement)
+        return g
+
+
+@pytest.mark.parametrize(
+    ("name", "num_samples"), [(f"binary D={d}", m) for d in (1, 2, 3) for m in (2, 3, 4) if d * m < 12]
+)
+@OBJECTIVES
+def test_arms_is_unbiased(name: str, num_samples: int, objective: Objective) -> None:
+    """Its mean over all patterns of all positions, each as likely as the copula has it."""
+    problem = BINARY[name]
+    patterns = torch.cartesian_prod(*[torch.arange(2**num_samples)] * len(problem.logits))
+    patterns = patterns.view(-1, len(problem.logits))  # (T, D)
+    probability = torch.stack([pattern_probabilities(logit, num_samples) for logit in problem.logits])
+    probability = probability.gather(1, patterns.T).prod(dim=0)
+    x = torch.stack([patterns >> (num_samples - 1 - m) & 1 for m in range(num_samples)]).double()
+    generator = TableGenerator(problem.logits.expand(len(patterns), -1).clone())
+    loss = Arms(num_samples, objective)(ReplayJoint(generator, x), problem.discriminator(), torch.arange(len(patterns)))
+    (gradients,) = torch.autograd.grad(loss.sum(), generator.logits)
+    assert_exact(probability.sum(), torch.tensor(1.0).double())
+    assert_exact((probability[:, None] * gradients).sum(dim=0), sample_gradient(problem, objective))
+
+
+@pytest.mark.parametrize("num_samples", [2, 3, 4])
+def test_samples_follow_the_copula(num_samples: int) -> None:
+    torch.manual_seed(0)
+    logits = torch.tensor([-2.0, -0.3, 0.0, 0.8, 3.0]).double()
+    x, agreement = FactorizedBernoulli(logits.expand(100_000, -1)).jointly_antithetic_sample(num_samples)
+    place = 2 ** torch.arange(num_samples - 1, -1, -1)
+    for d, logit in enumerate(logits):
+        index = (x[..., d].long() * place[:, None]).sum(dim=0)
+        expected = pattern_probabilities(logit, num_samples).clamp(min=0)  # of rounding
+        found = index.bincount(minlength=2**num_samples) / len(index)
+        # five standard deviations of a frequency
+        assert bool(((found - expected).abs() <= 5 * (expected / len(index)).sqrt() + 1e-12).all())
+        both = expected.view(2, 2, -1)[1, 1].sum()
+        p = torch.sigmoid(logit)
+        assert_exact(agreement[0, d], (both - p**2) / (p * (1 - p)))
+
+
+def test_a_pair_of_arms_is_disarm() -> None:
+    problem = BINARY["binary D=4"]
+    pairs = antithetic_pairs(problem.logits)
+    both = torch.stack([pairs.x, pairs.antithetic])
+    loss = seeded_normal(*both.shape[:2])
+    logits = problem.logits.expand(both.shape[1:])
+    _, agreement = FactorizedBernoulli(problem.logits).jointly_antithetic_sample(2)
+    found = arms_gradient(loss, both, agreement).mean(dim=0)
+    first, second, x, antithetic = loss[0, None], loss[1, None], both[0, None], both[1, None]
+    assert_exact(found, disarm_gradient(first, second, x, antithetic, logits)[0])
+
+
+def test_bits_that_are_decided_get_no_gradient_and_no_nan() -> None:
+    logits = torch.tensor([[math.inf, -math.inf, 800.0, -800.0, 0.0]]).double()
+    x, agreement = FactorizedBernoulli(logits).jointly_antithetic_sample(5)
+    assert_exact(x[:, 0, :4], torch.tensor([1.0, 0, 1, 0]).double().expand(5, -1))
+    found = arms_gradient(seeded_normal(5, 1), x, agreement)
+    assert bool(found.isfinite().all()) and found[..., :4].abs().sum() == 0

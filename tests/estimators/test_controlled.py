@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from discrete_gan.distributions import Blocks, BlockwiseBernoulli, FactorizedBernoulli
 from discrete_gan.estimators import BoundarySeeking, ControlledBoundarySeeking
 from discrete_gan.estimators.controlled import Control
 from tests.problems import (
@@ -124,3 +125,40 @@ def test_slope_stays_where_there_is_nothing_to_measure_or_no_wish_to() -> None:
     nothing(generator, Constant(), z)
     kept(generator, SmoothDiscriminator(torch.Size((4,))), z)
     assert nothing.beta.item() == kept.beta.item() == 0.6
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("beta", [1.0, 0.6])
+def test_in_blocks_the_expectation_is_kept_and_the_variance_falls(control: Control, beta: float) -> None:
+    """Over all tuples of three samples, with respect to the logits of a latent and to the weights between blocks."""
+    logits, weight, blocks = seeded_normal(3), seeded_normal(3, 3, seed=1, scale=2), Blocks(torch.tensor([1, 0, 1]))
+    states = BlockwiseBernoulli(logits[None], weight, blocks).enumerate_support()[:, 0]
+    index = torch.cartesian_prod(*[torch.arange(8)] * 3).T  # (M, T)
+
+    class InBlocks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logits = nn.Parameter(logits.expand(index.shape[1], -1).clone())
+            self.weight = nn.Parameter(weight.expand(index.shape[1], -1, -1).clone())
+
+        def forward(self, z: Tensor) -> BlockwiseBernoulli:
+            g = BlockwiseBernoulli(self.logits, weight, blocks)
+            each = self.weight * blocks.before  # of a tuple its own, for gradients of its own
+            g.conditionals = lambda x: FactorizedBernoulli(self.logits + (x[..., None, :] * each).sum(-1))  # type: ignore
+            return g
+
+    def moments(estimator: nn.Module | BoundarySeeking) -> tuple[Tensor, Tensor]:
+        generator = InBlocks()
+        loss = estimator(Replay(generator, states[index]), discriminator, torch.arange(index.shape[1]))
+        found = torch.autograd.grad(loss.sum(), [generator.logits, generator.weight])
+        gradients = torch.cat([each.flatten(1) for each in found], dim=1)
+        one = BlockwiseBernoulli(logits[None], weight, blocks)
+        probability = one.log_prob(states[:, None])[:, 0].exp()[index].prod(dim=0)
+        mean = probability @ gradients
+        return mean, probability @ (gradients - mean).square().sum(dim=1)
+
+    discriminator = SmoothDiscriminator(torch.Size((3,)))
+    discriminator.weight.data *= 0.3
+    (plain, noise), (mean, left) = moments(BoundarySeeking(3)), moments(with_beta(beta, 3, control))
+    assert_exact(mean, plain)
+    assert left < 0.5 * noise

@@ -13,6 +13,7 @@ from discrete_gan.distributions import FactorizedBernoulli
 from discrete_gan.estimators import (
     ESTIMATORS,
     Arm,
+    Arms,
     BoundarySeeking,
     Claims,
     ControlledBoundarySeeking,
@@ -58,6 +59,8 @@ VARIANTS: list[Estimator] = [
     DisArm(4, "non-saturating"),
     Rebar(2, temperature=0.7, scale=0.6, learn=False, objective="non-saturating"),
     StraightThrough(objective="log-ratio", jacobian="identity"),
+    StraightThrough(temperature=2.0, num_samples=2),
+    Arms(3, "non-saturating"),
     SlopeAnnealedStraightThrough(annealing_rate=0.1, num_samples=2),
     ReinMax(1.5, annealing_rate=0.1, min_temperature=0.5, objective="log-ratio"),
     GumbelSoftmax(),
@@ -115,7 +118,7 @@ class AnyGenerator(ColumnGenerator):
 
 
 def test_names_of_settings() -> None:
-    assert {Arm, DisArm} <= set(BINARY_ONLY)
+    assert {Arm, Arms, DisArm} <= set(BINARY_ONLY)
     assert repr(ESTIMATORS["maligan"](7)) == repr(BoundarySeeking(7, over="batch"))
     assert repr(ESTIMATORS["st-gumbel-softmax"](0.7)) == repr(GumbelSoftmax(0.7, hard=True))
 
@@ -152,7 +155,7 @@ def test_estimators_that_learn() -> None:
     assert [any(p.requires_grad for p in each.parameters()) for each in learning] == [True, True, True, False]
 
 
-SCORE_FUNCTION = (BoundarySeeking, Reinforce, Nvil, Vimco, Arm, DisArm, Exact)
+SCORE_FUNCTION = (BoundarySeeking, Reinforce, Nvil, Vimco, Arm, Arms, DisArm, Exact)
 
 
 @pytest.mark.parametrize("estimator", [e for e in EVERY if isinstance(e, SCORE_FUNCTION)], ids=repr)

@@ -1,9 +1,13 @@
 """Gumbel-softmax and straight-through against hand-written Jacobians with the same noise or samples."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
+from discrete_gan.distributions import FactorizedCategorical, RaggedCategorical
 from discrete_gan.estimators import (
     GumbelSoftmax,
     Objective,
@@ -115,8 +119,12 @@ def test_identity_hands_on_the_slope(event: tuple, objective: Objective) -> None
 @EVENTS
 @OBJECTIVES
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.0])
-def test_slope_is_that_of_the_colder_probabilities(event: tuple, objective: Objective, temperature: float) -> None:
-    estimator = SlopeAnnealedStraightThrough(temperature, min_temperature=0.1, num_samples=M, objective=objective)
+@pytest.mark.parametrize("kind", [SlopeAnnealedStraightThrough, StraightThrough])
+def test_slope_is_that_of_the_colder_probabilities(
+    event: tuple, objective: Objective, temperature: float, kind: type
+) -> None:
+    options = {"min_temperature": 0.1} if kind is SlopeAnnealedStraightThrough else {}
+    estimator = kind(num_samples=M, objective=objective, temperature=temperature, **options)
     loss, gradient, x, discriminator = replayed(estimator, event)
     value, slope = loss_slopes(discriminator, x, objective)
     assert_exact(loss, value)
@@ -156,3 +164,29 @@ def test_errors_name_the_argument() -> None:
     for temperature in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match=r"^temperature: expected a number above 0"):
             GumbelSoftmax(temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 2.0])
+def test_slope_of_columns_is_that_of_each_column(temperature: float) -> None:
+    """Columns of one size as categories side by side: the same gradient."""
+    logits = seeded_normal(B, 2, 4)
+    slope = seeded_normal(1, 2, 4, seed=1)
+
+    def gradient(g: Callable[[Tensor], Distribution], affine: Callable[[Tensor], Tensor]) -> Tensor:
+        leaf = logits.clone().requires_grad_()
+        discriminator = nn.Module()
+        discriminator.forward = affine  # type: ignore[method-assign]
+        estimator, generator = StraightThrough(2, "log-ratio", temperature=temperature), nn.Module()
+        generator.forward = lambda z: g(leaf)  # type: ignore[method-assign]
+        loss = estimator(generator, discriminator, torch.arange(B))
+        return torch.autograd.grad(loss.sum(), leaf)[0]
+
+    columns = gradient(lambda leaf: RaggedCategorical(leaf.flatten(1), (4, 4)), lambda x: (x * slope.flatten()).sum(-1))
+    together = gradient(FactorizedCategorical, lambda x: (x * slope).sum((-1, -2)))
+    assert_exact(columns, together)
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"temperature": 2.0, "jacobian": "identity"}])
+def test_temperatures_of_straight_through_that_mean_nothing(options: dict) -> None:
+    with pytest.raises(ValueError, match="temperature"):
+        StraightThrough(**options)

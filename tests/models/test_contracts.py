@@ -36,7 +36,7 @@ rnn = models.RecurrentGenerator(K, D, end=0, latent_dim=4)
 belief = models.BeliefDecoder(4, D, hidden=(8,))
 table = models.TableGenerator(4, (2, 3, 3), hidden=(8,))
 columns = models.AutoregressiveTableGenerator(4, (2, 3, 3), hidden=8)
-rows = models.RowGenerator(4, (1, 2, 3), hidden=8)
+blocks = models.BlockwiseGenerator(4, (1, 2, 3), hidden=(8,))
 frames = models.FrameGenerator((2, 3), 4, 2, hidden=8, width=4)
 GENERATORS = {
     "MLPGenerator": is_generator(mlp, mlp.forward),
@@ -49,7 +49,7 @@ GENERATORS = {
     "BeliefDecoder": is_generator(belief, belief.forward),
     "TableGenerator": is_generator(table, table.forward),
     "AutoregressiveTableGenerator": is_generator(columns, columns.forward),
-    "RowGenerator": is_generator(rows, rows.forward),
+    "BlockwiseGenerator": is_generator(blocks, blocks.forward),
     "FrameGenerator": is_generator(frames, frames.forward),
 }
 
