@@ -76,13 +76,22 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def lines(scores: Sequence[Score]) -> list[str]:
-    """Scores for the terminal: a line for each, what they say, and each protocol once with the scores that share it."""
+def lines(scores: Sequence[Score], *, brief: bool = False) -> list[str]:
+    """Scores for the terminal: a line for each, what they say, and each protocol once with the scores that share it.
+
+    Args:
+        scores: In their order.
+        brief: Of more than two protocols only what they have in common.
+    """
     notes = [f"{score.title:<{_WIDTH}} {score.note}" for score in scores if score.note and not math.isnan(score.value)]
     shared: dict[str, list[str]] = {}
     for score in scores:
         if score.protocol:
             shared.setdefault(score.protocol, []).append(score.title)
+    if brief and len(shared) > 2:
+        first, *others = (protocol.split("|") for protocol in shared)
+        common = "|".join(part for part in first if all(part in other for other in others))
+        shared = {f"{common}; of each figure in full" if common else "of each figure": ["results.json"]}
     told = [
         textwrap.fill(
             f"{'protocol':<{_WIDTH}} {protocol} ({', '.join(dict.fromkeys(titles))})",

@@ -58,7 +58,7 @@ def write_marginals(path: Path, schema: Schema, real: Tensor, generated: Tensor)
         axis.tick_params(labelsize=6)
     for axis in axes[len(columns) :]:
         axis.set_axis_off()
-    axes[0].legend(fontsize=6, frameon=False)
+    above.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     maps = below.subplots(1, 2)
     for axis, side, label in zip(maps, sides, ("real", "generated"), strict=True):
         _map(axis, associations(side, [_bars(column) for column in columns]), [column.name for column in columns])

@@ -37,11 +37,13 @@ class MovingAverage(AveragedModel):
         else:
             count = int(self.n_averaged)  # it stays on the CPU
             update = get_ema_multi_avg_fn(min(self._decay, count / (count + 9)))
-            for is_float in (True, False):  # apart, as torch's function takes them
-                chosen = [pair for pair in zip(own, new, strict=True) if pair[0].is_floating_point() == is_float]
-                if chosen:
-                    olds, values = zip(*chosen, strict=True)
-                    update(olds, values, self.n_averaged)
+            numbers = [pair for pair in zip(own, new, strict=True) if pair[0].is_floating_point()]
+            if numbers:
+                olds, values = zip(*numbers, strict=True)
+                update(olds, values, self.n_averaged)
+            for old, value in zip(own, new, strict=True):
+                if not old.is_floating_point():  # a count, an index: a mean of two would be rounded to another
+                    old.copy_(value)
         self.n_averaged += 1
 
 

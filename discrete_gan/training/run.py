@@ -539,7 +539,7 @@ class Run:
     def _finish(self) -> None:
         """Score, print and write results.json, then draw: a picture that fails takes nothing with it."""
         scores = self._measure("run")
-        print("\n".join(lines(scores)))
+        print("\n".join(lines(scores, brief=True)))
         if self._best_by is not None:
             at = self._players["generator"].kept_at
             print(f"{'kept':<24} the generator of step {self.step if at is None else at:,}, best by {self._best_by}")

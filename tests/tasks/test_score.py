@@ -104,6 +104,16 @@ def test_lines_give_each_protocol_once() -> None:
     assert lines([]) == []
 
 
+def test_of_many_protocols_brief_lines_have_what_is_common() -> None:
+    some = [Score(f"score_{index}", 1.0, protocol=f"n:{index}|seed:0|temperature:1") for index in range(3)]
+    assert lines(some[:2], brief=True) == lines(some[:2])
+    *scores, told = lines(some, brief=True)
+    assert scores == [str(score) for score in some]
+    assert told.split(maxsplit=1) == ["protocol", "seed:0|temperature:1; of each figure in full (results.json)"]
+    other = [Score(score.name, 1.0, protocol=score.name) for score in some]
+    assert lines(other, brief=True)[-1].split(maxsplit=1) == ["protocol", "of each figure (results.json)"]
+
+
 def test_long_protocols_are_wrapped_between_scores_that_share_them() -> None:
     many = [Score(f"score_{index}", 1.0, protocol="n:1|seed:0") for index in range(20)]
     wrapped = next(line for line in lines(many) if line.startswith("protocol")).split("\n")

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import StepLR
 from discrete_gan.errors import InputError
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 from discrete_gan.training import Player, Run, linear_decay, phased_decay
+from discrete_gan.training.average import MovingAverage
 from tests.training.small import D, make_run
 
 
@@ -72,6 +73,19 @@ def test_average_takes_each_update_in_and_the_schedule_moves_once_per_step(tmp_p
     assert rates == pytest.approx([0.1, 0.1, 0.1, 0.05]) and rate(g) == 0
     saved = MLPGenerator.from_pretrained(tmp_path / "run" / "generator")
     torch.testing.assert_close(weights(saved), expected)
+
+
+def test_indices_are_not_averaged() -> None:
+    """9 would be 8 after a mean of 9 and 9 that is rounded down."""
+    network = torch.nn.Linear(2, 2)
+    network.register_buffer("index", torch.arange(100))
+    average = MovingAverage(network, 0.999)
+    for count in range(40):
+        average.update_parameters(network)
+        assert torch.equal(average.module.index, torch.arange(100)), count  # type: ignore[arg-type]
+    network.index += 1  # type: ignore[operator]
+    average.update_parameters(network)
+    assert torch.equal(average.module.index, network.index)  # type: ignore[arg-type]
 
 
 def test_without_average_the_network_is_the_best() -> None:
