@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 import torch
 from tqdm import tqdm
 
+from discrete_gan.cli.cluster import Cluster, ClusterJob, ClusterRun
 from discrete_gan.cli.orphans import orphans_end
-from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.interrupts import SIGNALS
 from discrete_gan.training.lock import holder
 
@@ -47,12 +46,18 @@ class Cell(NamedTuple):
 
 class _Job(NamedTuple):
     cell: Cell
-    process: subprocess.Popen[bytes]
+    process: "subprocess.Popen[bytes] | ClusterJob"
     log_start: int
 
 
 def run_cells(
-    recipe: str, cells: Sequence[Cell], *, jobs: int, title: str, summary: Callable[[Cell], str]
+    recipe: str,
+    cells: Sequence[Cell],
+    *,
+    jobs: int,
+    title: str,
+    summary: Callable[[Cell], str],
+    cluster: Cluster | None = None,
 ) -> dict[Path, str]:
     """Run those that have not finished; one with a checkpoint goes on from there, and one that fails stops no other.
 
@@ -64,6 +69,7 @@ def run_cells(
         jobs: How many at a time; several GPUs are given out in turn, the cores of the CPU shared.
         title: Of the progress bar.
         summary: What to say of a run that has finished.
+        cluster: Where they run, all queued at once; here if not given.
 
     Returns:
         Why each of those that failed did, by folder.
@@ -75,13 +81,13 @@ def run_cells(
     waiting = [cell for cell in cells if not cell.is_finished]
     failures: dict[Path, str] = {}
     running: dict[int, _Job] = {}
-    done = len(cells) - len(waiting)
+    done, jobs = len(cells) - len(waiting), len(waiting) if cluster else jobs
     with tqdm(total=len(cells), initial=done, desc=title, unit="run", dynamic_ncols=True) as bar, _termination():
         try:
             while waiting or running:
                 for slot in range(jobs):
                     if waiting and slot not in running:
-                        running[slot] = _start(recipe, waiting.pop(0), slot, jobs)
+                        running[slot] = _start(recipe, waiting.pop(0), slot, jobs, cluster)
                 time.sleep(_LOOK_EVERY)
                 for slot, job in list(running.items()):
                     if (status := job.process.poll()) is None:
@@ -98,19 +104,21 @@ def run_cells(
     return failures
 
 
-def _start(recipe: str, cell: Cell, slot: int, jobs: int) -> _Job:
+def _start(recipe: str, cell: Cell, slot: int, jobs: int, cluster: Cluster | None) -> _Job:
     for path in (cell.folder, cell.log):
         path.parent.mkdir(parents=True, exist_ok=True)
+    if cluster is not None:
+        recipe = str(Path(recipe).resolve()) if recipe.endswith(".py") else recipe
+        start = cell.log.stat().st_size if cell.log.exists() else 0
+        run = ClusterRun(recipe, cell.options, cell.folder.resolve(), cell.log.resolve(), cluster.cpus)
+        return _Job(cell, cluster.submit(run, cell.log.parent / "cluster"), start)
     until = time.monotonic() + _WAIT
     while holder(cell.folder) is not None and time.monotonic() < until:
         time.sleep(_LOOK_EVERY)
-    resumable = RunDirectory(cell.folder).last_checkpoint() is not None
-    where = ["--resume", str(cell.folder)] if resumable else ["--out", str(cell.folder), "--overwrite"]
-    options = [*cell.options, *where]
+    run = ClusterRun(recipe, cell.options, cell.folder, cell.log)
     with cell.log.open("ab") as log:
         start = log.tell()
-        command = [sys.executable, "-m", "discrete_gan", "train", recipe, *options]
-        return _Job(cell, _launch(command, os.environ | environment(slot, jobs) | orphans_end(), log), start)
+        return _Job(cell, _launch(run.command(), os.environ | environment(slot, jobs) | orphans_end(), log), start)
 
 
 def _launch(command: Sequence[str], variables: Mapping[str, str], log: BinaryIO) -> "subprocess.Popen[bytes]":
@@ -148,7 +156,7 @@ def _reason(job: _Job, status: int) -> str:
     return f"failed: {(messages or lines or [f'status {status}, see {job.cell.log}'])[-1]}"
 
 
-def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+def _stop(processes: Sequence["subprocess.Popen[bytes] | ClusterJob"]) -> None:
     """Interrupt all and wait for what they save; a Ctrl-C meanwhile stops them at once."""
     for _ in range(2):
         for process in processes:

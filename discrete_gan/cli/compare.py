@@ -4,18 +4,19 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from discrete_gan.cli.cells import Cell, run_cells
+from discrete_gan.cli.cluster import Cluster
 from discrete_gan.cli.grid import Grid, Option, Plan, cells_of, make_plan, parse_budget
 from discrete_gan.cli.parsing import parse, parse_plain
 from discrete_gan.cli.recipes import find_recipe, load_recipe
 from discrete_gan.cli.terminal import one_line
 from discrete_gan.errors import InputError
 from discrete_gan.estimators import parse_estimator
-from discrete_gan.ranges import Count, check_ranges
+from discrete_gan.ranges import Count, CountOrZero, check_ranges
 from discrete_gan.report.comparison import (
     as_json,
     described,
@@ -31,6 +32,7 @@ from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.lock import hold
 from discrete_gan.writing import told_in_a_line
 
+_OF_CLUSTER = ("partition", "job_minutes", "job_gpus", "job_cpus")
 _OURS = {"estimator": "--estimators", "seed": "--seeds", "resume": "the same command again", "overwrite": "a new --out"}
 
 
@@ -55,6 +57,16 @@ class CompareArgs:
     part of it."""
     jobs: Count = 1
     """Runs at a time; they share the cores, and take several GPUs in turn."""
+    cluster: Literal["slurm", "local"] | None = None
+    """Queue every run as a job of its own: on Slurm, or local for submitit's processes on this machine."""
+    partition: str | None = None
+    """Of Slurm (--cluster)."""
+    job_minutes: Count = 240
+    """Limit of a job (--cluster): a run that reaches it saves, is queued again and goes on."""
+    job_gpus: CountOrZero = 0
+    """GPUs of each run (--cluster)."""
+    job_cpus: Count = 1
+    """Cores of each run (--cluster)."""
     out: Path | None = None
     """Folder for runs, comparison.json and report.html; runs/compare-RECIPE if not given, or runs/comparison."""
 
@@ -110,7 +122,9 @@ def _run_grid(grid: Grid, passed: list[Option], command: str) -> None:
         evaluations, seconds = cost["evaluations_per_step"], cost["seconds_per_step"]
         print(f"{estimator}: {plan.steps[estimator]:,} steps of {evaluations:,.0f} evaluations and {seconds:.3g} s")
     cells = cells_of(grid, plan)
-    failures = run_cells(grid.recipe, list(cells.values()), jobs=grid.jobs, title="runs", summary=_summary)
+    failures = run_cells(
+        grid.recipe, list(cells.values()), jobs=grid.jobs, title="runs", summary=_summary, cluster=grid.cluster
+    )
     groups = _groups(grid, plan, cells, failures)
     settings = {option.name.replace("_", "-"): " ".join(option.words[1:]) for option in passed}
     settings |= {
@@ -158,7 +172,11 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
     parsed = parse(recipe.Args, words, prog=f"discrete-gan compare {name}", description=recipe.description)
     check_ranges(parsed)
     out = args.out or Path("runs") / f"compare-{Path(name).stem}"
-    return Grid(name, parsed, passed, args.estimators, args.seeds, args.budget, out, args.jobs)
+    for option in ["partition"] if args.cluster == "local" else _OF_CLUSTER if args.cluster is None else []:
+        if getattr(args, option) != getattr(CompareArgs(targets=[]), option):
+            raise InputError(f"--{option.replace('_', '-')}: expected --cluster slurm beside it")
+    cluster = args.cluster and Cluster(args.cluster, args.job_minutes, args.partition, args.job_gpus, args.job_cpus)
+    return Grid(name, parsed, passed, args.estimators, args.seeds, args.budget, out, args.jobs, cluster)
 
 
 def _groups(grid: Grid, plan: Plan, cells: dict[tuple[str, int], Cell], failures: dict[Path, str]) -> list[Group]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discrete_gan.cli.cells import Cell, run_cells
+from discrete_gan.cli.cluster import Cluster
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.lock import NAME
@@ -46,6 +47,7 @@ class Grid:
         budget: ``evaluations`` or ``seconds``, with ``=AMOUNT`` if the first estimator's need in ``steps`` is not it.
         out: Folder of plan, pilots and runs.
         jobs: Runs at a time.
+        cluster: Where they run; here if not given.
     """
 
     recipe: str
@@ -56,6 +58,7 @@ class Grid:
     budget: str
     out: Path
     jobs: int
+    cluster: Cluster | None = None
 
     @property
     def phase_steps(self) -> int:
@@ -118,7 +121,12 @@ def make_plan(grid: Grid) -> Plan:
     stored = _stored_plan(grid)
     pilots = {name: _pilot(grid, name) for name in grid.estimators if name not in stored["costs"]}
     failed = run_cells(
-        grid.recipe, list(pilots.values()), jobs=grid.jobs, title="pilot runs", summary=lambda cell: "measured"
+        grid.recipe,
+        list(pilots.values()),
+        jobs=grid.jobs,
+        title="pilot runs",
+        summary=lambda cell: "measured",
+        cluster=grid.cluster,
     )
     failures = {name: f"pilot run {failed[cell.folder]}" for name, cell in pilots.items() if cell.folder in failed}
     stored["costs"] |= {name: cost_of_step(cell.folder) for name, cell in pilots.items() if name not in failures}
