@@ -21,7 +21,7 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
     """Options of the recipe."""
 
     data: str = "mnist"
-    steps: int = 16000
+    steps: int = 20000
     estimator: str = "boundary-seeking-cv:num_samples=19"
     generator_lr: float = 4e-3
     precision: Precision = "auto"
