@@ -1,6 +1,7 @@
 """Bits drawn in a few blocks, each given those before it."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,29 +13,27 @@ from discrete_gan._arguments import check_positive, check_support
 from discrete_gan.distributions.bernoulli import FactorizedBernoulli
 
 
-class Blocks:
+class Blocks(NamedTuple):
     """Which positions are drawn together, and when.
 
-    Args:
-        block: Number of each position's block, from 0, int64, shape (D,).
-
     Attributes:
-        order: Positions in the order in which they are drawn, shape (D,).
+        order: Positions in the order in which they are drawn, int64, shape (D,).
         inverse: Where each position stands in that order, shape (D,).
-        sizes: Positions of each of the S blocks.
         before: Whether the position of a column is drawn before that of a row, zeros and ones, shape (D, D).
+        sizes: Positions of each of the S blocks.
     """
 
-    def __init__(self, block: Tensor) -> None:
-        self.order = block.argsort(stable=True)
-        self.inverse = self.order.argsort()
-        self.sizes: list[int] = block.bincount().tolist()
-        self.before = (block[None, :] < block[:, None]).float()
+    order: Tensor
+    inverse: Tensor
+    before: Tensor
+    sizes: tuple[int, ...]
 
-    def to(self, device: torch.device) -> "Blocks":
-        """Itself, there."""
-        self.order, self.inverse, self.before = (each.to(device) for each in (self.order, self.inverse, self.before))
-        return self
+    @classmethod
+    def of(cls, block: Tensor) -> "Blocks":
+        """From the number of each position's block, from 0, int64, shape (D,)."""
+        order = block.argsort(stable=True)
+        before = (block[None, :] < block[:, None]).float()
+        return cls(order, order.argsort(), before, tuple(block.bincount().tolist()))
 
 
 class BlockwiseBernoulli(Distribution):

@@ -39,6 +39,9 @@ class BlockwiseGenerator(Generator):
         Parallel Multiscale Autoregressive Density Estimation (Reed et al., 2017), https://arxiv.org/abs/1703.03664
     """
 
+    order: Tensor
+    inverse: Tensor
+    before: Tensor
     center: Tensor
     places: Tensor
     entries: Tensor
@@ -57,14 +60,17 @@ class BlockwiseGenerator(Generator):
             raise ValueError(f"kernel_size: expected an odd number, got {kernel_size}")
         self.latent_dim, self.num_classes = latent_dim, num_classes
         block = lattice(image_shape, num_blocks).flatten()
-        self.blocks = Blocks(block)
+        blocks = Blocks.of(block)
+        self.sizes = blocks.sizes
+        for name in ("order", "inverse", "before"):
+            self.register_buffer(name, getattr(blocks, name), persistent=False)
         self.layers = mlp_layers([latent_dim + num_classes, *hidden], len(block))
         self.register_buffer("center", torch.zeros(len(block)))
         # W is made of the kernels: which of its places, and which entry stands there.
         channel, row, column = torch.cartesian_prod(*map(torch.arange, image_shape)).T
         reach, depth = kernel_size // 2, image_shape[0]
         down, right = row[None, :] - row[:, None] + reach, column[None, :] - column[:, None] + reach
-        inside = (down >= 0) & (down < kernel_size) & (right >= 0) & (right < kernel_size) & (self.blocks.before > 0)
+        inside = (down >= 0) & (down < kernel_size) & (right >= 0) & (right < kernel_size) & (blocks.before > 0)
         kernel = (block[:, None] * depth + channel[:, None]) * depth + channel[None, :]
         entry = (kernel * kernel_size + down) * kernel_size + right
         self.register_buffer("places", inside.flatten().nonzero()[:, 0], persistent=False)
@@ -85,7 +91,7 @@ class BlockwiseGenerator(Generator):
         logits, number = self.layers(append_labels(z, labels, self.num_classes)), len(self.center)
         weight = self.kernels.new_zeros(number**2).index_copy(0, self.places, self.kernels[self.entries])
         weight = weight.view(number, number)
-        blocks = self.blocks.to(logits.device)
+        blocks = Blocks(self.order, self.inverse, self.before, self.sizes)
         return BlockwiseBernoulli(logits - weight @ self.center, weight, blocks)
 
 

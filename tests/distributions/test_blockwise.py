@@ -17,7 +17,7 @@ D = len(BLOCK)
 
 def law(batch: int = B) -> BlockwiseBernoulli:
     logits, weight = seeded_normal(batch, D).requires_grad_(), seeded_normal(D, D, seed=1, scale=2).requires_grad_()
-    return BlockwiseBernoulli(logits, weight, Blocks(BLOCK))
+    return BlockwiseBernoulli(logits, weight, Blocks.of(BLOCK))
 
 
 def by_hand(g: BlockwiseBernoulli, x: Tensor, b: int) -> float:
@@ -40,7 +40,7 @@ def test_log_probability_is_the_product_of_the_conditionals_and_sums_to_one() ->
     assert_exact(found, expected)
     assert_exact(found.exp().sum(dim=0), torch.ones(B, dtype=torch.float64))
     torch.autograd.gradcheck(
-        lambda logits, weight: BlockwiseBernoulli(logits, weight, Blocks(BLOCK)).log_prob(every[5:7]),
+        lambda logits, weight: BlockwiseBernoulli(logits, weight, Blocks.of(BLOCK)).log_prob(every[5:7]),
         (seeded_normal(B, D).requires_grad_(), seeded_normal(D, D, seed=1).requires_grad_()),
     )
 
@@ -85,7 +85,7 @@ def test_center_is_the_mean_of_one_block_and_near_it_for_more() -> None:
 
 
 def test_one_block_is_a_factorized_bernoulli() -> None:
-    g = BlockwiseBernoulli(seeded_normal(B, D), seeded_normal(D, D), Blocks(torch.zeros(D, dtype=torch.int64)))
+    g = BlockwiseBernoulli(seeded_normal(B, D), seeded_normal(D, D), Blocks.of(torch.zeros(D, dtype=torch.int64)))
     every = g.enumerate_support()
     assert_exact(g.log_prob(every), FactorizedBernoulli(g.logits).log_prob(every))
 
@@ -94,11 +94,11 @@ def test_shapes_that_do_not_fit() -> None:
     with pytest.raises(
         ValueError, match=r"logits and weight: expected \(B, 5\) and \(5, 5\), got \(3, 4\) and \(5, 5\)"
     ):
-        BlockwiseBernoulli(torch.zeros(3, 4), torch.zeros(5, 5), Blocks(BLOCK))
+        BlockwiseBernoulli(torch.zeros(3, 4), torch.zeros(5, 5), Blocks.of(BLOCK))
     with pytest.raises(ValueError, match=r"value: expected a shape ending in \(3, 5\), got \(2, 5\)"):
         law().log_prob(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="zeros and ones"):
-        BlockwiseBernoulli(torch.zeros(1, D), torch.zeros(D, D), Blocks(BLOCK), validate_args=True).log_prob(
+        BlockwiseBernoulli(torch.zeros(1, D), torch.zeros(D, D), Blocks.of(BLOCK), validate_args=True).log_prob(
             torch.full((1, D), 0.5)
         )
 

@@ -131,7 +131,7 @@ def test_slope_stays_where_there_is_nothing_to_measure_or_no_wish_to() -> None:
 @pytest.mark.parametrize("beta", [1.0, 0.6])
 def test_in_blocks_the_expectation_is_kept_and_the_variance_falls(control: Control, beta: float) -> None:
     """Over all tuples of three samples, with respect to the logits of a latent and to the weights between blocks."""
-    logits, weight, blocks = seeded_normal(3), seeded_normal(3, 3, seed=1, scale=2), Blocks(torch.tensor([1, 0, 1]))
+    logits, weight, blocks = seeded_normal(3), seeded_normal(3, 3, seed=1, scale=2), Blocks.of(torch.tensor([1, 0, 1]))
     states = BlockwiseBernoulli(logits[None], weight, blocks).enumerate_support()[:, 0]
     index = torch.cartesian_prod(*[torch.arange(8)] * 3).T  # (M, T)
 
