@@ -32,10 +32,8 @@ class Args(BinaryImageOptions, NetworkOptions, EstimatorOptions, RunOptions):
     classifier_data: str | None = None
     """Labeled data for the scores' classifier, where the training data has no labels."""
     model: Literal["mlp", "conv", "blocks"] = "mlp"
-    """Kind of both networks; blocks has a generator that draws pixels in a few blocks, each given those before it, and
+    """Kind of both networks; blocks has a generator that draws pixels in four blocks, each given those before it, and
     mlp's discriminator."""
-    num_blocks: Literal[2, 4, 8, 16] = 4
-    """Of the pixels (blocks)."""
     generator_width: Count = 512
     """Width of the generator's hidden layers (mlp), of its linear layer (conv), and those of blocks."""
     discriminator_width: AtLeastTwo = 512
@@ -59,7 +57,7 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
         generator = ConvGenerator(args.latent_dim, data.image_shape, width=args.channels, hidden=first, **classes)
         return generator, ConvDiscriminator(data.image_shape, width=args.channels, hidden=second, **normalized)
     if args.model == "blocks":
-        generator = BlockwiseGenerator(args.latent_dim, data.image_shape, args.num_blocks, (first, first), **classes)
+        generator = BlockwiseGenerator(args.latent_dim, data.image_shape, hidden=(first, first), **classes)
     else:
         generator = MLPGenerator(args.latent_dim, data.num_positions, hidden=(first, first), **classes)
     generator.start_at(data.train.mean(dim=0).cpu())
@@ -68,21 +66,18 @@ def networks(args: Args, data: BinaryImages) -> tuple[Any, Any]:
 
 def main(args: Args) -> None:
     """Train: in each step the discriminator, with an R1 penalty, and then the generator by the estimator."""
-    data = task(args)
-    run = Run(args, data)
+    run = Run(args, data := task(args))
     generator, discriminator = run.networks(lambda: networks(args, data))
     estimate, state = run.estimator(args.estimator, generator, discriminator)
     g = run.player("generator", generator, lr=args.generator_lr, also=state, average=args.average)
     d = run.player("discriminator", discriminator, lr=args.discriminator_lr)
     for step in run.steps():
         real, labels = data.batch(step)
-        fake = run.draw(generator, labels)
-        # In full precision: the penalty differentiates twice, and so small a batch gains nothing from bfloat16.
-        raw_real, raw_fake = discriminator(real.requires_grad_(), labels), discriminator(fake, labels)
+        real, fake = real.requires_grad_(), run.draw(generator, labels)
+        raw_real, raw_fake = discriminator(real, labels), discriminator(fake, labels)  # in full precision, for R1
         penalty = gradient_penalty(raw_real, real).mean()
         d_loss = DIVERGENCES[args.divergence].discriminator_loss(raw_real, raw_fake)
         d.descend(d_loss + args.r1 * penalty)
-
         z = generator.latents(args.batch_size)
         g_loss = estimate(generator, discriminator, z, real=real, labels=labels).mean()
         g.descend(g_loss)

@@ -90,8 +90,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Traff
     for verb in ("sample", "evaluate"):
         monkeypatch.setattr(f"discrete_gan.cli.{verb}.find_device", torch.device)
     # The pages are written from numbers, and the comparisons in pairs take long.
-    for verb in ("train", "evaluate"):
-        monkeypatch.setattr(f"discrete_gan.cli.{verb}.write_run_page", lambda *args, **options: "")
+    monkeypatch.setattr("discrete_gan.report.run_page.write_run_page", lambda *args, **options: "")
     for kind in ("images", "text"):
         monkeypatch.setattr(f"discrete_gan.tasks.{kind}._COMPARED", 40)
     monkeypatch.setattr("discrete_gan.tasks.evaluation.SAMPLE_COUNTS", (2, 5))

@@ -49,7 +49,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def drawn(run: Path, *options: str) -> list[Any]:
     out = run.parent / "x.npy"
-    main(["sample", str(run), "--num", "9", "--out", str(out), *options])
+    main(["sample", str(run), "--num", "199", "--out", str(out), *options])
     return np.load(out).tolist()
 
 

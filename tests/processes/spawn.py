@@ -70,7 +70,11 @@ def one_stream() -> Iterator[None]:
     So each process draws what a single one draws for these rows of the whole batch.
     """
     draws = [
-        (FactorizedBernoulli, -2, ("sample", "antithetic_sample", "perturbed_logits", "perturbed_logits_given")),
+        (
+            FactorizedBernoulli,
+            -2,
+            ("sample", "antithetic_sample", "jointly_antithetic_sample", "perturbed_logits", "perturbed_logits_given"),
+        ),
         (FactorizedCategorical, -3, ("sample", "perturbed_logits", "perturbed_logits_given")),
         (Autoregressive, -2, ("sample", "rollouts")),
         (Autoregressive, -3, ("rsample",)),
