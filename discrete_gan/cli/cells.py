@@ -14,13 +14,11 @@ from typing import BinaryIO, NamedTuple
 import torch
 from tqdm import tqdm
 
-from discrete_gan.cli.cluster import Cluster, ClusterJob, ClusterRun
+from discrete_gan.cli.cluster import Cluster, ClusterJob, ClusterRun, wait_for_holder
 from discrete_gan.cli.orphans import orphans_end
 from discrete_gan.training.interrupts import SIGNALS
-from discrete_gan.training.lock import holder
 
 _LOOK_EVERY = 0.1  # seconds
-_WAIT = 60.0  # for a run of a comparison that was killed: it saves
 
 
 class Cell(NamedTuple):
@@ -112,9 +110,7 @@ def _start(recipe: str, cell: Cell, slot: int, jobs: int, cluster: Cluster | Non
         start = cell.log.stat().st_size if cell.log.exists() else 0
         run = ClusterRun(recipe, cell.options, cell.folder.resolve(), cell.log.resolve(), cluster.cpus)
         return _Job(cell, cluster.submit(run, cell.log.parent / "cluster"), start)
-    until = time.monotonic() + _WAIT
-    while holder(cell.folder) is not None and time.monotonic() < until:
-        time.sleep(_LOOK_EVERY)
+    wait_for_holder(cell.folder)
     run = ClusterRun(recipe, cell.options, cell.folder, cell.log)
     with cell.log.open("ab") as log:
         start = log.tell()

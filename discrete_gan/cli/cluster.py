@@ -14,9 +14,11 @@ from typing import Any, Literal
 from discrete_gan.cli.orphans import orphans_end
 from discrete_gan.errors import InputError
 from discrete_gan.training.directory import RunDirectory
+from discrete_gan.training.lock import holder
 
 Engine = Literal["slurm", "local"]
 _LOOK_EVERY = 5.0  # seconds between questions to the queue
+_HELD_EVERY, _WAIT = 0.1, 60.0  # seconds between looks at a folder that is held, and of them in all
 _ABSENT = 3  # times that the queue does not know a job, before it counts as lost
 _SAVED = 128 + signal.SIGTERM  # status of a run that was asked to end and has saved
 _PREEMPTED = 300.0  # seconds that a run which was asked to end waits for the cluster to queue it again
@@ -101,6 +103,7 @@ class ClusterRun:
     def __call__(self) -> int:
         """Run it; its exit status."""
         global _running
+        wait_for_holder(self.folder)
         with self.log.open("ab") as log:
             # The cluster's warning goes to all processes of a job: this one answers it, the run is asked to save then.
             before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
@@ -113,11 +116,7 @@ class ClusterRun:
                 start_new_session=True,
             )
             signal.signal(signal.SIGUSR2, before)
-            try:
-                status = process.wait()
-            except BaseException:
-                save(process)
-                raise
+            status = process.wait()  # if this is interrupted, the run is asked to end by the end of its parent
         if status == _SAVED:  # preempted: the job is ended and queued again by the cluster
             time.sleep(_PREEMPTED)
         return status
@@ -129,6 +128,13 @@ class ClusterRun:
         if _running is not None:
             save(_running)
         return submitit.helpers.DelayedSubmission(self)
+
+
+def wait_for_holder(folder: Path) -> None:
+    """Give a run of the folder that was asked to end a while to save: until then none goes on there."""
+    until = time.monotonic() + _WAIT
+    while holder(folder) is not None and time.monotonic() < until:
+        time.sleep(_HELD_EVERY)
 
 
 _running: "subprocess.Popen[bytes] | None" = None  # by this process; submitit asks for a checkpoint in a signal handler

@@ -174,7 +174,8 @@ def _grid(args: CompareArgs, passed: list[Option]) -> Grid:
     out = args.out or Path("runs") / f"compare-{Path(name).stem}"
     for option in ["partition"] if args.cluster == "local" else _OF_CLUSTER if args.cluster is None else []:
         if getattr(args, option) != getattr(CompareArgs(targets=[]), option):
-            raise InputError(f"--{option.replace('_', '-')}: expected --cluster slurm beside it")
+            engine = "slurm" if option == "partition" else "slurm or local"
+            raise InputError(f"--{option.replace('_', '-')}: expected --cluster {engine} beside it")
     cluster = args.cluster and Cluster(args.cluster, args.job_minutes, args.partition, args.job_gpus, args.job_cpus)
     return Grid(name, parsed, passed, args.estimators, args.seeds, args.budget, out, args.jobs, cluster)
 

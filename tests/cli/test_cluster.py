@@ -65,6 +65,18 @@ def test_a_run_whose_place_is_taken_saves_and_goes_on_as_if_unbroken(tmp_path: P
     assert as_unbroken(folder, 600)
 
 
+def test_a_job_that_is_ended_leaves_its_run_the_time_to_save(tmp_path: Path) -> None:
+    """Steps of over a second, longer than submitit's own processes are given."""
+    folder = tmp_path / "run"
+    slow = "--estimator=boundary-seeking:num_samples=60000,chunk_size=2000"
+    run = run_of(folder, 400, *RARELY, slow, "--log-every=1")
+    job = Cluster("local", minutes=5).submit(run, tmp_path / "jobs")
+    until(lambda: has_begun(folder))
+    job.send_signal(signal.SIGINT)
+    until(lambda: "stopped after step" in run.log.read_text())
+    assert (folder / "checkpoints").is_dir() and any((folder / "checkpoints").iterdir())
+
+
 def test_what_fails_there_has_its_status_and_its_log(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", 2, "--nosuch=1")
     job = Cluster("local", minutes=5).submit(run, tmp_path / "jobs")
@@ -95,7 +107,7 @@ def test_a_comparison_on_jobs_is_the_comparison(tmp_path: Path, monkeypatch: pyt
     [
         (["--partition", "x"], "--partition: expected --cluster slurm beside it"),
         (["--cluster", "local", "--partition", "x"], "--partition: expected --cluster slurm beside it"),
-        (["--job-gpus", "1"], "--job-gpus: expected --cluster slurm beside it"),
+        (["--job-gpus", "1"], "--job-gpus: expected --cluster slurm or local beside it"),
     ],
 )
 def test_options_that_need_a_cluster(options: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

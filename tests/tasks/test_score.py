@@ -110,6 +110,8 @@ def test_of_many_protocols_brief_lines_have_what_is_common() -> None:
     *scores, told = lines(some, brief=True)
     assert scores == [str(score) for score in some]
     assert told.split(maxsplit=1) == ["protocol", "seed:0|temperature:1; of each figure in full (results.json)"]
+    third = some[2]._replace(protocol="n:0|temperature:1")  # shares a part with one, and one with both
+    assert lines([*some[:2], third], brief=True)[-1].split(maxsplit=2)[1] == "temperature:1;"
     other = [Score(score.name, 1.0, protocol=score.name) for score in some]
     assert lines(other, brief=True)[-1].split(maxsplit=1) == ["protocol", "of each figure (results.json)"]
 
