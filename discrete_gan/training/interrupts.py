@@ -13,7 +13,7 @@ from discrete_gan.distributed import num_processes
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1") if hasattr(signal, name)
 ]
-_SAME = 5.0  # seconds
+_SAME, _AT_ONCE = 5.0, 0.5  # seconds
 
 
 @contextmanager
@@ -22,7 +22,8 @@ def interrupts_collected() -> Iterator[list[int]]:
 
     A signal that the process was told to ignore, as nohup does with a hang-up, stays ignored; Ctrl-C never is. Of
     several processes each may get one twice, as torchrun passes on what they have got already: within five seconds that
-    is no second one.
+    is no second one. Nor is a SIGTERM right after another: a process that asked the kernel for one at its parent's end
+    gets one for each thread that the parent had.
     """
     received: list[int] = []
     several, since = num_processes() > 1, 0.0
@@ -30,7 +31,8 @@ def interrupts_collected() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal since
         if received:
-            if several and time.monotonic() < since + _SAME:
+            same = _SAME if several else _AT_ONCE if number == received[0] == signal.SIGTERM else 0.0
+            if time.monotonic() < since + same:
                 return
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         received.append(number)

@@ -444,11 +444,11 @@ class TestSignals:
     def test_a_second_one_ends_at_once(self, tmp_path: Path) -> None:
         def end(run: Run, step: int) -> None:
             signal.raise_signal(signal.SIGTERM)
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
 
         with pytest.raises(SystemExit) as info:
             train(end, out=tmp_path / "run")
-        assert info.value.code == 128 + signal.SIGTERM
+        assert info.value.code == 128 + signal.SIGHUP
         assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
     def test_a_hang_up_that_nohup_ignores_stays_ignored(self, tmp_path: Path) -> None:

@@ -238,3 +238,16 @@ class TestOneProcess:
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
         assert received == [signal.SIGTERM]
+
+    def test_an_end_asked_for_by_each_thread_of_a_parent_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now: Any = 0.0
+        monkeypatch.setattr(interrupts.time, "monotonic", lambda: now)
+        with interrupts.interrupts_collected() as received:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            now = 1.0
+            with pytest.raises(SystemExit):
+                signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
