@@ -1,5 +1,6 @@
 """What several estimators share."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from discrete_gan._arguments import check_at_least, check_choice
 from discrete_gan._precision import at_least_float32
@@ -34,6 +36,7 @@ FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 COLUMNS = (*FACTORIZED, RaggedCategorical)
 Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence | BlockwiseBernoulli
 RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence, BlockwiseBernoulli)
+_CACHE, _MEMORY = 2**20, 2**26  # bytes of samples
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
@@ -92,8 +95,29 @@ def frozen(network: Network) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def at_a_time(discriminator: Callable[[Tensor], Tensor], sample: Tensor, num_samples: int) -> int:
+    """How many samples of each latent to score together where no gradient is wanted, 1 to M.
+
+    As many as a core's cache holds on a CPU, where they then cost less time than all at once; elsewhere, where each
+    call costs a launch, as many as take 64 MiB. All, if batch norm in training mode looks at them together.
+
+    Args:
+        discriminator: That scores them.
+        sample: One of each latent, or what has its size and device.
+        num_samples: M.
+    """
+    layers = discriminator.modules() if isinstance(discriminator, nn.Module) else ()
+    if any(isinstance(layer, _BatchNorm) and layer.training for layer in layers):
+        return num_samples
+    held = _CACHE if sample.device.type == "cpu" else _MEMORY
+    most = max(1, held // max(1, sample.numel() * sample.element_size()))
+    return math.ceil(num_samples / math.ceil(num_samples / most))  # parts of about the same size
+
+
 def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims: int = 2) -> Tensor:
     """Raw outputs of the discriminator, one for each sample: anything else would broadcast against the samples.
+
+    Where gradients are off, samples of latents are scored a few at a time, see :func:`at_a_time`.
 
     Args:
         discriminator: Returns log-ratios in nats.
@@ -106,6 +130,10 @@ def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims:
     Raises:
         ValueError: If the discriminator returns another shape, or no floating-point numbers.
     """
+    if batch_dims > 1 and len(x) > 0 and not torch.is_grad_enabled():
+        size = at_a_time(discriminator, x[0], len(x))
+        if size < len(x):
+            return torch.cat([log_ratios(discriminator, part, batch_dims) for part in x.split(size)])
     raw, expected = discriminator(x), tuple(x.shape[:batch_dims])
     if not isinstance(raw, Tensor) or raw.shape != expected:
         got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__

@@ -9,18 +9,19 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from discrete_gan.contracts import Discriminator
-from discrete_gan.estimators._common import Factorized, log_ratios
+from discrete_gan.estimators._common import Factorized, at_a_time, log_ratios
 from discrete_gan.weights import Accumulator
 
 
 def drawn_mean(
     g: Factorized, discriminator: Discriminator, num_samples: int, chunk_size: int | None = None
 ) -> Accumulator:
-    """Means of M samples of each latent, drawn and scored so many at a time, all of them by default. No gradient."""
+    """Means of M samples per latent, drawn and scored so many at a time; by default :func:`at_a_time`. No gradient."""
     mean = Accumulator()
+    size = chunk_size or at_a_time(discriminator, g.logits, num_samples)
     with torch.no_grad():
         while mean.count < num_samples:
-            x = g.sample(torch.Size((min(chunk_size or num_samples, num_samples - mean.count),)))
+            x = g.sample(torch.Size((min(size, num_samples - mean.count),)))
             mean.update(log_ratios(discriminator, x).to(x.dtype), x)
             del x  # or the next chunk would be drawn beside it
     return mean

@@ -119,8 +119,9 @@ class BoundarySeeking:
         num_samples: M, samples drawn for each latent.
         over: Normalize the weights over the ``"samples"`` of each latent, or over the ``"batch"``.
         zero_sum: Subtract the mean weight.
-        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow
-            with M. For factorized distributions only, whose log-probability is affine in the sample.
+        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow with M; by
+            default as many as a cache holds. Of any other size for factorized distributions only, whose
+            log-probability is affine in the sample.
 
     Raises:
         ValueError: If M is below 2 (below 1 over the batch), ``over`` is unknown or ``chunk_size`` is below 1.

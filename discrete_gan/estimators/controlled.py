@@ -109,8 +109,10 @@ class ControlledBoundarySeeking(StatefulEstimator):
             log_w = log_ratios(discriminator, x).to(x.dtype)
         _, slopes = losses_and_slopes(discriminator, point[None], "log-ratio")
         slope = -slopes[0].to(x.dtype)  # of log w, (B, *event)
-        centered = x - mean
-        tangent = sum_over_event(slope * centered)  # (M, B)
+        if in_blocks:
+            tangent = sum_over_event(slope * (x - mean))
+        else:  # from two products, nothing else of the size of x
+            tangent = torch.einsum("mbe,be->mb", x.flatten(2), slope.flatten(1)) - sum_over_event(slope * mean, 1)
         height, tilt = self.beta * tangent, self.beta * slope
         weights = normalized_weights(log_w)
         if self.control == "tilted" and not in_blocks:
@@ -120,11 +122,12 @@ class ControlledBoundarySeeking(StatefulEstimator):
             weights = weights - (1 + height - height.mean(dim=0)) / self.num_samples
             known = through_mean(given, tilt) * (1 - 1 / self.num_samples)
         self._update_beta(log_w, tangent)
-        noise = per_sample(weights, x) * centered
         if in_blocks:  # each sample has logits of its own
+            noise = per_sample(weights, x) * (x - mean)
             latents_first = FactorizedBernoulli(given.logits.movedim(0, 1))
             return loss_of_gradient(latents_first, (-noise - known / self.num_samples).movedim(0, 1))
-        return loss_of_gradient(given, -noise.sum(dim=0) - known)
+        noise = torch.einsum("mb,mbe->be", weights, x.flatten(2)).view_as(mean)
+        return loss_of_gradient(given, per_sample(weights.sum(dim=0), mean) * mean - noise - known)
 
     def _update_beta(self, log_w: Tensor, tangent: Tensor) -> None:
         """After use: the control must not know the samples it is applied to."""

@@ -80,8 +80,9 @@ class UnionBoundarySeeking:
     Attributes:
         num_samples: M, samples drawn for each latent.
         zero_sum: Subtract 1/(M + R), the mean weight.
-        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow
-            with M. For factorized distributions only, whose log-probability is affine in the sample.
+        chunk_size: Draw and score this many samples of each latent at a time, so that memory does not grow with M; by
+            default as many as a cache holds. Of any other size for factorized distributions only, whose
+            log-probability is affine in the sample.
 
     Raises:
         ValueError: If M or ``chunk_size`` is below 1.

@@ -1,6 +1,7 @@
 """Boundary-seeking gradients, enumerated over every tuple of samples."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -9,7 +10,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from discrete_gan.contracts import Conditional, Discriminator
-from discrete_gan.estimators import BoundarySeeking, boundary_seeking_loss, maligan
+from discrete_gan.estimators import (
+    BoundarySeeking,
+    ControlledBoundarySeeking,
+    Reinforce,
+    boundary_seeking_loss,
+    maligan,
+)
 from discrete_gan.weights import Over, normalized_weights
 from tests.problems import (
     PROBLEMS,
@@ -263,3 +270,36 @@ def test_errors_name_the_argument_and_the_reason() -> None:
         BoundarySeeking(over="rows")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^chunk_size: expected at least 1, got 0"):
         BoundarySeeking(chunk_size=0)
+
+
+@pytest.mark.parametrize(
+    ("positions", "layer", "sizes"),
+    [
+        (4, nn.Identity(), [20]),
+        (2**14, nn.Identity(), [7, 7, 6]),  # of 2**17 bytes each, eight would fit
+        (2**20, nn.Identity(), [1] * 20),
+        (2**20, nn.BatchNorm1d(2), [20]),
+        (2**20, nn.BatchNorm1d(2).eval(), [1] * 20),
+    ],
+)
+@pytest.mark.parametrize(
+    "estimator", [BoundarySeeking(), ControlledBoundarySeeking(20), Reinforce(20)], ids=lambda e: type(e).__name__
+)
+def test_samples_are_scored_as_many_at_a_time_as_a_cache_holds(
+    estimator: Callable[..., Tensor], positions: int, layer: nn.Module, sizes: list[int]
+) -> None:
+    seen = []
+
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Tensor) -> Tensor:
+            if not torch.is_grad_enabled():
+                seen.append(len(x))
+            return x.mean(dim=-1)
+
+    generator = TableGenerator(torch.zeros(2, positions))
+    estimator(generator, Mean(), torch.arange(2))
+    assert seen == sizes
