@@ -138,9 +138,11 @@ def check_images(arguments: list[str]) -> None:
     args = parse_plain(ImageCheckArgs, arguments, "discrete-gan check")
     check_ranges(args)
     data = load_images(args.data, seed=args.seed, image_size=args.image_size, crop=args.crop, corrupt=args.corrupt)
-    (channels, height, width), used = data.image_shape, data.train_images.unique()
+    (channels, height, width), used = data.image_shape, data.looked_at.unique()
     num, held_out = len(data.train_images), len(data.test_images)
     print(f"{data.name}: {num:,} images for training, {held_out:,} held out; {height}x{width}, {channels} channel(s)")
+    if data.is_mapped:
+        print(f"           over the limit of memory: they stay in the file; the last {held_out:,} are held out")
     values = ", ".join(map(str, used.tolist())) if len(used) <= 8 else f"{len(used)} different ones"
     print(f"pixels     from 0 to {data.maximum}: {values}")
     if data.train_labels is not None:

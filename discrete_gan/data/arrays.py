@@ -15,7 +15,8 @@ from ..errors import InputError
 from .extras import one_line
 from .formats import ImageReading
 from .image_data import ImageData, assemble
-from .limits import check_size, open_regular
+from .limits import check_size, most_bytes, open_regular
+from .mapped import mapped_images
 from .pictures import fit_data
 from .pixels import Array, channels_first
 
@@ -43,11 +44,15 @@ def is_array_file(spec: str) -> bool:
 def load_array_file(spec: str, reading: ImageReading) -> ImageData:
     """Reads the file; without a test part, a tenth of the images drawn with the seed is held out.
 
+    Of a ``.npy`` file over the limit of memory the last images are held out, and the others stay in the file.
+
     Raises:
         InputError: If it is damaged, holds no images or Python objects, or shapes or types do not fit.
     """
     path = Path(spec)
     try:
+        if reading.seed is not None and (mapped := _mapped(path, reading)) is not None:
+            return mapped
         (train, train_labels, test, test_labels), are_rolls = _read(path)
     except InputError:
         raise
@@ -58,6 +63,21 @@ def load_array_file(spec: str, reading: ImageReading) -> ImageData:
     test = None if test is None else shaped(test, str(path))
     data = assemble(path.stem, train, train_labels, test, test_labels, seed=reading.seed)
     return fit_data(dataclasses.replace(data, are_rolls=are_rolls), reading.image_size, reading.crop)
+
+
+def _mapped(path: Path, reading: ImageReading) -> ImageData | None:
+    """The images of a ``.npy`` file that is over the limit of memory; None of any other."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= most_bytes() or file.read(len(_ZIP)) == _ZIP:
+            return None
+        file.seek(0)
+        shape, by_column, dtype = _read_header(file, str(path), size)
+        if reading.image_size is not None or reading.crop is not None:
+            raise InputError(
+                f"{path}: over the limit of memory, so that image_size and crop are not for it: resize it before"
+            )
+        return mapped_images(path, shape, dtype, by_column, file.tell())
 
 
 def _notes(rolls: Array, where: str) -> Array:
@@ -132,11 +152,11 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
         return _read_array(file, where, member.file_size)
 
 
-def _read_array(file: IO[bytes], where: str, size: int) -> Array:
-    """One array in NumPy's format, whose header is held against the bytes that are there.
+def _read_header(file: IO[bytes], where: str, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether it is by column, and type of an array in NumPy's format: held against the bytes that are there.
 
     Args:
-        file: At the start of the array.
+        file: At the start of the array; at its values then.
         where: Names it.
         size: Bytes of header and values.
     """
@@ -153,7 +173,13 @@ def _read_array(file: IO[bytes], where: str, size: int) -> Array:
     expected = file.tell() + math.prod(shape) * dtype.itemsize
     if expected > size:
         raise InputError(f"{where}: expected {expected} bytes for {dtype} of shape {shape}, found {size}")
-    check_size(where, expected)
+    return shape, by_column, dtype
+
+
+def _read_array(file: IO[bytes], where: str, size: int) -> Array:
+    """One array in NumPy's format; arguments as of :func:`_read_header`."""
+    shape, by_column, dtype = _read_header(file, where, size)
+    check_size(where, file.tell() + math.prod(shape) * dtype.itemsize)
     array = np.empty(math.prod(shape), dtype=dtype)
     left = memoryview(array.view(np.uint8).data) if array.nbytes else memoryview(b"")
     while left:

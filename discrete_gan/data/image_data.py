@@ -14,6 +14,8 @@ from ..errors import InputError
 from .classes import Classes, find_classes, printable, take_places
 from .pixels import Array, to_bytes
 
+_LOOKED_AT = 20_000
+
 
 @dataclass(frozen=True, eq=False)  # Comparing tensors has no single truth value; compare fingerprints.
 class ImageData:
@@ -29,6 +31,7 @@ class ImageData:
         maximum: The pixel value of full intensity: 1 for 0/1 data, 16 for scikit-learn's digits, else 255.
         classes: What the labels stand for; None without labels, or where nobody has named them.
         are_rolls: Whether they are piano rolls: C tracks, H steps in time, W pitches from the lowest.
+        is_mapped: Whether ``train_images`` is a file larger than memory, read where they are indexed.
     """
 
     name: str
@@ -40,6 +43,7 @@ class ImageData:
     maximum: int
     classes: Classes | None = None
     are_rolls: bool = False
+    is_mapped: bool = False
 
     @property
     def num_classes(self) -> int | None:
@@ -47,6 +51,11 @@ class ImageData:
         if self.train_labels is None or self.test_labels is None:
             return None
         return 1 + max(int(self.train_labels.max()), int(self.test_labels.max()))
+
+    @property
+    def looked_at(self) -> Tensor:
+        """Training images that scores compare with: all, or of a file larger than memory 20,000 spread over it."""
+        return self.train_images[:: math.ceil(len(self.train_images) / _LOOKED_AT) if self.is_mapped else 1]
 
     def classes_for(self, purpose: str) -> int:
         """Number of classes of data whose labels are needed.
@@ -100,7 +109,7 @@ class ImageData:
         }
 
     def to(self, device: torch.device | str) -> "ImageData":
-        """A copy whose tensors are on the device."""
+        """A copy whose tensors are on the device, those of a file that is larger than memory too."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return dataclasses.replace(self, **tensors)
 

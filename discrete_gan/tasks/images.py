@@ -113,11 +113,12 @@ class Images:
     def to(self, device: torch.device) -> None:
         """Move images there, and make what scores need; the first time on a data set, this trains its classifier."""
         data, labeled = self.data, self.classifier_data
-        self.rows = self.training_rows().to(device)
+        self._device = device
+        self.rows = self.training_rows() if data.is_mapped else self.training_rows().to(device)
         self.labels = None if data.train_labels is None or not self.labels_for else data.train_labels.to(device)
         self._batches = Batches(len(self.rows), self.options.batch_size, seed=self.options.seed)
         with seeded("report", "binarization"):
-            self.train = self.prepared(data.train_images.to(device), data.maximum)
+            self.train = self.prepared(data.looked_at.to(device), data.maximum)
             self.test = self.prepared(data.test_images.to(device), data.maximum)
         if not self.scored_by_features or labeled.train_labels is None or labeled.test_labels is None:
             return
@@ -168,7 +169,8 @@ class Images:
         return self._batch(self._batches.set_apart(part).to(self.rows.device))
 
     def _batch(self, chosen: Tensor) -> Batch:
-        return Batch(self.encode(self.rows[chosen]), None if self.labels is None else self.labels[chosen])
+        rows = self.rows[chosen].to(self._device)
+        return Batch(self.encode(rows), None if self.labels is None else self.labels[chosen])
 
     def held_out(self) -> Batch:
         """Test images, with their labels where there are any; bits are drawn by one fixed seed."""
@@ -177,8 +179,8 @@ class Images:
     def held_out_of(self, data: ImageData) -> Batch:
         """The test images of a data set, as this task's generator yields samples."""
         with seeded("report", "binarization"):
-            x = self.encode_images(data.test_images.to(self.rows.device), data.maximum)
-        return Batch(x, None if data.test_labels is None else data.test_labels.to(self.rows.device))
+            x = self.encode_images(data.test_images.to(self._device), data.maximum)
+        return Batch(x, None if data.test_labels is None else data.test_labels.to(self._device))
 
     # Scores and pictures.
 

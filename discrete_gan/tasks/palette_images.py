@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from discrete_gan.data import ImageData
 from discrete_gan.data.palette import learn_palette, quantized, to_indices
+from discrete_gan.errors import InputError
 from discrete_gan.tasks.images import Images
 from discrete_gan.tasks.options import ImageOptions
 
@@ -33,6 +34,10 @@ class PaletteImages(Images):
     def _quantized(self) -> tuple[Tensor, Tensor, ImageData]:
         """Colors (K, C), the color of every training pixel (N, H * W), and the data as they look in these colors."""
         data = super().data
+        if data.is_mapped:
+            raise InputError(
+                f"{self.options.data}: over the limit of memory, in which the colors of all images are found"
+            )
         palette = learn_palette(data, self.num_colors, seed=self.options.seed) if self._known is None else self._known
         return palette, *quantized(data, palette)
 
