@@ -19,10 +19,9 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# About ten minutes, with nothing else running.
 bench: .venv/installed
-	$(BIN)/python benchmarks/generator_step.py
-	$(BIN)/python benchmarks/categorical_draws.py
-	$(BIN)/python benchmarks/sequence_draws.py
+	$(BIN)/python benchmarks/page.py docs/benchmarks.md
 
 # The site, in site/; a warning is an error.
 docs: .venv/docs

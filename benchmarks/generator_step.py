@@ -11,14 +11,12 @@ step, each variant in a process of its own (Linux).
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from timing import forget_peak, in_turn, ratio, resident, told
 from torch import Tensor, nn
 from torch.distributions import Bernoulli
 
@@ -26,7 +24,7 @@ from discrete_gan.estimators import BoundarySeeking
 from discrete_gan.models import ConvDiscriminator, ConvGenerator, MLPDiscriminator, MLPGenerator
 
 NUM_LATENTS = 64
-VARIANTS = ("textbook", "ours", "ours in chunks of 5")
+VARIANTS = ("textbook", "ours", "ours, all at once")
 
 
 def textbook_loss(generator: nn.Module, discriminator: nn.Module, z: Tensor, num_samples: int) -> Tensor:
@@ -47,7 +45,7 @@ def build(pair: str, variant: str, num_samples: int) -> Callable[[], None]:
         "mlp": lambda: (MLPGenerator(64, 784), MLPDiscriminator(784)),
         "conv": lambda: (ConvGenerator(64), ConvDiscriminator()),
     }[pair]()
-    chunk_size = 5 if variant.endswith("5") else 20 if variant.endswith("20") else None
+    chunk_size = num_samples if variant.endswith("once") else 20 if variant.endswith("20") else None
     estimator = BoundarySeeking(num_samples, chunk_size=chunk_size)
     z = generator.latents(NUM_LATENTS)
 
@@ -74,18 +72,6 @@ def discriminator_forward(pair: str, num_samples: int) -> Callable[[], None]:
     return step
 
 
-def seconds(steps: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, in turn, so that a drift of the machine's speed meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for repeat in range(repeats + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if repeat >= 2:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def peak_growth(pair: str, variant: str, num_samples: int) -> float:
     """MiB by which steps raise the resident set above what stands before them, in a fresh process."""
     command = [sys.executable, __file__, "--measure-memory", pair, variant, str(num_samples)]
@@ -96,12 +82,7 @@ def measure_memory(pair: str, variant: str, num_samples: int) -> None:
     """Body of the fresh process."""
     step = build(pair, variant, num_samples)
     build(pair, variant, 2)()  # loads the libraries' kernels and buffers
-
-    def resident(field: str) -> float:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
-
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    forget_peak()
     before = resident("VmRSS")
     for _ in range(3):
         step()
@@ -119,15 +100,16 @@ def main() -> None:
         measure_memory(pair, variant, int(num_samples))
         return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, B = {NUM_LATENTS}, 28x28\n")
-    print("| networks | step, M = 20 | ms | of textbook | MiB above | of textbook |\n|---|---|---|---|---|---|")
+    print("| networks | step, M = 20 | ms (least, most) | of textbook | MiB above | of textbook |")
+    print("|---|---|---|---|---|---|")
     for pair in ("mlp", "conv"):
         steps = {variant: build(pair, variant, 20) for variant in VARIANTS}
         steps["discriminator forward alone"] = discriminator_forward(pair, 20)
-        times = seconds(steps, args.repeats)
+        times = in_turn(steps, args.repeats)
         memory = {variant: peak_growth(pair, variant, 20) for variant in VARIANTS}
-        for name, value in times.items():
+        for name, values in times.items():
             peak = f"{memory[name]:.0f} | {memory[name] / memory['textbook']:.2f}" if name in memory else "|"
-            print(f"| {pair} | {name} | {1e3 * value:.1f} | {value / times['textbook']:.2f} | {peak} |")
+            print(f"| {pair} | {name} | {told(values)} | {ratio(values, times['textbook']):.2f} | {peak} |")
     print("\n| networks | chunk_size = 20 | MiB above, M = 20 | M = 1000 | ratio |\n|---|---|---|---|---|")
     for pair in ("mlp", "conv"):
         few, many = (peak_growth(pair, "ours in chunks of 20", num_samples) for num_samples in (20, 1000))

@@ -1,10 +1,7 @@
 """Sampling sequences and their log-probabilities beside the loops of public text-GAN code, with the same weights."""
 
-import statistics
-import time
-from collections.abc import Callable
-
 import torch
+from timing import in_turn, ratio, told
 from torch import Tensor
 
 from discrete_gan.models import RecurrentGenerator
@@ -47,21 +44,9 @@ def products(generator: RecurrentGenerator, num: int) -> None:
         _ = inputs @ weights_ih.T, hidden @ weights_hh.T, hidden @ generator.output.weight.T
 
 
-def alternately(*functions: Callable[[], object]) -> list[float]:
-    """Median milliseconds of each, called in turn so that all see the same machine."""
-    seconds: list[list[float]] = [[] for _ in functions]
-    for repeat in range(REPEATS + 2):
-        for function, mine in zip(functions, seconds, strict=True):
-            start = time.perf_counter()
-            function()
-            if repeat >= 2:
-                mine.append(time.perf_counter() - start)
-    return [1000 * statistics.median(mine) for mine in seconds]
-
-
 @torch.no_grad()
 def main() -> None:
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, vocabulary {VOCABULARY}, milliseconds\n")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, vocabulary {VOCABULARY}, ms (least, most)\n")
     print("| batch | length | units | what | usual loop | this package | usual / this | products alone |")
     print("|---|---|---|---|---|---|---|---|")
     for num, length, units in ((64, 20, 32), (256, 32, 512)):
@@ -70,16 +55,20 @@ def main() -> None:
         g = generator(generator.latents(1))
         tokens = g.sample((num,))
         torch.testing.assert_close(g.log_prob(tokens)[:, 0], usual_log_prob(generator, tokens[:, 0]))
-        usual, ours, usual_pass, our_pass, limit = alternately(
-            lambda: usual_sampling(generator, num),  # noqa: B023
-            lambda: g.sample((num,)),  # noqa: B023
-            lambda: usual_log_prob(generator, tokens[:, 0]),  # noqa: B023
-            lambda: g.log_prob(tokens),  # noqa: B023
-            lambda: products(generator, num),  # noqa: B023
+        times = in_turn(
+            {
+                "usual sampling": lambda: usual_sampling(generator, num),  # noqa: B023
+                "sampling": lambda: g.sample((num,)),  # noqa: B023
+                "usual log_prob": lambda: usual_log_prob(generator, tokens[:, 0]),  # noqa: B023
+                "log_prob": lambda: g.log_prob(tokens),  # noqa: B023
+                "products": lambda: products(generator, num),  # noqa: B023
+            },
+            REPEATS,
         )
-        for what, theirs, mine in (("sampling", usual, ours), ("log_prob", usual_pass, our_pass)):
-            cells = [num, length, units, what, f"{theirs:.0f}", f"{mine:.0f}", f"{theirs / mine:.1f}", f"{limit:.0f}"]
-            print("| " + " | ".join(map(str, cells)) + " |")
+        for what in ("sampling", "log_prob"):
+            theirs, mine = times[f"usual {what}"], times[what]
+            cells = [num, length, units, what, told(theirs), told(mine), f"{ratio(theirs, mine):.1f}"]
+            print("| " + " | ".join(map(str, [*cells, told(times["products"])])) + " |")
 
 
 if __name__ == "__main__":

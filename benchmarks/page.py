@@ -1,0 +1,68 @@
+"""Runs the benchmarks of steps one after another and writes what they print, with machine and versions, as a page.
+
+Nothing else should run beside it. Run with::
+
+    python benchmarks/page.py docs/benchmarks.md
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from tqdm import tqdm
+
+DATA = "../shared/data/mnist"
+PARTS: dict[str, list[list[str]]] = {
+    "A training step beside its products": [["step_cost.py"]],
+    "A generator step beside the textbook form": [["generator_step.py"]],
+    "Growth": [["growth.py"]],
+    "Drawing categories": [["categorical_draws.py"]],
+    "Drawing sequences": [["sequence_draws.py"]],
+    "The Softmax GAN recipe beside a loop by hand": [["softmax_step.py", "--steps", "200"]],
+    "Several processes": [["scaling.py"]],
+    "Start-up": [["start_up.py"]],
+}
+
+
+def machine() -> str:
+    """Processor and memory, without a name of the machine."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    number = sum(line.startswith("processor") for line in lines)
+    return f"{number} cores of {model}, {platform.system()}"
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path)
+    args = parser.parse_args()
+    here = Path(__file__).parent
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, cwd=here
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "lightning-fabric"))
+    text = [
+        "# Benchmarks",
+        "What `make bench` measured last, as it printed it. What the figures say: [speed](results/speed.md) and"
+        " [scaling](scaling.md).",
+        f"Commit {commit.stdout.strip()}, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}; Python"
+        f" {platform.python_version()}, {versions}. Times are medians; in brackets the least and the most.",
+    ]
+    for title, commands in tqdm(PARTS.items(), unit="part"):
+        text.append(f"## {title}")
+        for words in commands:
+            told = subprocess.run([sys.executable, here / words[0], *words[1:]], capture_output=True, text=True)
+            if told.returncode:
+                raise SystemExit(f"{words[0]}: {told.stderr[-2000:]}")
+            printed = [line for line in told.stdout.splitlines() if not line.startswith("saved")]
+            text += [f"`python benchmarks/{' '.join(words)}`", "\n".join(printed).strip()]
+    args.page.write_text("\n\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()
