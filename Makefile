@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check bench docs wheel audit clean
+.PHONY: demo test test-slow check bench bench-gpu docs wheel audit clean
 
 demo: .venv/installed
 	$(BIN)/discrete-gan train digits --out runs/demo --overwrite
@@ -22,6 +22,9 @@ check: .venv/installed
 # About ten minutes, with nothing else running.
 bench: .venv/installed
 	$(BIN)/python benchmarks/page.py docs/benchmarks.md
+
+bench-gpu: .venv/installed
+	$(BIN)/python benchmarks/page.py docs/benchmarks_gpu.md --device cuda
 
 # The site, in site/; a warning is an error.
 docs: .venv/docs

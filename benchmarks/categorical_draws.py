@@ -6,7 +6,7 @@
 """
 
 import torch
-from timing import in_turn, ratio, told
+from timing import DEVICE, in_turn, place, ratio, told
 
 from discrete_gan.distributions import FactorizedCategorical
 
@@ -15,9 +15,8 @@ NUM_ROWS = 256
 
 def main() -> None:
     """Print a Markdown table."""
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {NUM_ROWS} rows, milliseconds (least, most)\n"
-    )
+    torch.set_default_device(DEVICE)
+    print(f"{place()}, {NUM_ROWS} rows, milliseconds (least, most)\n")
     print("| K | draws per row | torch.multinomial | Gumbel argmax | this package | multinomial / this |")
     print("|---|---|---|---|---|---|")
     for num_categories in (96, 1000, 5000):

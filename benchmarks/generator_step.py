@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from timing import forget_peak, in_turn, ratio, resident, told
+from timing import DEVICE, growth, in_turn, place, ratio, told
 from torch import Tensor, nn
 from torch.distributions import Bernoulli
 
@@ -82,15 +82,12 @@ def measure_memory(pair: str, variant: str, num_samples: int) -> None:
     """Body of the fresh process."""
     step = build(pair, variant, num_samples)
     build(pair, variant, 2)()  # loads the libraries' kernels and buffers
-    forget_peak()
-    before = resident("VmRSS")
-    for _ in range(3):
-        step()
-    print(json.dumps(resident("VmHWM") - before))
+    print(json.dumps(growth(step, 3)))
 
 
 def main() -> None:
     """Print a Markdown table."""
+    torch.set_default_device(DEVICE)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--measure-memory", nargs=3, metavar=("PAIR", "VARIANT", "M"), help=argparse.SUPPRESS)
@@ -99,7 +96,7 @@ def main() -> None:
         pair, variant, num_samples = args.measure_memory
         measure_memory(pair, variant, int(num_samples))
         return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, B = {NUM_LATENTS}, 28x28\n")
+    print(f"{place()}, B = {NUM_LATENTS}, 28x28\n")
     print("| networks | step, M = 20 | ms (least, most) | of textbook | MiB above | of textbook |")
     print("|---|---|---|---|---|---|")
     for pair in ("mlp", "conv"):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timing import forget_peak, in_turn, resident, told
+from timing import DEVICE, growth, in_turn, place, told
 from torch import Tensor, nn
 
 from discrete_gan.data import Batches
@@ -57,12 +57,13 @@ class LogRatio(Categories):
 
 def build(axis: str, size: int) -> Callable[[], object]:
     """A step."""
-    torch.manual_seed(0)
     generator: Any
     discriminator: Any
-    if axis == "rows":
+    if axis == "rows":  # of which batches are chosen on the CPU
         rows, batches, numbers = torch.rand(size, 32), Batches(size, 64, seed=0), iter(range(1 << 30))
         return lambda: rows[batches.indices(next(numbers))]
+    torch.set_default_device(DEVICE)
+    torch.manual_seed(0)
     if axis == "M":
         generator, discriminator, num_samples, latents = MLPGenerator(64, 784), MLPDiscriminator(784), size, 64
     elif axis == "K":
@@ -84,10 +85,9 @@ def measure(axis: str, size: int) -> None:
     """Body of a process."""
     step = build(axis, size)
     step()
-    forget_peak()
-    before = resident("VmRSS")
+    memory = growth(step, 3)
     (times,) = in_turn({"step": step}, 5).values()
-    print(json.dumps([told(times), resident("VmHWM") - before]))
+    print(json.dumps([told(times), memory]))
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
     if args.measure:
         measure(args.measure[0], int(args.measure[1]))
         return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads: median of five steps (least, most)")
+    print(f"{place()}: median of five steps (least, most)")
     for axis, sizes in GRIDS.items():
         print(f"\n| {axis}: {OF[axis]} | ms | MiB above |\n|---|---|---|")
         for size in sizes:

@@ -3,9 +3,11 @@
 Nothing else should run beside it. Run with::
 
     python benchmarks/page.py docs/benchmarks.md
+    python benchmarks/page.py docs/benchmarks_gpu.md --device cuda
 """
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -27,6 +29,12 @@ PARTS: dict[str, list[list[str]]] = {
     "Start-up": [["start_up.py"]],
 }
 
+ON_GPU: dict[str, list[list[str]]] = {
+    "A training step beside its products": [["step_cost.py"], ["step_cost.py", "--precision", "bf16-mixed"]],
+    **{title: PARTS[title] for title in [*PARTS][1:5]},
+    "Weights": [["weights.py", "--device", "cuda"]],
+}
+
 
 def machine() -> str:
     """Processor and memory, without a name of the machine."""
@@ -40,6 +48,7 @@ def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     args = parser.parse_args()
     here = Path(__file__).parent
     commit = subprocess.run(
@@ -47,16 +56,19 @@ def main() -> None:
     )
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "lightning-fabric"))
     text = [
-        "# Benchmarks",
-        "What `make bench` measured last, as it printed it. What the figures say: [speed](results/speed.md) and"
-        " [scaling](scaling.md).",
+        "# Benchmarks" if args.device == "cpu" else "# Benchmarks on a GPU",
+        f"What `make bench{'' if args.device == 'cpu' else '-gpu'}` measured last, as it printed it. What the figures"
+        " say: [speed](results/speed.md) and [scaling](scaling.md).",
         f"Commit {commit.stdout.strip()}, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}; Python"
         f" {platform.python_version()}, {versions}. Times are medians; in brackets the least and the most.",
     ]
-    for title, commands in tqdm(PARTS.items(), unit="part"):
+    for title, commands in tqdm((PARTS if args.device == "cpu" else ON_GPU).items(), unit="part"):
         text.append(f"## {title}")
         for words in commands:
-            told = subprocess.run([sys.executable, here / words[0], *words[1:]], capture_output=True, text=True)
+            command = [sys.executable, here / words[0], *words[1:]]
+            told = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=os.environ | {"BENCH_DEVICE": args.device}
+            )
             if told.returncode:
                 raise SystemExit(f"{words[0]}: {told.stderr[-2000:]}")
             printed = [line for line in told.stdout.splitlines() if not line.startswith("saved")]

@@ -1,7 +1,7 @@
 """Sampling sequences and their log-probabilities beside the loops of public text-GAN code, with the same weights."""
 
 import torch
-from timing import in_turn, ratio, told
+from timing import DEVICE, in_turn, place, ratio, told
 from torch import Tensor
 
 from discrete_gan.models import RecurrentGenerator
@@ -46,7 +46,8 @@ def products(generator: RecurrentGenerator, num: int) -> None:
 
 @torch.no_grad()
 def main() -> None:
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, vocabulary {VOCABULARY}, ms (least, most)\n")
+    torch.set_default_device(DEVICE)
+    print(f"{place()}, vocabulary {VOCABULARY}, ms (least, most)\n")
     print("| batch | length | units | what | usual loop | this package | usual / this | products alone |")
     print("|---|---|---|---|---|---|---|---|")
     for num, length, units in ((64, 20, 32), (256, 32, 512)):

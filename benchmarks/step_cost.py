@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from steps import watched
-from timing import in_turn, ratio, told
+from timing import DEVICE, in_turn, place, ratio, told
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -65,15 +65,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="../shared/data/mnist")
     parser.add_argument("--num-steps", type=int, default=50)
+    parser.add_argument("--precision", default="32-true")
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.num_steps} steps\n")
+    print(f"{place()}, precision {args.precision}, {args.num_steps} steps\n")
     print("| recipe | million operations | products | products alone, ms | step, ms | of products |")
     print("|---|---|---|---|---|---|")
     for name, options in RECIPES.items():
         recipe = name.split(",")[0].split()[0]
         data = ["--data", args.data] if "mnist" in recipe or "softmax" in recipe else []
         products = Products()
-        times = watched([recipe, *options, *data], args.num_steps, lambda run: products)  # noqa: B023
+        where = ["--device", DEVICE, "--precision", args.precision]
+        times = watched([recipe, *options, *data, *where], args.num_steps, lambda run: products)  # noqa: B023
         alone = in_turn({"products": products.again}, 20)["products"]
         cells = [f"{products.operations / 1e6:.0f}", len(products.calls), told(alone), told(times)]
         print(f"| `{name}` | " + " | ".join(map(str, cells)) + f" | {ratio(times, alone):.2f} |", flush=True)

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from discrete_gan.estimators import parse_estimator
+from discrete_gan.losses.penalties import gradient_penalty
 from discrete_gan.models import MLPDiscriminator, MLPGenerator
 
 B, M, D = 8, 6, 50
@@ -57,6 +58,17 @@ def test_operations_of_a_step_are_those_of_the_formula(
     of_generator = 3 * sum(of_layers(generator)) - first
     of_discriminator = (scored + differentiated) * sum(of_layers(discriminator))
     assert counted.count == 2 * B * (of_generator + of_discriminator + products * D)
+
+
+def test_operations_of_the_discriminator_with_its_penalty() -> None:
+    discriminator = MLPDiscriminator(D, hidden=(13, 4))
+    real, fake = torch.rand(B, D).requires_grad_(), torch.rand(B, D)
+    with Operations() as counted:
+        raw_real, raw_fake = discriminator(real), discriminator(fake)
+        penalty = gradient_penalty(raw_real, real).mean()
+        (raw_fake.mean() - raw_real.mean() + penalty).backward()
+    first, *_, last = of_layers(discriminator)
+    assert counted.count == 2 * B * (9 * sum(of_layers(discriminator)) - first - last)
 
 
 def test_no_operation_depends_on_what_was_drawn() -> None:

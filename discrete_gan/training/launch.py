@@ -1,6 +1,7 @@
 """The device and the processes of a run."""
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -43,6 +44,8 @@ def launch(options: RunOptions) -> "Fabric":
     there = {"cpu": here, "cuda": torch.cuda.device_count(), "mps": 1}[device.type] if device.index is None else 1
     if here > there:
         raise InputError(f"--device {options.device}: expected a device for each of {here} processes, found {there}")
+    # Of a machine with Slurm, on which most runs are rightly begun without its launcher.
+    warnings.filterwarnings("ignore", "The `srun` command is available")
     fabric = Fabric(
         accelerator=device.type,
         devices=here if device.index is None else [device.index],

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,11 @@ class TestOneProcess:
             with pytest.raises(SystemExit):
                 signal.raise_signal(signal.SIGTERM)
         assert received == [signal.SIGTERM]
+
+    def test_slurms_launcher_is_not_asked_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "srun").touch(mode=0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            launch(Options(device="cpu"))
+        assert not [one for one in told if "srun" in str(one.message)]
