@@ -1,4 +1,4 @@
-"""GAN on sequences of frames: piano rolls, spike trains, voices of a choral, or your own arrays.
+"""GAN on sequences of frames: piano rolls, spike trains, voices of a chorale, or your own arrays.
 
 A frame is a row of bits or categories. An LSTM over frames gives each one a distribution, in which its columns are
 drawn one after another, so that notes which sound together make chords, or, with ``--within factorized``, independently

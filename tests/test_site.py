@@ -68,6 +68,17 @@ def test_every_page_has_its_place() -> None:
     assert sorted(listed) == sorted(pages)
 
 
+def test_nothing_that_pages_are_made_of_is_left_out_of_a_clone() -> None:
+    paths = [path for path in (ROOT / "docs").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    names = "\n".join(str(path.relative_to(ROOT)) for path in paths)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"], cwd=ROOT, input=names, capture_output=True, text=True
+    )
+    if ignored.returncode == 128:
+        pytest.skip("not a clone")
+    assert ignored.stdout == ""
+
+
 @pytest.mark.slow
 def test_the_site_is_built_with_everything_in_it(tmp_path: Path) -> None:
     pytest.importorskip("material")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, NamedTuple
@@ -98,6 +98,8 @@ def run_cells(
                     bar.update()
         except BaseException:
             _stop([job.process for job in running.values()])
+            with suppress(OSError, ValueError):  # a terminal that has hung up
+                bar.write("stopped; the same command goes on from here")
             raise
     return failures
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.cluster import Cluster
 from discrete_gan.errors import InputError
+from discrete_gan.estimators import MaximumLikelihood, parse_estimator
 from discrete_gan.training.directory import RunDirectory
 from discrete_gan.training.lock import NAME
 from discrete_gan.training.records import read_metrics, read_plan
@@ -24,6 +25,7 @@ _PILOT_SCORED = 20
 _PHASES = ("pretrain_steps", "warmup_steps")  # before the discriminator's samples train the generator
 _POINTS = {"log_every": 40, "sample_every": 8}  # of a curve, at least
 _PROBES = 4
+_NO_EVALUATIONS = "makes no discriminator evaluations, expected --budget seconds"
 _UNITS = {"evaluations": "evaluations_per_step", "seconds": "seconds_per_step"}
 
 
@@ -118,6 +120,9 @@ def make_plan(grid: Grid) -> Plan:
             need is the budget, cannot be run, or the phases before take all steps.
     """
     kind, amount = parse_budget(grid.budget)
+    first = grid.estimators[0]
+    if kind == "evaluations" and isinstance(parse_estimator(first), MaximumLikelihood):  # before any pilot
+        raise InputError(f"estimator {first}, the first one, whose need is the budget: it {_NO_EVALUATIONS}")
     stored = _stored_plan(grid)
     pilots = {name: _pilot(grid, name) for name in grid.estimators if name not in stored["costs"]}
     failed = run_cells(
@@ -132,7 +137,7 @@ def make_plan(grid: Grid) -> Plan:
     stored["costs"] |= {name: cost_of_step(cell.folder) for name, cell in pilots.items() if name not in failures}
     for name in grid.estimators:
         if name not in failures and not stored["costs"][name][_UNITS[kind]]:
-            failures[name] = "failed: it makes no discriminator evaluations, expected --budget seconds"
+            failures[name] = f"failed: it {_NO_EVALUATIONS}"
     if stored["amount"] is None:
         first, steps = grid.estimators[0], grid.args.steps - grid.phase_steps
         if amount is None and first in failures:

@@ -89,6 +89,10 @@ def refine(arguments: list[str]) -> None:
     words = [word for word in arguments if word != _RESUME]
     args = parse_plain(Args, words, f"discrete-gan refine [{_RESUME}]")
     args = _taken_up(args) if resumed else dataclasses.replace(args, out=args.run / REFINED)
+    if not resumed and not args.overwrite and RunDirectory(args.run / REFINED).holds_run():
+        raise InputError(
+            f"{args.run / REFINED}: a refinement is there: expected --resume to continue it, or --overwrite"
+        )
     with told_in_a_line(args.run):
         main(args)
     from discrete_gan.report.run_page import write_run_page  # and matplotlib: when they are needed

@@ -30,8 +30,10 @@ def is_refined(run: SavedRun) -> bool:
 
 
 def wants_reweighted(run: SavedRun, choice: Choice | None) -> bool:
-    """Whether to measure the reweighted model: it is asked for, or the run was refined."""
-    return choice != "none" and (choice is not None or is_refined(run))
+    """Whether to measure the reweighted model: it is asked for, or the run was refined and that told something."""
+    if choice is not None:
+        return choice != "none"
+    return is_refined(run) and _fitted(run.directory.path / REFINED).get("scale") != 0
 
 
 def reweighted(
@@ -72,11 +74,16 @@ def reweighted(
         raise InputError(f"--reweight {method}: {error}") from None
 
 
+def _fitted(folder: Path) -> dict[str, float]:
+    """The scores of a refinement by their names; none if it has not finished."""
+    results = read_results(folder)
+    return {score.name: score.value for score in (results.scores or [] if results else [])}
+
+
 def _refined(run: SavedRun, folder: Path) -> tuple[Any, float, float]:
     """The discriminator that refined the run, and its calibration."""
     directory = RunDirectory(folder)
-    results, again = read_results(folder), f"discrete-gan refine {run.directory.path}"
-    found = {score.name: score.value for score in (results.scores or [] if results else [])}
+    found, again = _fitted(folder), f"discrete-gan refine {run.directory.path}"
     if not {"scale", "offset"} <= found.keys():
         raise InputError(f"{folder}: has not finished: {again} --resume")
     if directory.read_config()["data"].get("generator") != generator_digest(run.directory.path):

@@ -160,8 +160,8 @@ def report(fit: LogRatioFit, unit: str) -> list[str]:
         "told apart": f"{100 * accuracy.value:.1f} % ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}), where "
         f"50 is no better than chance; p = {fit.test.p_value:.2g}",
         "calibration": _calibration(fit.calibration.scale),
-        "mean weight": f"{reached.value:.2f} ({reached.low:.2f} to {reached.high:.2f}): the part of what is real that "
-        "samples reach",
+        "mean weight": f"{reached.value:.2f} ({reached.low:.2f} to {reached.high:.2f}), 1 of right log-ratios; "
+        "below it, the part of what is real that samples reach",
         "effective": f"as many as {size:,.0f} equally weighted {unit}s ({100 * size / num:.0f} %); the largest weight "
         f"is {found.largest_weight.item():.2g} of all",
         "tail index": f"{k:.2f}; means are to be trusted up to {tail_index_threshold(num):.2f}"
@@ -203,7 +203,8 @@ def read_images(args: WeighArgs) -> Sides:
         raise InputError(f"--samples {args.samples}: expected {expected}, got {samples.image_shape}")
     if args.binarize is None and (real.maximum == 1) != (samples.maximum == 1):
         grey = "real" if samples.maximum == 1 else "samples"
-        raise InputError(f"--{grey} has more than bits and the other side has not: expected --binarize stochastic, say")
+        told = "expected --binarize threshold or stochastic, as the model was trained"
+        raise InputError(f"--{grey} has more than bits and the other side has not: {told}")
     generator = generator_of(args.seed)
 
     def intensities(data: ImageData) -> Tensor:

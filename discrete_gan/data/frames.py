@@ -1,4 +1,4 @@
-"""Sequences of frames as tensors: piano rolls, spike trains, voices of a choral, event logs."""
+"""Sequences of frames as tensors: piano rolls, spike trains, voices of a chorale, event logs."""
 
 import hashlib
 from dataclasses import dataclass

@@ -31,6 +31,7 @@ from discrete_gan.weights import WeightDiagnostics, diagnose, tail_index_thresho
 _CHECKED_EVERY = 20  # steps at least: on small sets, passes over the data are shorter than what they change
 _PATIENCE = 5  # checks without a better one
 _LEVEL = 0.05
+_LEAST_EFFECTIVE = 0.05  # of the samples
 _LEAST_REACH = 0.9  # mean weight, below which the verdict speaks of what is missing
 
 
@@ -283,4 +284,6 @@ def _verdict(test: TwoSampleTest, diagnostics: WeightDiagnostics, mean: Interval
     if k > threshold:
         return f"do not trust weighted means: a few samples have the weight (k = {k:.2f}, above {threshold:.2f})"
     size = diagnostics.effective_sample_size.item()
+    if size < _LEAST_EFFECTIVE * num:
+        return f"a few samples have most of the weight: weighted means are as rough as those of {size:,.0f} of {num:,}"
     return f"weights can be used: these samples are worth {size:,.0f} of {num:,}"

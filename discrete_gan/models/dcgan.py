@@ -29,7 +29,9 @@ def _halvings(image_shape: tuple[int, int, int]) -> int:
     while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
         height, width, count = height // 2, width // 2, count + 1
     if count < 2:
-        raise ValueError(f"image_shape: expected sides that can be halved twice, as 28, 32 or 64, got {image_shape}")
+        raise ValueError(
+            f"image_shape: expected sides from 16 that can be halved twice, as 28, 32 or 64, got {image_shape}"
+        )
     return count
 
 

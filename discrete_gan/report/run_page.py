@@ -41,14 +41,18 @@ def write_run_page(directory: RunDirectory, evaluation: Evaluation | None = None
     config = directory.read_config()
     results = read_results(directory.path) or Results()
     scores = results.scores or []
-    found = scores if evaluation is None else evaluation.scores
+    earlier = None if evaluation is not None else read_results(directory.path, "evaluation.json")
+    measured = evaluation is not None or (earlier is not None and earlier.steps == results.steps)
+    found = (
+        evaluation.scores if evaluation is not None else (earlier.scores if earlier and measured else None) or scores
+    )
     args = config["args"]
     described = ", ".join(str(args[key]) for key in ("estimator", "loss") if args.get(key))
     title = f"{config['recipe']}: {described}" if described else config["recipe"]
     sections = [
         Section("What to change", _advice(found, args)),
         Section("Samples", [*_samples(directory.path), *_pictures(found)]),
-        Section("Scores", _scores(found, [] if evaluation is None else scores)),
+        Section("Scores", [*_scores(found, scores if measured else []), *_earlier(earlier, measured)]),
         Section("Discriminator", [] if evaluation is None else _discriminator(evaluation)),
         Section("Curves", _curves(directory, [*found, *scores])),
         Section("How it was made", _origin(config, directory.path)),
@@ -101,6 +105,15 @@ def _scores(scores: Sequence[Score], of_training: Sequence[Score]) -> list[Block
     if of_training:
         blocks.append(score_table("Scores that the training itself reported", of_training))
     return blocks
+
+
+def _earlier(evaluation: Results | None, is_of_these_weights: bool) -> list[Block]:
+    """What is to be said of an evaluation that this page is not written by."""
+    if evaluation is None:
+        return []
+    if is_of_these_weights:
+        return [Text("Scores are those of the last evaluation; discrete-gan evaluate draws its pictures too.")]
+    return [Text(f"The last evaluation is of step {evaluation.steps}: discrete-gan evaluate measures these weights.")]
 
 
 def _pictures(scores: Sequence[Score]) -> list[Block]:

@@ -66,7 +66,9 @@ class Diagnosis(NamedTuple):
     def warnings(self) -> list[str]:
         """What speaks against trusting the samples, a sentence each; empty where nothing does."""
         found = []
-        if self.spread < FLAT:
+        if self.spread == 0:
+            found.append("all log-weights are equal: the discriminator tells nothing, these are samples as drawn")
+        elif self.spread < FLAT:
             found.append(
                 f"the log-weights hardly differ (spread {self.spread:.2g} nats): choosing changes about "
                 f"{100 * CHANGED * self.spread:.1g} % of the samples; fit a fresh discriminator (discrete-gan refine)"

@@ -213,7 +213,7 @@ class Images:
         full = depth == "full"
         found: list[Score] = []
         if self._scorer is None:
-            reason = "the data has no labels, which train its classifier (see classifier_data, if any)"
+            reason = "the data has no labels, which train its classifier; discrete-gan evaluate has scores without"
             if len(self.test) < 2:
                 reason = "it takes two test images, the data has one"
             found.append(Score("frechet", math.nan, "Frechet distance", note=reason))

@@ -111,6 +111,10 @@ class Refinement:
         if depth == "line":
             return [entropy]
         scale, offset = fit.usable
+        if scale:
+            note = f"{fit.cross_entropy_fitted:.4f} when calibrated; ln 2 would tell nothing"
+        else:
+            note = "the outputs tell nothing of what is set apart: all weights are equal, choosing gains nothing"
         num = num or _SCORED
         drawn = in_turn(generator, generate(generator, num, seed=seed))
         log_w_real, log_w_fake = (scale * _outputs(generator, discriminator, of) + offset for of in (self._test, drawn))
@@ -121,7 +125,7 @@ class Refinement:
             Score("accuracy", accuracy.value, "discriminator accuracy", "held-out data", protocol=protocol).within(
                 accuracy
             ),
-            entropy._replace(note=f"{fit.cross_entropy_fitted:.4f} when calibrated; ln 2 would tell nothing"),
+            entropy._replace(note=note),
             Score("scale", scale, "scale of the raw outputs", "log w = scale * output + offset", protocol=apart),
             Score("offset", offset, "offset", "nats", protocol=apart),
         ]

@@ -20,6 +20,7 @@ from discrete_gan.tasks.score import Score
 VERSION = 1
 
 
+_OF_SIZE = ("self_bleu", "js", "distinct")  # these are others of fewer lines
 _NGRAMS = {"bleu": range(2, 6), "self_bleu": range(2, 6), "js": range(1, 7), "distinct": range(1, 5)}
 
 
@@ -64,6 +65,8 @@ class TextScorer:
     def scores(self, samples: Sequence[str], *, intervals: bool = False, protocol: str = "") -> list[Score]:
         """Scores of generated lines, with what as many training lines get that are scored as if they were generated.
 
+        Where there are fewer training lines, the unit of scores that depend on the number says of how many.
+
         BLEU of 2 to 5 grams against held-out lines, self-BLEU, Jensen-Shannon divergence of 1 to 6 grams, distinct
         grams, distinct samples, copies of training lines, and the mean length.
 
@@ -85,8 +88,10 @@ class TextScorer:
         found = []
         for score in self._described():
             of = signatures[score.name].partition("|")[2] + protocol
-            value, floor = values[score.name], real.get(score.name)
-            found.append(score._replace(value=value, real=floor, protocol=of))
+            value, floor, unit = values[score.name], real.get(score.name), score.unit
+            if floor is not None and num_real < len(samples) and score.name.startswith(_OF_SIZE):
+                unit = f"{unit}; real data: of {num_real:,} lines".removeprefix("; ")
+            found.append(score._replace(value=value, unit=unit, real=floor, protocol=of))
         if not intervals:
             return found
         rows = self.by_sample(samples)

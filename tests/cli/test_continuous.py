@@ -67,7 +67,7 @@ def test_the_generator_descends_half_the_squared_log_ratio(
     [
         (
             ["--image-size", "9"],
-            "expected sides that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-size)",
+            "expected sides from 16 that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-size)",
         ),
         (["--r1", "1"], "--r1: the penalty is one of each image alone"),
     ],

@@ -196,7 +196,8 @@ def test_runs_end_with_the_comparison_that_is_killed(tmp_path: Path) -> None:
 
 def test_a_cell_waits_for_the_run_that_still_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     busy = iter(["1", "1", None])
-    monkeypatch.setattr(cells, "holder", lambda folder: next(busy))
+    monkeypatch.setattr(cluster, "holder", lambda folder: next(busy))
+    monkeypatch.setattr(cluster, "_HELD_EVERY", 0.01)
     monkeypatch.setattr(cells, "_LOOK_EVERY", 0.01)
     monkeypatch.setattr(
         cells, "_launch", lambda command, variables, log: subprocess.Popen(["false"], stdout=log, stderr=log)

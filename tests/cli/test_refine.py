@@ -162,6 +162,18 @@ def test_an_evaluation_shows_both_side_by_side(here: Path) -> None:
     assert not any(name.startswith("reweighted") for name in scores(here / "text", "evaluation.json"))
 
 
+def test_a_discriminator_that_tells_nothing_is_said_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = here / "images/refined/results.json"
+    found = json.loads(results.read_text())
+    for name in ("scale", "offset"):
+        found["scores"][name]["value"] = 0.0
+    results.write_text(json.dumps(found))
+    main(["sample", "images", "--num", "4", "--out", "x.npy", "--reweight"])
+    assert "all log-weights are equal: the discriminator tells nothing" in capsys.readouterr().out
+    main(["evaluate", "images", "--num", "30", "--likelihood", "none"])
+    assert not any(name.startswith("reweighted") for name in scores(here / "images", "evaluation.json"))
+
+
 def test_a_run_that_was_not_refined_takes_its_own_discriminator(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["sample", "bare", "--num", "4", "--out", "x.npy", "--reweight"])
     assert "reweighted by the run's own discriminator, uncalibrated" in capsys.readouterr().out
@@ -177,7 +189,10 @@ def test_log_ratios_of_another_generator_are_refused(here: Path, capsys: pytest.
 
 MISTAKES = {
     "no run": (["refine", "nothing"], "nothing: expected a run directory"),
-    "a refinement there": (["refine", "images"], "already holds a run"),
+    "a refinement there": (
+        ["refine", "images"],
+        "images/refined: a refinement is there: expected --resume to continue it, or --overwrite",
+    ),
     "none to resume": (["refine", "bare", "--resume"], "expected a run directory"),
     "kind": (["refine", "text", "--network", "conv", "--overwrite"], "--network conv: expected data of another kind"),
     "start": (["refine", "text", "--network", "cnn", "--start", "run", "--overwrite"], "expected same with --start"),

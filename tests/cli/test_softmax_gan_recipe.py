@@ -109,7 +109,7 @@ def test_samples_are_intensities(pixel_range: tuple[str, str], tmp_path: Path, g
         (["--loss", "wgan-gp", "--discriminator-norm", "batch"], "--discriminator-norm batch: "),
         (
             ["--image-size", "9"],
-            "expected sides that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-s",
+            "expected sides from 16 that can be halved twice, as 28, 32 or 64, got (1, 9, 9) (see --image-s",
         ),
         (["--generator-steps", "0"], "--generator-steps: expected at least 1, got 0"),
     ],

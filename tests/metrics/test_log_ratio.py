@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from discrete_gan.metrics import LogRatioFit, fit_log_ratio
+from discrete_gan.metrics.bootstrap import Interval
+from discrete_gan.metrics.log_ratio import _verdict
+from discrete_gan.metrics.two_sample import TwoSampleTest
+from discrete_gan.weights import diagnose
 
 D = 6
 ODDS = torch.tensor([[0.8, -0.5, 0.0, 0.4, -0.9, 0.3], [-0.2, 0.1, 0.3, 0.4, -0.4, -0.5]])
@@ -64,6 +68,15 @@ def test_the_true_log_ratio_is_found_whatever_the_sizes(sides: tuple[Tensor, Ten
     assert fit.mean_weight.low < 1 < fit.mean_weight.high
     assert fit.test.p_value < 1e-6 and fit.test.num_held_out == 17_000
     assert fit.verdict.startswith("weights can be used")
+
+
+def test_a_tail_that_is_just_trusted_is_no_good_weight() -> None:
+    """Of 2,000 samples, 40 with a thousand times the weight of others: no heavy tail, and worth 44."""
+    log_w = torch.zeros(2000)
+    log_w[:40] = math.log(1000)
+    differ = TwoSampleTest(Interval(0.7, 0.6, 0.8), 0.0, 2000)
+    told = _verdict(differ, diagnose(log_w[:, None]), Interval(1.0, 0.9, 1.1), 2000)
+    assert told == "a few samples have most of the weight: weighted means are as rough as those of 44 of 2,000"
 
 
 def test_weighted_samples_have_the_means_of_real_ones(sides: tuple[Tensor, Tensor], fit: LogRatioFit) -> None:

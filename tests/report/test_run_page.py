@@ -169,6 +169,20 @@ def test_run_that_was_evaluated(tmp_path: Path) -> None:
     assert "Discriminator" not in found.texts("h2")
 
 
+@pytest.mark.parametrize("step", [40, 30])
+def test_an_evaluation_that_is_there_stays_on_the_page(step: int, tmp_path: Path) -> None:
+    """Of a run that was taken up again: if its weights are other ones, their scores and a word."""
+    path = written(tmp_path, scores=SCORES, steps=40)
+    better = FRECHET._replace(value=0.75, note="")
+    (path / "evaluation.json").write_text(json.dumps({"steps": step, "scores": as_json([better])}))
+    found = page(path)
+    shown = [row for row in tables(found)["Every score"] if row[0] == "Frechet distance"]
+    assert shown[0][1] == ("0.75" if step == 40 else "1.5")
+    told = "The last evaluation is of step 30: discrete-gan evaluate measures these weights."
+    assert (told in found.texts("p")) == (step == 30)
+    assert ("Scores that the training itself reported" in tables(found)) == (step == 40)
+
+
 def test_discriminator(tmp_path: Path) -> None:
     torch.manual_seed(0)
     raw = torch.randn(200) + 1, torch.randn(200) - 1

@@ -92,7 +92,11 @@ def test_real_text_is_as_many_training_lines_scored_as_samples() -> None:
     scorer = TextScorer(TRAIN, HELD_OUT)
     all_lines = scorer.scores(TRAIN)
     assert {**real(all_lines), "copied": 1.0} == pytest.approx(values(all_lines))  # all: the choice has no part
-    assert real(scorer.scores(TRAIN + SAMPLES)) == real(all_lines)  # there are no more
+    more = scorer.scores(TRAIN + SAMPLES)
+    assert real(more) == real(all_lines)  # there are no more
+    said = {score.name for score in more if score.unit.endswith(f"real data: of {len(TRAIN)} lines")}
+    assert said == {score.name for score in more if score.name.startswith(("self_bleu", "js", "distinct"))}
+    assert not any("real data" in score.unit for score in all_lines)
     few = scorer.scores(SAMPLES[:10])
     assert real(few)["js2"] > real(all_lines)["js2"]  # bias of fewer lines
     assert real(few) == real(TextScorer(TRAIN, HELD_OUT).scores(SAMPLES[:10]))  # always the same choice
