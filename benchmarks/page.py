@@ -44,6 +44,14 @@ def machine() -> str:
     return f"{number} cores of {model}, {platform.system()}"
 
 
+def table(printed: str) -> str:
+    """What a benchmark printed from its first line about the machine on, without what a run says of itself."""
+    lines = printed.splitlines()
+    start = next((number for number, line in enumerate(lines) if line.startswith("torch ")), len(lines))
+    kept = [line for line in lines[start:] if not line or line.startswith(("torch ", "|"))]
+    return "\n".join(kept).strip()
+
+
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,6 +70,7 @@ def main() -> None:
         f"Commit {commit.stdout.strip()}, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}; Python"
         f" {platform.python_version()}, {versions}. Times are medians; in brackets the least and the most.",
     ]
+    failed = False
     for title, commands in tqdm((PARTS if args.device == "cpu" else ON_GPU).items(), unit="part"):
         text.append(f"## {title}")
         for words in commands:
@@ -70,10 +79,11 @@ def main() -> None:
                 command, capture_output=True, text=True, check=False, env=os.environ | {"BENCH_DEVICE": args.device}
             )
             if told.returncode:
-                raise SystemExit(f"{words[0]}: {told.stderr[-2000:]}")
-            printed = [line for line in told.stdout.splitlines() if not line.startswith("saved")]
-            text += [f"`python benchmarks/{' '.join(words)}`", "\n".join(printed).strip()]
-    args.page.write_text("\n\n".join(text) + "\n")
+                failed = True
+                print(f"{words[0]}: {told.stderr[-2000:]}", file=sys.stderr)
+            text += [f"`python benchmarks/{' '.join(words)}`", table(told.stdout) or "It failed."]
+        args.page.write_text("\n\n".join(text) + "\n")  # after each part: the next may fail
+    raise SystemExit(failed)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Times of the whole training steps of a recipe, as its command runs them."""
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +11,6 @@ from discrete_gan.training import Run
 
 QUIET = ["--sample-every", "0", "--checkpoint-every", "100000", "--num-scored", "100"]
 WARM_UP = 10
-
-
-class _EndError(Exception):
-    """Enough steps."""
 
 
 def watched(words: list[str], num_steps: int, last: Callable[[Run], AbstractContextManager[object]]) -> list[float]:
@@ -36,11 +31,12 @@ def watched(words: list[str], num_steps: int, last: Callable[[Run], AbstractCont
                 times.append(1e3 * (now - since))
             since = now
             if number == WARM_UP + num_steps:
+                run.end()
                 with last(run):
                     yield step
-                raise _EndError
-            yield step
+            else:
+                yield step
 
-    with tempfile.TemporaryDirectory() as folder, patch.object(Run, "steps", watch), contextlib.suppress(_EndError):
+    with tempfile.TemporaryDirectory() as folder, patch.object(Run, "steps", watch):
         command(["train", *words, *QUIET, "--out", f"{folder}/run"])
     return times

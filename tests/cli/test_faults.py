@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discrete_gan.cli import cells, main, verify
+from discrete_gan.cli import cells, cluster, main, verify
 from discrete_gan.cli.cells import Cell, run_cells
 from discrete_gan.cli.verify import first_difference
 from discrete_gan.models import MLPDiscriminator
