@@ -36,7 +36,7 @@ FACTORIZED = (FactorizedBernoulli, FactorizedCategorical)
 COLUMNS = (*FACTORIZED, RaggedCategorical)
 Relaxed = Factorized | Autoregressive | RaggedCategorical | RaggedAutoregressive | FrameSequence | BlockwiseBernoulli
 RELAXED = (*FACTORIZED, Autoregressive, RaggedCategorical, RaggedAutoregressive, FrameSequence, BlockwiseBernoulli)
-_CACHE, _MEMORY = 2**20, 2**26  # bytes of samples
+_CACHE, _MEMORY = 800 << 10, 64 << 20  # bytes of samples; a core of a server CPU has 1 or 2 MiB for itself
 ONE_SAMPLE = "a single normalized weight is always 1 and its expected gradient zero"
 
 
@@ -114,7 +114,9 @@ def at_a_time(discriminator: Callable[[Tensor], Tensor], sample: Tensor, num_sam
     return math.ceil(num_samples / math.ceil(num_samples / most))  # parts of about the same size
 
 
-def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims: int = 2) -> Tensor:
+def log_ratios(
+    discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims: int = 2, *, at_once: bool = False
+) -> Tensor:
     """Raw outputs of the discriminator, one for each sample: anything else would broadcast against the samples.
 
     Where gradients are off, samples of latents are scored a few at a time, see :func:`at_a_time`.
@@ -123,6 +125,7 @@ def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims:
         discriminator: Returns log-ratios in nats.
         x: Samples, shape (M, B, *event), or with any other number of axes before the event.
         batch_dims: How many those are.
+        at_once: Score all together even so.
 
     Returns:
         The shape of ``x`` without the event. Carries gradient as the discriminator does.
@@ -130,7 +133,7 @@ def log_ratios(discriminator: Callable[[Tensor], Tensor], x: Tensor, batch_dims:
     Raises:
         ValueError: If the discriminator returns another shape, or no floating-point numbers.
     """
-    if batch_dims > 1 and len(x) > 0 and not torch.is_grad_enabled():
+    if batch_dims > 1 and len(x) > 0 and not at_once and not torch.is_grad_enabled():
         size = at_a_time(discriminator, x[0], len(x))
         if size < len(x):
             return torch.cat([log_ratios(discriminator, part, batch_dims) for part in x.split(size)])

@@ -22,7 +22,7 @@ def drawn_mean(
     with torch.no_grad():
         while mean.count < num_samples:
             x = g.sample(torch.Size((min(size, num_samples - mean.count),)))
-            mean.update(log_ratios(discriminator, x).to(x.dtype), x)
+            mean.update(log_ratios(discriminator, x, at_once=True).to(x.dtype), x)
             del x  # or the next chunk would be drawn beside it
     return mean
 

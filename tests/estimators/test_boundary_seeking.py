@@ -276,7 +276,7 @@ def test_errors_name_the_argument_and_the_reason() -> None:
     ("positions", "layer", "sizes"),
     [
         (4, nn.Identity(), [20]),
-        (2**14, nn.Identity(), [7, 7, 6]),  # of 2**17 bytes each, eight would fit
+        (2**14, nn.Identity(), [5, 5, 5, 5]),  # of 2**17 bytes each, six would fit
         (2**20, nn.Identity(), [1] * 20),
         (2**20, nn.BatchNorm1d(2), [20]),
         (2**20, nn.BatchNorm1d(2).eval(), [1] * 20),
