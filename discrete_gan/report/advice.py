@@ -10,6 +10,9 @@ Scores = Mapping[str, Score]
 Settings = Mapping[str, Any]
 
 
+_SURE = 0.05  # in probability: outputs of a network that knows nothing yet are hardly wrong either
+
+
 class Case(NamedTuple):
     """A figure that is bad.
 
@@ -62,6 +65,7 @@ CASES = (
         lambda scores, settings: (
             _is_trained(settings)
             and (_within(scores, "temperature", 3, math.inf) or _within(scores, "temperature", -math.inf, 0))
+            and ("calibration_error" not in scores or scores["calibration_error"].value > _SURE)
         ),
         "The discriminator is surer of held-out data than it has reason to be: it knows its training data by heart. A "
         "larger --r1, --dropout of a sequence's discriminator (0.2), or fewer --steps.",

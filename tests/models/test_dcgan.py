@@ -20,7 +20,7 @@ def count(module: nn.Module, kind: type[nn.Module]) -> int:
 @pytest.mark.parametrize("pixel_range", [(-1, 1), (0, 1)])
 def test_generator(image_shape: tuple, pixel_range: tuple) -> None:
     if image_shape == (1, 16, 8):
-        with pytest.raises(ValueError, match=r"^image_shape: expected sides that can be halved twice"):
+        with pytest.raises(ValueError, match=r"^image_shape: expected sides from 16 that can be halved twice"):
             DCGANGenerator(5, image_shape, width=2)
         return
     generator = DCGANGenerator(5, image_shape, width=2, pixel_range=pixel_range)

@@ -64,7 +64,7 @@ def test_generator_written_out() -> None:
 @pytest.mark.parametrize("image_shape", [(1, 16, 18), (1, 18, 16), (1, 16, 8), (1, 8, 16)])
 def test_either_side_can_be_too_odd_or_too_small(image_shape: tuple) -> None:
     for make in (DCGANGenerator, DCGANDiscriminator):
-        with pytest.raises(ValueError, match=r"^image_shape: expected sides that can be halved twice"):
+        with pytest.raises(ValueError, match=r"^image_shape: expected sides from 16 that can be halved twice"):
             make(image_shape=image_shape)
 
 

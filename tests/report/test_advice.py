@@ -66,6 +66,12 @@ def test_nothing_is_told_that_the_interval_does_not_bear_out() -> None:
     assert advice([Score("mean_weight", 0.3, low=0.1, high=0.6)], {}) == []
 
 
+def test_outputs_that_say_nothing_are_not_too_sure() -> None:
+    """A discriminator after a few steps: its outputs are all near 0, and run the wrong way by chance."""
+    assert advice(scores(temperature=-3.0, calibration_error=0.01), {}) == []
+    assert advice(scores(temperature=-3.0, calibration_error=0.2), {})
+
+
 def test_nothing_is_told_of_a_discriminator_that_was_not_trained() -> None:
     bad = scores(temperature=-3.0, mean_weight=0.1)
     assert len(advice(bad, {"steps": 300, "pretrain_steps": 200})) == 2
