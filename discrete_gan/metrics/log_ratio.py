@@ -11,7 +11,7 @@ References:
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +32,7 @@ _CHECKED_EVERY = 20  # steps at least: on small sets, passes over the data are s
 _PATIENCE = 5  # checks without a better one
 _LEVEL = 0.05
 _LEAST_EFFECTIVE = 0.05  # of the samples
+_OF_ONE = 0.1  # share of the level
 _LEAST_REACH = 0.9  # mean weight, below which the verdict speaks of what is missing
 
 
@@ -86,8 +87,8 @@ def fit_log_ratio(
 
     The p-value is valid at any size: in each fold, given the network, labels are exchangeable if both sides are of one
     distribution, so the number of hits is hypergeometric; networks share samples, so the p-values of the folds depend
-    on each other, and K folds are combined by :math:`\tfrac{K}{m} p_{(m)}` with m = K/2 rounded up. It assumes that
-    samples are independent. The price is power: a difference has to show in a fold by itself, so where it is slight
+    on each other, and K folds are combined by :func:`combined`. It assumes that samples are
+    independent. The price is power: a difference has to show in a fold by itself, so where it is slight
     ``classifier_two_sample_test`` needs about a third of the samples to find it.
 
     Args:
@@ -142,9 +143,7 @@ def fit_log_ratio(
     calibration = fit_calibration(*raw)
     scale, offset = calibration.usable
     log_w_real, log_w = (scale * of + offset for of in raw)
-    middle = math.ceil(num_folds / 2)
-    p_value = min(1.0, num_folds / middle * sorted(p_values)[middle - 1])
-    test = TwoSampleTest(discriminator_accuracy(*raw), p_value, len(real) + len(generated))
+    test = TwoSampleTest(discriminator_accuracy(*raw), combined(p_values), len(real) + len(generated))
     diagnostics = diagnose(log_w)
     mean = mean_weight(log_w, seed=seed)
     return LogRatioFit(
@@ -210,6 +209,19 @@ def _outputs(network: nn.Module, samples: Tensor, batch_size: int) -> Tensor:
         expected = f"raw outputs of shape {tuple(samples.shape[:1])}"
         raise ValueError(f"network: expected {expected} of samples {tuple(samples.shape)}, got {tuple(outputs.shape)}")
     return outputs
+
+
+def combined(p_values: Sequence[float]) -> float:
+    r"""One p-value of K that may depend on each other in any way: the less of two bounds, each over its share.
+
+    .. math:: \min\big(10\, K p_{(1)},\; \tfrac{10}{9} \tfrac{K}{m} p_{(m)}\big), \qquad m = \lceil K / 2 \rceil
+
+    The first finds what a single network has found, the second what most of them find a little of. Each holds by itself
+    (Bonferroni, Rueger), and tests at shares of the level, a tenth and nine tenths, hold it together.
+    """
+    found, middle = sorted(p_values), math.ceil(len(p_values) / 2)
+    of_one, of_most = len(found) * found[0], len(found) / middle * found[middle - 1]
+    return min(1.0, of_one / _OF_ONE, of_most / (1 - _OF_ONE))
 
 
 def _p_value(real: Tensor, generated: Tensor) -> float:

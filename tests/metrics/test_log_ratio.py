@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discrete_gan.metrics import LogRatioFit, fit_log_ratio
 from discrete_gan.metrics.bootstrap import Interval
-from discrete_gan.metrics.log_ratio import _verdict
+from discrete_gan.metrics.log_ratio import _verdict, combined
 from discrete_gan.metrics.two_sample import TwoSampleTest
 from discrete_gan.weights import diagnose
 
@@ -172,13 +172,28 @@ def test_sides_that_never_overlap_stay_uncalibrated() -> None:
     assert fit.verdict.startswith("weights are not enough")
 
 
-@pytest.mark.parametrize(("num_folds", "factor"), [(2, 2), (3, 3 / 2)])
+@pytest.mark.parametrize(("num_folds", "factor"), [(2, 20 / 9), (3, 15 / 9)])
 def test_p_values_of_folds_are_combined_for_any_dependence(num_folds: int, factor: float) -> None:
-    """Each fold finds all of its n + n labels, one assignment of so many; the middle one is multiplied."""
+    """Each fold finds all of its n + n labels, one assignment of so many, and the p-value of it is multiplied."""
     sides = torch.ones(30, D), torch.zeros(30, D)
     fit = fit_log_ratio(*sides, network=Affine, num_folds=num_folds, learning_rate=0.02, max_steps=100)
     each = 30 // num_folds
     assert fit.test.p_value == pytest.approx(factor / math.comb(2 * each, each))
+
+
+def test_one_fold_that_tells_the_sides_apart_is_enough_and_so_is_a_little_in_most() -> None:
+    assert combined([0.5, 0.2, 1e-20, 0.7, 0.4]) == pytest.approx(5e-19)
+    assert combined([0.011, 0.9, 0.012, 0.8, 0.013]) == pytest.approx(10 / 9 * 5 / 3 * 0.013)
+    assert combined([0.5, 0.6]) == 1
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
+def test_the_level_holds_whatever_folds_share(shared: float) -> None:
+    """p-values of five normal numbers of one variance, a part of which is the same: at most 0.05 are rejected."""
+    noise = torch.randn(20_000, 6, generator=torch.Generator().manual_seed(0)).double()
+    z = math.sqrt(shared) * noise[:, 5:] + math.sqrt(1 - shared) * noise[:, :5]
+    rejected = sum(combined(row) < 0.05 for row in torch.special.ndtr(z).tolist())
+    assert rejected / len(z) < 0.05  # the most of the three is 0.026, with a standard error of 0.001
 
 
 @pytest.mark.slow
