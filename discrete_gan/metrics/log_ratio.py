@@ -87,7 +87,7 @@ def fit_log_ratio(
 
     The p-value is valid at any size: in each fold, given the network, labels are exchangeable if both sides are of one
     distribution, so the number of hits is hypergeometric; networks share samples, so the p-values of the folds depend
-    on each other, and K folds are combined by :func:`combined`. It assumes that samples are
+    on each other, and K folds are combined, see :func:`combined`. It assumes that samples are
     independent. The price is power: a difference has to show in a fold by itself, so where it is slight
     ``classifier_two_sample_test`` needs about a third of the samples to find it.
 
